@@ -1,0 +1,36 @@
+namespace Federation.Formats.Configuration;
+
+/// <summary><c>node.yaml</c>: where a site's node dials, where it keeps its state, what data it holds.</summary>
+public sealed partial record NodeConfiguration
+{
+    /// <summary>The coordinator's node listener, <c>https://host:8443</c>.</summary>
+    public required Uri Coordinator { get; init; }
+
+    /// <summary>State folder; <c>FED_STATE</c> or <c>./fed-state</c> where the file names none. Absolute after reading.</summary>
+    public required string State { get; init; }
+
+    public NodeRole Role { get; init; } = NodeRole.Trainer;
+
+    /// <summary><c>cpu</c>, <c>cuda</c> or <c>cuda:0</c>.</summary>
+    public string Device { get; init; } = "cpu";
+
+    /// <summary>Threads for training; at least 1.</summary>
+    public int Threads { get; init; } = 1;
+
+    public required IReadOnlyList<DataSource> Data { get; init; }
+}
+
+public enum NodeRole
+{
+    /// <summary>Trains on its records and contributes updates.</summary>
+    Trainer,
+
+    /// <summary>Evaluates every global model on a public test set; contributes nothing.</summary>
+    Evaluator,
+}
+
+/// <param name="Id">The data set's id, equal to a schema's name; a ledger belongs to it.</param>
+/// <param name="Path">The CSV file, absolute after reading.</param>
+/// <param name="Schema">The site's own description of its file, compared with a run's; null: none.</param>
+/// <param name="Split">CSV <c>line,set</c>: 1-based lines of the file, set train, test or unused; lines not named are training rows. Null: by the schema's fraction.</param>
+public sealed record DataSource(string Id, string Path, string? Schema = null, string? Split = null);

@@ -1,0 +1,14 @@
+namespace Federation.Formats.Configuration;
+
+/// <summary><c>server.yaml</c>: all optional.</summary>
+public sealed partial record ServerConfiguration
+{
+    /// <summary>State folder; <c>FED_STATE</c> or <c>./fed-state</c> where the file names none. Absolute after reading.</summary>
+    public required string State { get; init; }
+
+    /// <summary>Address and port for nodes (mutual TLS). Port 0 takes a free one.</summary>
+    public string Nodes { get; init; } = "0.0.0.0:8443";
+
+    /// <summary>Address and port for operators.</summary>
+    public string Operators { get; init; } = "127.0.0.1:8444";
+}

@@ -1,0 +1,103 @@
+namespace Federation.Formats.Runs;
+
+/// <summary>One training job over many rounds. Checked: an instance read from a file holds only valid values.</summary>
+public sealed partial record RunSpec
+{
+    /// <summary>Lower-case letters, digits and hyphens, at most 63.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>Absent for a run of one's own model, whose data the node's own program supplies.</summary>
+    public DataSpec? Data { get; init; }
+
+    public required ModelSpec Model { get; init; }
+
+    /// <summary>Absent for a run of one's own model.</summary>
+    public TaskSpec? Task { get; init; }
+
+    /// <summary>How many rounds change the model; 1 to 1,000,000.</summary>
+    public required int Rounds { get; init; }
+
+    /// <summary>Fixes initial weights, data order and stochastic rounding; never keys, noise or Poisson sampling.</summary>
+    public required ulong Seed { get; init; }
+
+    public required CohortSpec Cohort { get; init; }
+
+    public required LocalSpec Local { get; init; }
+
+    public required StrategySpec Strategy { get; init; }
+
+    /// <summary>Federated evaluation on the sites' own test rows; absent: none.</summary>
+    public EvaluateSpec? Evaluate { get; init; }
+}
+
+/// <param name="Schema">Path of the data schema, relative to the spec's folder.</param>
+/// <param name="Scaling">How numbers become features.</param>
+/// <param name="MissingIndicators">Adds a 0/1 feature for every column that may be missing.</param>
+public sealed record DataSpec(string Schema, Scaling Scaling = Scaling.PublicRanges, bool MissingIndicators = true);
+
+public enum Scaling
+{
+    /// <summary><c>public-ranges</c>: the schema's [lo, hi] becomes [-1, 1]; says nothing about any record.</summary>
+    PublicRanges,
+
+    /// <summary><c>per-site</c>: every feature is standardised by the mean and deviation of the site's own training rows.</summary>
+    PerSite,
+}
+
+/// <param name="Kind">logistic, mlp or custom.</param>
+/// <param name="Hidden">Widths of the hidden layers of an mlp, ReLU between them.</param>
+/// <param name="Initial">Path of a safetensors file to start from, relative to the spec's folder; required for custom.</param>
+public sealed record ModelSpec(ModelKind Kind, IReadOnlyList<int> Hidden, string? Initial = null);
+
+public enum ModelKind
+{
+    Logistic,
+    Mlp,
+
+    /// <summary>A module of the user's own program at every site.</summary>
+    Custom,
+}
+
+/// <param name="Label">Name of the schema's label column.</param>
+public sealed record TaskSpec(TaskKind Kind, string Label);
+
+public enum TaskKind
+{
+    /// <summary><c>binary-classification</c>: one score through a sigmoid, binary cross entropy.</summary>
+    BinaryClassification,
+
+    /// <summary><c>multiclass-classification</c>: a score for each class through a softmax, cross entropy.</summary>
+    MulticlassClassification,
+}
+
+/// <param name="Sites">The sites asked, or null for all that are enrolled as trainers.</param>
+/// <param name="MinContributors">A round with fewer updates than this changes nothing; at least 1.</param>
+/// <param name="Deadline">How long a round waits for its cohort; the only time in a spec.</param>
+public sealed record CohortSpec(IReadOnlyList<string>? Sites, int MinContributors, TimeSpan Deadline);
+
+/// <param name="BatchSize">Examples a step; 1 to 1,000,000.</param>
+/// <param name="Epochs">Passes over the site's training rows a round; 1 to 10,000.</param>
+public sealed record LocalSpec(OptimizerSpec Optimizer, int BatchSize, int Epochs);
+
+/// <param name="Momentum">SGD only; in [0, 1).</param>
+/// <param name="WeightDecay">L2 for sgd and adam, decoupled for adamw; at least 0.</param>
+public sealed record OptimizerSpec(OptimizerKind Kind, double LearningRate, double Momentum = 0, double WeightDecay = 0);
+
+public enum OptimizerKind
+{
+    Sgd,
+    Adam,
+    AdamW,
+}
+
+public sealed record StrategySpec(StrategyKind Kind);
+
+public enum StrategyKind
+{
+    /// <summary>McMahan et al. 2017, Algorithm 1: the mean of the sites' models weighted by their examples.</summary>
+    FedAvg,
+}
+
+/// <param name="Every">After every this many rounds, and after the last.</param>
+/// <param name="Metrics">Names shown, of accuracy, auc, log-loss, brier.</param>
+public sealed record EvaluateSpec(int Every, IReadOnlyList<string> Metrics);

@@ -1,0 +1,33 @@
+using Federation.Formats.Data;
+using Federation.Formats.Evaluation;
+using Federation.Formats.Models;
+using Federation.Formats.Runs;
+
+namespace Federation.Learning;
+
+/// <summary>A run as one site sees it.</summary>
+/// <param name="Schema">Null for a run of one's own model.</param>
+public sealed record LearningTask(string RunId, string Site, RunSpec Spec, DataSchema? Schema);
+
+/// <param name="WeightedDelta">(model after training − global model) × weight, in the global model's layout, float32.</param>
+/// <param name="Weight">Examples trained on.</param>
+/// <param name="Loss">Mean training loss of the last epoch.</param>
+public sealed record TrainingResult(ModelState WeightedDelta, ulong Weight, double Loss);
+
+/// <summary>What a site does with a task: the built-in one reads tables (<see cref="TabularLearner"/>), the other trains a module of the user's own (<see cref="ModuleLearner"/>).</summary>
+public interface ILocalLearner : IDisposable
+{
+    /// <summary>Everything that keeps this site from taking part, one sentence each; empty: ready. Called once a run, before the first round.</summary>
+    IReadOnlyList<string> Check(LearningTask task, ModelState initial);
+
+    /// <summary>One round of local training. The same task, round and global model give the same bytes on one machine type and thread count.</summary>
+    /// <exception cref="LearningException">The model does not fit, or training gave a value that is not finite.</exception>
+    TrainingResult Train(LearningTask task, int round, ModelState global, CancellationToken cancellationToken);
+
+    /// <summary>Sums over this site's test rows; no examples where it holds none.</summary>
+    /// <exception cref="LearningException">The model does not fit.</exception>
+    EvaluationSums Evaluate(LearningTask task, ModelState model, CancellationToken cancellationToken);
+}
+
+/// <summary>A task that cannot be done; the message says why and what would be right.</summary>
+public sealed class LearningException(string message) : Exception(message);
