@@ -1,0 +1,114 @@
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using Federation.Privacy.Canonical;
+
+namespace Federation.Protocol.Identity;
+
+/// <summary>What a party may do; stands in its certificate's subject as OU.</summary>
+public enum CertificateRole
+{
+    Coordinator,
+    Site,
+    Admin,
+}
+
+/// <summary>How certificates of a federation look: P-256, issued by the coordinator's CA, subject <c>CN=name, OU=role</c>, one extended key usage.</summary>
+public static class CertificateProfile
+{
+    /// <summary>RFC 5280 id-kp-serverAuth: the coordinator only.</summary>
+    public const string ServerAuthentication = "1.3.6.1.5.5.7.3.1";
+
+    /// <summary>RFC 5280 id-kp-clientAuth: sites and admins.</summary>
+    public const string ClientAuthentication = "1.3.6.1.5.5.7.3.2";
+
+    private const string CommonName = "2.5.4.3", OrganizationalUnit = "2.5.4.11";
+
+    public static X500DistinguishedName Subject(string name, CertificateRole role)
+    {
+        var builder = new X500DistinguishedNameBuilder();
+        builder.AddOrganizationalUnitName(NameOf(role));
+        builder.AddCommonName(name);
+        return builder.Build();
+    }
+
+    /// <summary>The subject's CN, or null where it has none or several.</summary>
+    public static string? NameOf(X509Certificate2 certificate) => Single(certificate, CommonName);
+
+    /// <summary>The role by OU; null where the OU is no role or the key usage does not fit it.</summary>
+    public static CertificateRole? RoleOf(X509Certificate2 certificate)
+    {
+        CertificateRole? role = Single(certificate, OrganizationalUnit) switch
+        {
+            "coordinator" => CertificateRole.Coordinator,
+            "site" => CertificateRole.Site,
+            "admin" => CertificateRole.Admin,
+            _ => null,
+        };
+        string usage = role == CertificateRole.Coordinator ? ServerAuthentication : ClientAuthentication;
+        return role is not null && HasUsage(certificate, usage) ? role : null;
+    }
+
+    /// <summary>SHA-256 of the subject public key info, lower-case hex.</summary>
+    public static string SpkiSha256(X509Certificate2 certificate) => Sha256Hex.Of(certificate.PublicKey.ExportSubjectPublicKeyInfo());
+
+    /// <summary>Whether the certificate was issued by this CA and is within its dates at <paramref name="now"/>; no revocation lists are asked.</summary>
+    public static CertificateStatus StatusOf(X509Certificate2 certificate, X509Certificate2 ca, DateTimeOffset now)
+    {
+        using var chain = new X509Chain();
+        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
+        chain.ChainPolicy.CustomTrustStore.Add(ca);
+        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
+        chain.ChainPolicy.DisableCertificateDownloads = true;
+        chain.ChainPolicy.VerificationTime = now.UtcDateTime;
+        if (chain.Build(certificate) && CryptographicOperations.FixedTimeEquals(chain.ChainElements[^1].Certificate.RawDataMemory.Span, ca.RawDataMemory.Span))
+        {
+            return CertificateStatus.Valid;
+        }
+
+        return chain.ChainStatus.All(status => status.Status is X509ChainStatusFlags.NotTimeValid) ? CertificateStatus.OutOfDate : CertificateStatus.Foreign;
+    }
+
+    private static string NameOf(CertificateRole role) => role switch
+    {
+        CertificateRole.Coordinator => "coordinator",
+        CertificateRole.Site => "site",
+        CertificateRole.Admin => "admin",
+        _ => throw new ArgumentOutOfRangeException(nameof(role), role, "No such role."),
+    };
+
+    private static string? Single(X509Certificate2 certificate, string oid)
+    {
+        string? found = null;
+        foreach (X500RelativeDistinguishedName part in certificate.SubjectName.EnumerateRelativeDistinguishedNames())
+        {
+            if (part.HasMultipleElements) return null;
+            if (part.GetSingleElementType().Value != oid) continue;
+            if (found is not null) return null;
+            found = part.GetSingleElementValue();
+        }
+
+        return found;
+    }
+
+    private static bool HasUsage(X509Certificate2 certificate, string oid)
+    {
+        foreach (X509Extension extension in certificate.Extensions)
+        {
+            if (extension is not X509EnhancedKeyUsageExtension usages) continue;
+            return usages.EnhancedKeyUsages.Cast<Oid>().Any(usage => usage.Value == oid);
+        }
+
+        return false;
+    }
+}
+
+public enum CertificateStatus
+{
+    Valid,
+
+    /// <summary>Issued by the CA, but not yet or no longer valid.</summary>
+    OutOfDate,
+
+    /// <summary>Not issued by the CA, or malformed.</summary>
+    Foreign,
+}

@@ -1,0 +1,56 @@
+using System.Net.Security;
+using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
+using Grpc.Net.Client;
+
+namespace Federation.Protocol.Identity;
+
+/// <summary>
+/// Channels to the coordinator over mutual TLS. Its certificate must be issued by the federation's CA and carry the coordinator's role and the server-authentication
+/// usage; host names are not compared, because no other party's certificate carries that role.
+/// </summary>
+public static class CoordinatorChannel
+{
+    public static GrpcChannel Open(Uri address, Credential credential) =>
+        Open(address, credential, (certificate, _) => IsCoordinator(certificate, credential.CaCertificate));
+
+    /// <summary>Before there is a credential: the CA is known by its key's hash from the invitation.</summary>
+    public static GrpcChannel OpenForEnrolment(Uri address, string caSpkiSha256) =>
+        Open(address, null, (certificate, sent) =>
+            sent?.ChainPolicy.ExtraStore.FirstOrDefault(candidate => CertificateProfile.SpkiSha256(candidate) == caSpkiSha256) is { } ca && IsCoordinator(certificate, ca));
+
+    private static GrpcChannel Open(Uri address, Credential? credential, Func<X509Certificate2, X509Chain?, bool> trusts)
+    {
+        var handler = new SocketsHttpHandler
+        {
+            // Long polls are silent for 20 s; pings keep middleboxes from dropping them and find dead peers.
+            KeepAlivePingDelay = TimeSpan.FromSeconds(15),
+            KeepAlivePingTimeout = TimeSpan.FromSeconds(15),
+            PooledConnectionIdleTimeout = Timeout.InfiniteTimeSpan,
+            UseProxy = false,
+            SslOptions = new SslClientAuthenticationOptions
+            {
+                EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
+                RemoteCertificateValidationCallback = (_, certificate, chain, _) => certificate is X509Certificate2 leaf && trusts(leaf, chain),
+            },
+        };
+        if (credential is not null)
+        {
+            handler.SslOptions.ClientCertificateContext = SslStreamCertificateContext.Create(credential.Certificate, [credential.CaCertificate], offline: true);
+        }
+
+        return GrpcChannel.ForAddress(address, new GrpcChannelOptions
+        {
+            HttpHandler = handler,
+            DisposeHttpClient = true,
+            MaxReceiveMessageSize = Limits.MessageBytes,
+            MaxSendMessageSize = Limits.MessageBytes,
+            DisableResolverServiceConfig = true,
+        });
+    }
+
+    // The handshake has no TimeProvider; the clock of this machine decides whether a certificate is in date.
+    private static bool IsCoordinator(X509Certificate2 certificate, X509Certificate2 ca) =>
+        CertificateProfile.StatusOf(certificate, ca, DateTimeOffset.UtcNow) == CertificateStatus.Valid
+        && CertificateProfile.RoleOf(certificate) == CertificateRole.Coordinator;
+}

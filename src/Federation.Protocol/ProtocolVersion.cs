@@ -1,0 +1,17 @@
+namespace Federation.Protocol;
+
+/// <summary>The version of the wire contract; a node that speaks another is refused at its first call.</summary>
+public static class ProtocolVersion
+{
+    public const uint Current = 1;
+}
+
+/// <summary>Bounds of every message, checked before memory is taken.</summary>
+public static class Limits
+{
+    /// <summary>Largest piece of a blob in one message, bytes.</summary>
+    public const int ChunkBytes = 1 << 20;
+
+    /// <summary>Largest message either side accepts, bytes.</summary>
+    public const int MessageBytes = 4 << 20;
+}

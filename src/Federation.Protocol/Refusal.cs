@@ -1,0 +1,44 @@
+namespace Federation.Protocol;
+
+/// <summary>Why a call was refused; travels as the reason of a google.rpc.ErrorInfo, so programs need not read sentences.</summary>
+public enum Refusal
+{
+    // Identity
+    NoCertificate,
+    ForeignCertificate,
+    ExpiredCertificate,
+    UnknownIdentity,
+    WrongRole,
+    TokenMalformed,
+    TokenUnknown,
+    TokenUsed,
+    TokenExpired,
+    TokenForeign,
+    BadSigningRequest,
+
+    // Session
+    ProtocolVersion,
+    NotJoined,
+
+    // Runs and rounds
+    UnknownRun,
+    RunOver,
+    WrongRound,
+    WrongModel,
+    NotInCohort,
+    Late,
+    AlreadyContributed,
+
+    // Content
+    WrongHash,
+    WrongSize,
+    WrongOffset,
+    WrongLayout,
+    NotFinite,
+    BadWeight,
+    UnknownBlob,
+    Invalid,
+
+    // Coordinator
+    StorageFull,
+}

@@ -1,0 +1,77 @@
+using System.Globalization;
+using Federation.Formats;
+using Google.Protobuf.WellKnownTypes;
+using Google.Rpc;
+using Grpc.Core;
+
+namespace Federation.Protocol;
+
+/// <summary>Errors as rich gRPC statuses (google.rpc.Status with ErrorInfo and BadRequest), and back to what a user reads.</summary>
+public static class RpcError
+{
+    private const string Domain = "federation.v1";
+
+    /// <param name="message">One sentence that says what is wrong and names the value.</param>
+    /// <param name="field">The message field or file field it is about.</param>
+    /// <param name="repair">What would be right.</param>
+    public static RpcException Refuse(StatusCode code, Refusal reason, string message, string? field = null, string? repair = null) =>
+        Refuse(code, reason, [new Problem(message, Field: field, Repair: repair)]);
+
+    /// <summary>All problems at once; the status message is the first one's.</summary>
+    public static RpcException Refuse(StatusCode code, Refusal reason, IReadOnlyList<Problem> problems)
+    {
+        var badRequest = new BadRequest();
+        foreach (Problem problem in problems)
+        {
+            badRequest.FieldViolations.Add(new BadRequest.Types.FieldViolation { Field = FieldOf(problem), Description = problem.Message, Reason = problem.Repair ?? "" });
+        }
+
+        string more = problems.Count > 1 ? string.Create(CultureInfo.InvariantCulture, $" (and {problems.Count - 1} more)") : "";
+        return new Google.Rpc.Status
+        {
+            Code = (int)code,
+            Message = (problems[0].Repair is { } repair ? $"{problems[0].Message} {repair}" : problems[0].Message) + more,
+            Details = { Any.Pack(new ErrorInfo { Domain = Domain, Reason = reason.ToString() }), Any.Pack(badRequest) },
+        }.ToRpcException();
+    }
+
+    /// <summary>The reason of a refusal, or null where the error came from elsewhere (a lost connection, say).</summary>
+    public static Refusal? ReasonOf(RpcException error) =>
+        error.GetRpcStatus()?.GetDetail<ErrorInfo>() is { Domain: Domain } info && System.Enum.TryParse(info.Reason, out Refusal reason) ? reason : null;
+
+    public static bool Is(RpcException error, Refusal reason) => ReasonOf(error) == reason;
+
+    /// <summary>What to tell the user; never empty.</summary>
+    public static IReadOnlyList<Problem> Describe(RpcException error)
+    {
+        if (error.GetRpcStatus()?.GetDetail<BadRequest>() is { FieldViolations.Count: > 0 } details)
+        {
+            return [.. details.FieldViolations.Select(ToProblem)];
+        }
+
+        return error.StatusCode switch
+        {
+            StatusCode.Unavailable => [new Problem($"The coordinator cannot be reached: {Innermost(error)}.", Repair: "Check its address, and that it is running.")],
+            _ => [new Problem($"The coordinator answered {error.StatusCode}: {error.Status.Detail}")],
+        };
+    }
+
+    private static string FieldOf(Problem problem) =>
+        problem.Line is { } line ? string.Create(CultureInfo.InvariantCulture, $"{problem.File}:{line}:{problem.Field}") : problem.Field ?? "";
+
+    private static Problem ToProblem(BadRequest.Types.FieldViolation violation)
+    {
+        string? repair = violation.Reason.Length == 0 ? null : violation.Reason;
+        string[] parts = violation.Field.Split(':', 3);
+        return parts.Length == 3 && int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out int line)
+            ? new Problem(violation.Description, parts[0].Length == 0 ? null : parts[0], line, parts[2].Length == 0 ? null : parts[2], repair)
+            : new Problem(violation.Description, Field: violation.Field.Length == 0 ? null : violation.Field, Repair: repair);
+    }
+
+    private static string Innermost(RpcException error)
+    {
+        Exception? cause = error.Status.DebugException;
+        while (cause?.InnerException is { } inner) cause = inner;
+        return (cause?.Message ?? error.Status.Detail).TrimEnd('.');
+    }
+}

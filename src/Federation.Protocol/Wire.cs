@@ -1,0 +1,58 @@
+using Federation.Formats.Evaluation;
+
+namespace Federation.Protocol;
+
+/// <summary>Domain types to and from messages. What comes from the network is checked here.</summary>
+public static class Wire
+{
+    /// <exception cref="Grpc.Core.RpcException">Counts or sums contradict each other, or a value is not finite.</exception>
+    public static EvaluationSums ToDomain(this V1.EvaluationSums message)
+    {
+        Require(message.Correct <= message.Examples, "correct", $"{message.Correct} of {message.Examples} examples cannot be correct.");
+        Require(double.IsFinite(message.LogLossSum) && message.LogLossSum >= 0, "log_loss_sum", $"{message.LogLossSum} is no sum of losses; it must be finite and not negative.");
+        Require(double.IsFinite(message.BrierSum) && message.BrierSum >= 0, "brier_sum", $"{message.BrierSum} is no sum of Brier scores; it must be finite and not negative.");
+        int negative = message.NegativeHistogram.Count, positive = message.PositiveHistogram.Count;
+        Require((negative, positive) is (0, 0) or (EvaluationSums.Bins, EvaluationSums.Bins), "negative_histogram", $"Histograms have {negative} and {positive} bins; {EvaluationSums.Bins} each, or none, are right.");
+        if (negative > 0)
+        {
+            UInt128 counted = 0;
+            foreach (ulong count in message.NegativeHistogram.Concat(message.PositiveHistogram)) counted += count;
+            Require(counted == message.Examples, "negative_histogram", $"The histograms count {counted} examples and the message {message.Examples}.");
+        }
+
+        return new EvaluationSums
+        {
+            Examples = message.Examples,
+            Correct = message.Correct,
+            LogLossSum = message.LogLossSum,
+            BrierSum = message.BrierSum,
+            NegativeHistogram = [.. message.NegativeHistogram],
+            PositiveHistogram = [.. message.PositiveHistogram],
+        };
+    }
+
+    public static V1.EvaluationSums ToMessage(this EvaluationSums sums) => new()
+    {
+        Examples = sums.Examples,
+        Correct = sums.Correct,
+        LogLossSum = sums.LogLossSum,
+        BrierSum = sums.BrierSum,
+        NegativeHistogram = { sums.NegativeHistogram },
+        PositiveHistogram = { sums.PositiveHistogram },
+    };
+
+    public static Metrics ToDomain(this V1.Metrics message) =>
+        new(message.Examples, message.Accuracy, message.HasAuc ? message.Auc : null, message.LogLoss, message.Brier);
+
+    public static V1.Metrics ToMessage(this Metrics metrics)
+    {
+        var message = new V1.Metrics { Examples = metrics.Examples, Accuracy = metrics.Accuracy, LogLoss = metrics.LogLoss, Brier = metrics.Brier };
+        if (metrics.Auc is { } auc) message.Auc = auc;
+        return message;
+    }
+
+    private static void Require(bool holds, string field, string message)
+    {
+        if (!holds) throw RpcError.Refuse(Grpc.Core.StatusCode.InvalidArgument, Refusal.Invalid, message, field);
+    }
+}
