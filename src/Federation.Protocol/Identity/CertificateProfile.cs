@@ -21,6 +21,12 @@ public static class CertificateProfile
     /// <summary>RFC 5280 id-kp-clientAuth: sites and admins.</summary>
     public const string ClientAuthentication = "1.3.6.1.5.5.7.3.2";
 
+    /// <summary>
+    /// Extension of the coordinator's certificate that holds a copy of the CA's certificate: TLS stacks leave roots out of the handshake, and a site that
+    /// enrols knows only the hash of the CA's key. Under ITU-T X.667's arc for UUIDs.
+    /// </summary>
+    private const string CaCopy = "2.25.203866394129518390498163452907215839207";
+
     private const string CommonName = "2.5.4.3", OrganizationalUnit = "2.5.4.11";
 
     public static X500DistinguishedName Subject(string name, CertificateRole role)
@@ -46,6 +52,23 @@ public static class CertificateProfile
         };
         string usage = role == CertificateRole.Coordinator ? ServerAuthentication : ClientAuthentication;
         return role is not null && HasUsage(certificate, usage) ? role : null;
+    }
+
+    /// <summary>The extension that the coordinator's certificate carries, so that a site which enrols can check it.</summary>
+    public static X509Extension CaCopyOf(X509Certificate2 ca) => new(CaCopy, ca.RawData, critical: false);
+
+    /// <summary>The CA's certificate from the coordinator's; null where there is none, or it is malformed. Trust it only by the hash of its key.</summary>
+    public static X509Certificate2? CaCopyIn(X509Certificate2 coordinator)
+    {
+        if (coordinator.Extensions[CaCopy] is not { } extension) return null;
+        try
+        {
+            return X509CertificateLoader.LoadCertificate(extension.RawData);
+        }
+        catch (CryptographicException)
+        {
+            return null; // hostile bytes are no certificate
+        }
     }
 
     /// <summary>SHA-256 of the subject public key info, lower-case hex.</summary>

@@ -12,14 +12,16 @@ namespace Federation.Protocol.Identity;
 public static class CoordinatorChannel
 {
     public static GrpcChannel Open(Uri address, Credential credential) =>
-        Open(address, credential, (certificate, _) => IsCoordinator(certificate, credential.CaCertificate));
+        Open(address, credential, certificate => IsCoordinator(certificate, credential.CaCertificate));
 
     /// <summary>Before there is a credential: the CA is known by its key's hash from the invitation.</summary>
-    public static GrpcChannel OpenForEnrolment(Uri address, string caSpkiSha256) =>
-        Open(address, null, (certificate, sent) =>
-            sent?.ChainPolicy.ExtraStore.FirstOrDefault(candidate => CertificateProfile.SpkiSha256(candidate) == caSpkiSha256) is { } ca && IsCoordinator(certificate, ca));
+    public static GrpcChannel OpenForEnrolment(Uri address, string caSpkiSha256) => Open(address, null, certificate =>
+    {
+        using X509Certificate2? ca = CertificateProfile.CaCopyIn(certificate);
+        return ca is not null && CertificateProfile.SpkiSha256(ca) == caSpkiSha256 && IsCoordinator(certificate, ca);
+    });
 
-    private static GrpcChannel Open(Uri address, Credential? credential, Func<X509Certificate2, X509Chain?, bool> trusts)
+    private static GrpcChannel Open(Uri address, Credential? credential, Func<X509Certificate2, bool> trusts)
     {
         var handler = new SocketsHttpHandler
         {
@@ -31,7 +33,7 @@ public static class CoordinatorChannel
             SslOptions = new SslClientAuthenticationOptions
             {
                 EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
-                RemoteCertificateValidationCallback = (_, certificate, chain, _) => certificate is X509Certificate2 leaf && trusts(leaf, chain),
+                RemoteCertificateValidationCallback = (_, certificate, _, _) => certificate is X509Certificate2 leaf && trusts(leaf),
             },
         };
         if (credential is not null)
