@@ -39,6 +39,18 @@ public sealed record Column
 
     /// <summary>Values that mean "not measured". Compared as numbers where both are numbers: <c>0</c> is also <c>0.0</c>.</summary>
     public IReadOnlyList<string> Missing { get; init; } = [];
+
+    /// <summary>Index of the category that a raw value belongs to, or null.</summary>
+    public int? CategoryOf(string raw)
+    {
+        string canonical = RawValue.Canonical(raw);
+        for (int i = 0; i < Categories.Count; i++)
+        {
+            if (Categories[i].Any(value => RawValue.Canonical(value) == canonical)) return i;
+        }
+
+        return null;
+    }
 }
 
 public enum ColumnKind

@@ -1,0 +1,102 @@
+using Federation.Formats.Yaml;
+
+namespace Federation.Formats.Configuration;
+
+public sealed partial record NodeConfiguration
+{
+    private static readonly Dictionary<string, NodeRole> Roles = new() { ["trainer"] = NodeRole.Trainer, ["evaluator"] = NodeRole.Evaluator };
+
+    /// <summary>Reads <c>node.yaml</c>; relative paths are relative to its folder.</summary>
+    /// <param name="state">Overrides the file's state folder (<c>--state</c>, <c>FED_STATE</c>); relative to the current folder.</param>
+    /// <exception cref="InvalidInputException">Every problem: file, line, field, and what would be right.</exception>
+    public static NodeConfiguration Load(string path, string? state = null)
+    {
+        List<Problem> problems = [];
+        var fields = new FieldReader(YamlReader.Read(TextFile.Read(path), path), path, problems);
+        string folder = Path.GetDirectoryName(Path.GetFullPath(path)) ?? "/";
+        string address = fields.Text("coordinator");
+        if (!Uri.TryCreate(address, UriKind.Absolute, out Uri? coordinator) || coordinator.Scheme != Uri.UriSchemeHttps)
+        {
+            if (address.Length > 0) fields.Add("coordinator", $"'{address}' is no address of a coordinator; https://host:8443 is right.");
+            coordinator = new Uri("https://invalid");
+        }
+
+        var configuration = new NodeConfiguration
+        {
+            Coordinator = coordinator,
+            State = StateFolder.Resolve(state, fields.OptionalText("state"), folder),
+            Role = fields.Choice<NodeRole>("role", Roles, NodeRole.Trainer),
+            Device = fields.Text("device", "cpu"),
+            Threads = (int)fields.Integer("threads", 1, 4096, 1),
+            Data = ReadData(fields, folder),
+        };
+        if (fields.Has("policy")) fields.Add("policy", "Policies are not available in this version.", "Remove it.");
+        fields.Close();
+        return problems.Count == 0 ? configuration : throw new InvalidInputException([.. problems.OrderBy(problem => problem.Line)]);
+    }
+
+    private static List<DataSource> ReadData(FieldReader fields, string folder)
+    {
+        List<DataSource> sources = [];
+        IReadOnlyList<YamlValue> entries = fields.List("data", required: false);
+        for (int i = 0; i < entries.Count; i++)
+        {
+            if (fields.Entry("data", i, entries[i]) is not { } entry) continue;
+            string id = entry.Text("id", Names.IsSiteName, Names.Rule);
+            sources.Add(new DataSource(id, Path.GetFullPath(entry.Text("path"), folder), Full(entry.OptionalText("schema"), folder), Full(entry.OptionalText("split"), folder)));
+            if (entry.Has("ledger")) entry.Add("ledger", "Ledgers are not available in this version.", "Remove it.");
+            if (sources.Count(source => source.Id == id) > 1) entry.Add("id", $"'{id}' names two data sets.");
+            entry.Close();
+        }
+
+        return sources;
+    }
+
+    private static string? Full(string? path, string folder) => path is null ? null : Path.GetFullPath(path, folder);
+}
+
+public sealed partial record ServerConfiguration
+{
+    /// <summary>Reads <c>server.yaml</c>; relative paths are relative to its folder.</summary>
+    /// <param name="state">Overrides the file's state folder (<c>--state</c>, <c>FED_STATE</c>); relative to the current folder.</param>
+    /// <exception cref="InvalidInputException">Every problem: file, line, field, and what would be right.</exception>
+    public static ServerConfiguration Load(string path, string? state = null)
+    {
+        List<Problem> problems = [];
+        var fields = new FieldReader(YamlReader.Read(TextFile.Read(path), path), path, problems);
+        var configuration = new ServerConfiguration
+        {
+            State = StateFolder.Resolve(state, fields.OptionalText("state"), Path.GetDirectoryName(Path.GetFullPath(path)) ?? "/"),
+            Nodes = ReadListener(fields, "nodes", "0.0.0.0:8443"),
+            Operators = ReadListener(fields, "operators", "127.0.0.1:8444"),
+        };
+        fields.Close();
+        return problems.Count == 0 ? configuration : throw new InvalidInputException([.. problems.OrderBy(problem => problem.Line)]);
+    }
+
+    private static string ReadListener(FieldReader fields, string name, string fallback)
+    {
+        string text = fields.Text(name, fallback);
+        if (!IsListener(text)) fields.Add(name, $"'{text}' is no listener; address:port is right, such as {fallback}.");
+        return text;
+    }
+
+    /// <summary>Whether the text is an IP address and a port.</summary>
+    public static bool IsListener(string text) => System.Net.IPEndPoint.TryParse(text, out _) && text.Contains(':', StringComparison.Ordinal);
+}
+
+/// <summary>Where state lives: the flag, else <c>FED_STATE</c>, else the file's field, else <c>./fed-state</c>.</summary>
+public static class StateFolder
+{
+    public const string Default = "fed-state";
+
+    /// <param name="flag">From the command line, or null.</param>
+    /// <param name="field">From a configuration file in <paramref name="folder"/>, or null.</param>
+    /// <returns>An absolute path.</returns>
+    public static string Resolve(string? flag, string? field = null, string? folder = null)
+    {
+        if (flag is { Length: > 0 }) return Path.GetFullPath(flag);
+        if (Environment.GetEnvironmentVariable("FED_STATE") is { Length: > 0 } variable) return Path.GetFullPath(variable);
+        return field is { Length: > 0 } ? Path.GetFullPath(field, folder ?? Environment.CurrentDirectory) : Path.GetFullPath(Default);
+    }
+}

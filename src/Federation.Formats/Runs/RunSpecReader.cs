@@ -1,0 +1,164 @@
+using Federation.Formats.Yaml;
+
+namespace Federation.Formats.Runs;
+
+public sealed partial record RunSpec
+{
+    private static readonly Dictionary<string, Scaling> Scalings = new() { ["public-ranges"] = Scaling.PublicRanges, ["per-site"] = Scaling.PerSite };
+    private static readonly Dictionary<string, ModelKind> Models = new() { ["logistic"] = ModelKind.Logistic, ["mlp"] = ModelKind.Mlp, ["custom"] = ModelKind.Custom };
+    private static readonly Dictionary<string, OptimizerKind> Optimizers = new() { ["sgd"] = OptimizerKind.Sgd, ["adam"] = OptimizerKind.Adam, ["adamw"] = OptimizerKind.AdamW };
+    private static readonly Dictionary<string, StrategyKind> Strategies = new() { ["fedavg"] = StrategyKind.FedAvg };
+    private static readonly string[] MetricNames = ["accuracy", "auc", "log-loss", "brier"];
+
+    private static readonly Dictionary<string, TaskKind> Tasks = new()
+    {
+        ["binary-classification"] = TaskKind.BinaryClassification,
+        ["multiclass-classification"] = TaskKind.MulticlassClassification,
+    };
+
+    /// <exception cref="InvalidInputException">Every problem: file, line, field, and what would be right.</exception>
+    public static RunSpec Load(string path) => Parse(TextFile.Read(path), path);
+
+    /// <param name="file">Named in errors.</param>
+    /// <exception cref="InvalidInputException">Every problem: file, line, field, and what would be right.</exception>
+    public static RunSpec Parse(string yaml, string file)
+    {
+        List<Problem> problems = [];
+        var fields = new FieldReader(YamlReader.Read(yaml, file), file, problems);
+        ModelSpec model = ReadModel(fields);
+        bool custom = model.Kind == ModelKind.Custom;
+        var spec = new RunSpec
+        {
+            Name = fields.Text("name", Names.IsSiteName, Names.Rule),
+            Data = ReadData(fields, required: !custom),
+            Model = model,
+            Task = ReadTask(fields, required: !custom),
+            Rounds = (int)fields.Integer("rounds", 1, 1_000_000),
+            Seed = fields.Unsigned("seed"),
+            Cohort = ReadCohort(fields),
+            Local = ReadLocal(fields),
+            Strategy = ReadStrategy(fields),
+            Evaluate = ReadEvaluate(fields),
+        };
+        RequireNone(fields, "secureAggregation", required: true, "Secure aggregation is not available in this version: the coordinator sees each update.");
+        RequireNone(fields, "privacy", required: false, "Differential privacy is not available in this version.");
+        if (custom && (fields.Has("data") || fields.Has("task"))) fields.Add("model", "A custom model brings its own data and loss; 'data' and 'task' have no meaning.", "Remove both.");
+        fields.Close();
+        return problems.Count == 0 ? spec : throw new InvalidInputException([.. problems.OrderBy(problem => problem.Line)]);
+    }
+
+    private static DataSpec? ReadData(FieldReader fields, bool required)
+    {
+        if (fields.Map("data", required) is not { } data) return null;
+        var spec = new DataSpec(data.Text("schema"), data.Choice<Scaling>("scaling", Scalings, Scaling.PublicRanges), data.Boolean("missingIndicators", true));
+        data.Close();
+        return spec;
+    }
+
+    private static ModelSpec ReadModel(FieldReader fields)
+    {
+        if (fields.Map("model", required: true) is not { } model) return new ModelSpec(ModelKind.Logistic, []);
+        ModelKind kind = model.Choice("kind", Models);
+        List<int> hidden = [];
+        foreach (YamlValue width in model.List("hidden", required: kind == ModelKind.Mlp))
+        {
+            if (width is YamlScalar scalar && YamlText.TryInteger(scalar.Text, out long number) && number is >= 1 and <= 65_536) hidden.Add((int)number);
+            else model.Add("hidden", $"{FieldReader.Show(width)} is no width; whole numbers from 1 to 65536 are right.");
+        }
+
+        if (kind == ModelKind.Mlp && hidden.Count is 0 or > 16) model.Add("hidden", $"{hidden.Count} layers are not allowed; 1 to 16 are right.");
+        if (kind != ModelKind.Mlp && model.Has("hidden")) model.Add("hidden", "only an mlp has hidden layers.", "Remove it, or write kind: mlp.");
+        var spec = new ModelSpec(kind, hidden, model.OptionalText("initial"));
+        model.Close();
+        return spec;
+    }
+
+    private static TaskSpec? ReadTask(FieldReader fields, bool required)
+    {
+        if (fields.Map("task", required) is not { } task) return null;
+        var spec = new TaskSpec(task.Choice("kind", Tasks), task.Text("label"));
+        task.Close();
+        return spec;
+    }
+
+    private static CohortSpec ReadCohort(FieldReader fields)
+    {
+        if (fields.Map("cohort", required: true) is not { } cohort) return new CohortSpec(null, 1, TimeSpan.FromMinutes(1));
+        IReadOnlyList<string>? sites = cohort.Value("sites") switch
+        {
+            null or YamlScalar { Text: "all" } => null,
+            YamlList => cohort.Texts("sites"),
+            _ => [""],
+        };
+        if (sites is not null && (sites.Count == 0 || !sites.All(Names.IsSiteName))) cohort.Add("sites", "must be 'all' or a list of site names, each of " + Names.Rule + ".");
+        if (sites is not null && sites.Distinct().Count() != sites.Count) cohort.Add("sites", "names a site twice.");
+        int least = (int)cohort.Integer("minContributors", 1, 100_000);
+        if (sites is not null && least > sites.Count) cohort.Add("minContributors", $"{least} contributors cannot come from {sites.Count} sites.", "Lower it, or list more sites.");
+        var spec = new CohortSpec(sites, least, cohort.Duration("deadline", TimeSpan.FromSeconds(1), TimeSpan.FromDays(7)));
+        cohort.Close();
+        return spec;
+    }
+
+    private static LocalSpec ReadLocal(FieldReader fields)
+    {
+        var harmless = new OptimizerSpec(OptimizerKind.Sgd, 1);
+        if (fields.Map("local", required: true) is not { } local) return new LocalSpec(harmless, 1, 1);
+        OptimizerSpec optimizer = local.Map("optimizer", required: true) is { } reader ? ReadOptimizer(reader) : harmless;
+        var spec = new LocalSpec(optimizer, (int)local.Integer("batchSize", 1, 1_000_000), (int)local.Integer("epochs", 1, 10_000, fallback: 1));
+        local.Close();
+        return spec;
+    }
+
+    private static OptimizerSpec ReadOptimizer(FieldReader optimizer)
+    {
+        OptimizerKind kind = optimizer.Choice("kind", Optimizers);
+        var spec = new OptimizerSpec(
+            kind,
+            optimizer.Number("learningRate", rate => rate is > 0 and <= 1000, "in (0, 1000]"),
+            optimizer.Number("momentum", momentum => momentum is >= 0 and < 1, "in [0, 1)", 0),
+            optimizer.Number("weightDecay", decay => decay is >= 0 and <= 1000, "in [0, 1000]", 0));
+        if (kind != OptimizerKind.Sgd && optimizer.Has("momentum")) optimizer.Add("momentum", "only sgd has momentum.", "Remove it.");
+        optimizer.Close();
+        return spec;
+    }
+
+    private static StrategySpec ReadStrategy(FieldReader fields)
+    {
+        if (fields.Map("strategy", required: false) is not { } strategy) return new StrategySpec(StrategyKind.FedAvg);
+        var spec = new StrategySpec(strategy.Choice("kind", Strategies));
+        strategy.Close();
+        return spec;
+    }
+
+    private static EvaluateSpec? ReadEvaluate(FieldReader fields)
+    {
+        if (fields.Map("evaluate", required: false) is not { } evaluate) return null;
+        IReadOnlyList<string> metrics = evaluate.Has("metrics") ? evaluate.Texts("metrics") : ["accuracy", "auc"];
+        foreach (string metric in metrics.Where(metric => !MetricNames.Contains(metric)))
+        {
+            evaluate.Add("metrics", $"'{metric}' is not known.", Nearest.Repair(metric, MetricNames));
+        }
+
+        var spec = new EvaluateSpec((int)evaluate.Integer("every", 1, 1_000_000), metrics);
+        evaluate.Close();
+        return spec;
+    }
+
+    /// <summary>A protection that this version lacks is refused, never ignored.</summary>
+    private static void RequireNone(FieldReader fields, string name, bool required, string message)
+    {
+        switch (fields.Value(name))
+        {
+            case null when required:
+                fields.Add(name, $"is missing. {message}", $"Write '{name}: none'.");
+                break;
+            case null or YamlScalar { Text: "none" }:
+                break;
+            case YamlMap { Fields: [{ Key: "kind", Value: YamlScalar { Text: "none" } }] }:
+                break;
+            default:
+                fields.Add(name, message, $"Write '{name}: none' to go without it.");
+                break;
+        }
+    }
+}
