@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Globalization;
 using System.Text;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 
 namespace Federation.Formats.Models;
@@ -216,7 +217,7 @@ public sealed class SafetensorsHeader
         foreach (long size in shape)
         {
             count = size < 0 ? -1 : count * size;
-            if (count is < 0 || count > long.MaxValue / 64) throw new SafetensorsException($"The shape of '{name}' has a negative size or too many values.");
+            if (count < 0 || count > long.MaxValue / 64) throw new SafetensorsException($"The shape of '{name}' has a negative size or too many values.");
         }
 
         return (long)count * bits / 8;
@@ -225,7 +226,7 @@ public sealed class SafetensorsHeader
     private static byte[] Write(List<TensorInfo> tensors)
     {
         using var json = new MemoryStream();
-        using (var writer = new Utf8JsonWriter(json))
+        using (var writer = new Utf8JsonWriter(json, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
         {
             writer.WriteStartObject();
             foreach (TensorInfo tensor in tensors)
