@@ -20,9 +20,9 @@ public interface ILocalLearner : IDisposable
     /// <summary>Everything that keeps this site from taking part, one sentence each; empty: ready. Called once a run, before the first round.</summary>
     IReadOnlyList<string> Check(LearningTask task, ModelState initial);
 
-    /// <summary>One round of local training. The same task, round and global model give the same bytes on one machine type and thread count.</summary>
+    /// <summary>One round of local training. The same task, round and start give the same bytes on one machine type and thread count.</summary>
     /// <exception cref="LearningException">The model does not fit, or training gave a value that is not finite.</exception>
-    TrainingResult Train(LearningTask task, int round, ModelState global, CancellationToken cancellationToken);
+    TrainingResult Train(LearningTask task, int round, ModelState start, CancellationToken cancellationToken);
 
     /// <summary>Sums over this site's test rows; no examples where it holds none.</summary>
     /// <exception cref="LearningException">The model does not fit.</exception>

@@ -1,0 +1,228 @@
+using Federation.Formats;
+using Federation.Formats.Configuration;
+using Federation.Formats.Data;
+using Federation.Formats.Runs;
+
+namespace Federation.Learning.Data;
+
+/// <summary>A table as features and labels, row-major float32.</summary>
+public sealed class TabularDataSet
+{
+    private const int MostProblems = 20;
+
+    private TabularDataSet(IReadOnlyList<string> featureNames, Rows train, Rows test, int withoutLabel, IReadOnlyList<ColumnCounts> counts) =>
+        (FeatureNames, Train, Test, RowsWithoutLabel, Counts) = (featureNames, train, test, withoutLabel, counts);
+
+    public IReadOnlyList<string> FeatureNames { get; }
+
+    public Rows Train { get; }
+
+    public Rows Test { get; }
+
+    /// <summary>Rows left out because their label is missing.</summary>
+    public int RowsWithoutLabel { get; }
+
+    /// <summary>Over the rows of both sets, one entry a feature column.</summary>
+    public IReadOnlyList<ColumnCounts> Counts { get; }
+
+    /// <summary>Reads and checks a site's file for training.</summary>
+    /// <exception cref="InvalidInputException">Every problem (up to 20, then their number): file, line, column, and what would be right.</exception>
+    public static TabularDataSet Load(DataSource source, DataSchema schema, DataSpec spec, TaskSpec task)
+    {
+        RowSplit split = source.Split is { } path ? RowSplit.ByFile(path) : RowSplit.ByHash(schema.TestFraction);
+        TabularDataSet set = Read(source.Path, schema, spec, LabelOf(schema, task), split, labelRequired: true);
+        if (set.Train.Count == 0) throw new InvalidInputException(new Problem("The file has no training row.", source.Path, Repair: "Rows need a label, and the split must leave some to train on."));
+        if (spec.Scaling == Scaling.PerSite) Standardise(set);
+        return set;
+    }
+
+    /// <summary>Reads a file whose rows need no label (then it is −1), all as test rows, for prediction and evaluation.</summary>
+    /// <exception cref="InvalidInputException">Every problem, or scaling per site, which a single file cannot repeat.</exception>
+    public static TabularDataSet LoadForPrediction(string path, DataSchema schema, DataSpec spec, TaskSpec task)
+    {
+        if (spec.Scaling == Scaling.PerSite)
+        {
+            throw new InvalidInputException(new Problem("Features scaled per site need that site's training rows.", Field: "data.scaling", Repair: "Use scaling: public-ranges for models that serve new records."));
+        }
+
+        TabularDataSet set = Read(path, schema, spec, LabelOf(schema, task), RowSplit.ByHash(0), labelRequired: false);
+        if (set.Train.Count == 0) throw new InvalidInputException(new Problem("The file has no row.", path));
+        return new TabularDataSet(set.FeatureNames, Rows.None(set.FeatureNames.Count), set.Train, set.RowsWithoutLabel, set.Counts);
+    }
+
+    /// <summary>The schema's label column of that name.</summary>
+    /// <exception cref="InvalidInputException">There is none; names the nearest.</exception>
+    public static Column LabelOf(DataSchema schema, TaskSpec task)
+    {
+        Column[] labels = [.. schema.Columns.Where(column => column.Kind == ColumnKind.Label)];
+        Column label = labels.FirstOrDefault(column => column.Name == task.Label)
+            ?? throw new InvalidInputException(new Problem($"The schema has no label '{task.Label}'.", Field: "task.label", Repair: Nearest.Repair(task.Label, [.. labels.Select(column => column.Name)])));
+        if (task.Kind == TaskKind.BinaryClassification && label.Categories.Count != 2)
+        {
+            throw new InvalidInputException(new Problem($"The label '{label.Name}' has {label.Categories.Count} classes.", Field: "task.kind", Repair: "Binary classification needs 2; group values in lists, or write multiclass-classification."));
+        }
+
+        return label;
+    }
+
+    private static TabularDataSet Read(string path, DataSchema schema, DataSpec spec, Column label, RowSplit split, bool labelRequired)
+    {
+        List<CsvRow> rows = [.. CsvRows.Read(TextFile.Read(path))];
+        if (rows.Count == 0) throw new InvalidInputException(new Problem("The file is empty.", path));
+        var problems = new ProblemList(path, MostProblems);
+        Dictionary<string, int>? fieldOf = schema.Header ? ReadHeader(rows[0], schema, label, labelRequired, problems) : Positions(schema);
+        if (fieldOf is null) throw problems.ToException();
+        int width = schema.Header ? CsvRows.Fields(rows[0].Text, schema.Separator).Count : schema.Columns.Count;
+        var encoder = new FeatureEncoder(schema, spec, fieldOf);
+        List<float> trainFeatures = [], testFeatures = [];
+        List<int> trainLabels = [], testLabels = [], trainLines = [], testLines = [];
+        int withoutLabel = 0;
+        foreach (CsvRow row in schema.Header ? rows.Skip(1) : rows)
+        {
+            RowSet set = split.SetOf(row);
+            if (set == RowSet.Unused) continue;
+            if (!problems.TryFields(row, schema.Separator, width, out List<string> fields)) continue;
+            int? target = ReadLabel(label, fieldOf, fields, row.Line, labelRequired, problems);
+            if (target is null)
+            {
+                withoutLabel++;
+                continue;
+            }
+
+            List<(string Column, string Message, string Repair)> wrong = [];
+            if (!encoder.TryEncode(fields, set == RowSet.Train ? trainFeatures : testFeatures, wrong)) problems.Add(row.Line, wrong);
+            (set == RowSet.Train ? trainLabels : testLabels).Add(target.Value);
+            (set == RowSet.Train ? trainLines : testLines).Add(row.Line);
+        }
+
+        int[] beyond = [.. split.LinesBeyond(rows[^1].Line)];
+        if (beyond.Length > 0) problems.Add(rows[^1].Line, [("split", $"The split file names line {beyond[0]}; the data file ends here.", "Make the split file anew.")]);
+        problems.ThrowIfAny();
+        int features = encoder.FeatureNames.Count;
+        return new TabularDataSet(
+            encoder.FeatureNames,
+            new Rows([.. trainFeatures], [.. trainLabels], [.. trainLines], features),
+            new Rows([.. testFeatures], [.. testLabels], [.. testLines], features),
+            withoutLabel,
+            encoder.Counts);
+    }
+
+    private static int? ReadLabel(Column label, Dictionary<string, int> fieldOf, List<string> fields, int line, bool required, ProblemList problems)
+    {
+        if (!fieldOf.TryGetValue(label.Name, out int field)) return -1;
+        string raw = fields[field];
+        if (FeatureEncoder.IsMissing(label, raw)) return required ? null : -1;
+        if (label.CategoryOf(raw) is { } category) return category;
+        if (!required && string.IsNullOrWhiteSpace(raw)) return -1;
+        string known = string.Join(", ", label.Categories.Select(values => string.Join("/", values)));
+        problems.Add(line, [(label.Name, $"'{raw}' is no class of the label.", $"Known: {known}.")]);
+        return 0;
+    }
+
+    private static Dictionary<string, int> Positions(DataSchema schema) =>
+        schema.Columns.Select((column, index) => (column.Name, index)).ToDictionary(pair => pair.Name, pair => pair.index);
+
+    private static Dictionary<string, int>? ReadHeader(CsvRow first, DataSchema schema, Column label, bool labelRequired, ProblemList problems)
+    {
+        if (!problems.TryFields(first, schema.Separator, null, out List<string> names)) return null;
+        names = [.. names.Select(name => name.Trim())];
+        Dictionary<string, int> fieldOf = [];
+        for (int i = 0; i < names.Count; i++)
+        {
+            if (!fieldOf.TryAdd(names[i], i)) problems.Add(first.Line, [(names[i], "The column stands twice.", "Rename one.")]);
+        }
+
+        foreach (Column column in schema.Columns)
+        {
+            bool needed = column.Kind != ColumnKind.Ignore && (column.Name != label.Name || labelRequired) && (column.Kind != ColumnKind.Label || column.Name == label.Name);
+            if (needed && !fieldOf.ContainsKey(column.Name)) problems.Add(first.Line, [(column.Name, "The column is missing.", Nearest.Repair(column.Name, names))]);
+        }
+
+        return problems.Any ? null : fieldOf;
+    }
+
+    /// <summary>FLamby's way: every feature by the mean and population deviation of the site's own training rows. Not private: one record moves every feature.</summary>
+    private static void Standardise(TabularDataSet set)
+    {
+        int width = set.FeatureNames.Count;
+        for (int j = 0; j < width; j++)
+        {
+            double sum = 0, squares = 0;
+            for (int i = 0; i < set.Train.Count; i++) sum += set.Train.Features[(i * width) + j];
+            double mean = sum / set.Train.Count;
+            for (int i = 0; i < set.Train.Count; i++) squares += Math.Pow(set.Train.Features[(i * width) + j] - mean, 2);
+            double deviation = Math.Sqrt(squares / set.Train.Count);
+            foreach (Rows rows in new[] { set.Train, set.Test })
+            {
+                for (int i = j; i < rows.Features.Length; i += width) rows.Features[i] = (float)((rows.Features[i] - mean) / (deviation > 0 ? deviation : 1));
+            }
+        }
+    }
+}
+
+/// <param name="Features">Row-major, <see cref="Count"/> × <paramref name="Width"/>.</param>
+/// <param name="Labels">Class index; −1 where a row for prediction has none.</param>
+/// <param name="Lines">1-based lines of the file.</param>
+public sealed record Rows(float[] Features, int[] Labels, int[] Lines, int Width)
+{
+    public int Count => Labels.Length;
+
+    public static Rows None(int width) => new([], [], [], width);
+
+    /// <summary>The rows at these indices, in this order.</summary>
+    public Rows Select(IReadOnlyList<int> indices)
+    {
+        float[] features = new float[indices.Count * Width];
+        for (int i = 0; i < indices.Count; i++) Features.AsSpan(indices[i] * Width, Width).CopyTo(features.AsSpan(i * Width));
+        return new Rows(features, [.. indices.Select(index => Labels[index])], [.. indices.Select(index => Lines[index])], Width);
+    }
+
+    public Rows Concat(Rows other) => new([.. Features, .. other.Features], [.. Labels, .. other.Labels], [.. Lines, .. other.Lines], Width);
+}
+
+/// <summary>Problems of one file, the first of them kept and all counted.</summary>
+internal sealed class ProblemList(string file, int most)
+{
+    private readonly List<Problem> _problems = [];
+    private int _count;
+
+    public bool Any => _count > 0;
+
+    public void Add(int line, IEnumerable<(string Column, string Message, string Repair)> wrong)
+    {
+        foreach ((string column, string message, string repair) in wrong)
+        {
+            if (_count++ < most) _problems.Add(new Problem(message, file, line, column, repair));
+        }
+    }
+
+    public bool TryFields(CsvRow row, char separator, int? width, out List<string> fields)
+    {
+        try
+        {
+            fields = CsvRows.Fields(row.Text, separator);
+        }
+        catch (FormatException error)
+        {
+            fields = [];
+            Add(row.Line, [("row", error.Message, "Double a quote within quotes.")]);
+            return false;
+        }
+
+        if (width is null || fields.Count == width) return true;
+        Add(row.Line, [("row", $"The row has {fields.Count} fields; {width} are right.", $"Fields are separated by '{separator}'.")]);
+        return false;
+    }
+
+    public void ThrowIfAny()
+    {
+        if (Any) throw ToException();
+    }
+
+    public InvalidInputException ToException()
+    {
+        List<Problem> problems = [.. _problems];
+        if (_count > most) problems.Add(new Problem($"… and {_count - most} more problems.", file));
+        return new InvalidInputException(problems);
+    }
+}

@@ -1,0 +1,105 @@
+using Federation.Formats;
+using Federation.Formats.Configuration;
+using Federation.Formats.Data;
+using Federation.Formats.Evaluation;
+using Federation.Formats.Models;
+using Federation.Formats.Runs;
+using Federation.Learning.Data;
+using Federation.Learning.Evaluation;
+using Federation.Learning.Models;
+using Federation.Learning.Training;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Federation.Learning;
+
+/// <summary>Trains the spec's model on a table of <c>node.yaml</c>: the one whose id is the schema's name.</summary>
+public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device device) : ILocalLearner
+{
+    private (string RunId, TabularDataSet Data, nn.Module<Tensor, Tensor> Module)? _loaded;
+
+    public IReadOnlyList<string> Check(LearningTask task, ModelState initial)
+    {
+        if (task.Schema is null || task.Spec.Data is null || task.Spec.Task is null) return ["The run trains a custom model; this node is set up for tables. Start the program that holds the model."];
+        try
+        {
+            List<string> mismatches = [];
+            if (SourceOf(task).Schema is { } own) mismatches.AddRange(SchemaComparison.Mismatches(DataSchema.Load(own), task.Schema));
+            mismatches.AddRange(ProblemsOf(() => Load(task)));
+            using nn.Module<Tensor, Tensor> module = TabularModel.Create(task.Spec, task.Schema, 0);
+            mismatches.AddRange(ModuleState.Differences(module, initial).Select(difference => $"The run's model does not fit its spec and schema: {difference}"));
+            return mismatches;
+        }
+        catch (InvalidInputException error)
+        {
+            return Sentences(error);
+        }
+    }
+
+    public TrainingResult Train(LearningTask task, int round, ModelState start, CancellationToken cancellationToken)
+    {
+        (TabularDataSet data, nn.Module<Tensor, Tensor> module) = Load(task);
+        using IDisposable scope = NewDisposeScope();
+        Rows rows = data.Train;
+        Tensor inputs = tensor(rows.Features, [rows.Count, rows.Width], device: device);
+        bool binary = task.Spec.Task!.Kind == TaskKind.BinaryClassification;
+        Tensor targets = binary
+            ? tensor(rows.Labels.Select(label => (float)label).ToArray(), [rows.Count, 1], device: device)
+            : tensor(rows.Labels.Select(label => (long)label).ToArray(), [rows.Count], device: device);
+        return LocalTraining.Run(
+            module,
+            inputs,
+            targets,
+            (output, target) => binary ? nn.functional.binary_cross_entropy_with_logits(output, target) : nn.functional.cross_entropy(output, target),
+            task,
+            round,
+            start,
+            cancellationToken);
+    }
+
+    public EvaluationSums Evaluate(LearningTask task, ModelState model, CancellationToken cancellationToken)
+    {
+        (TabularDataSet data, nn.Module<Tensor, Tensor> module) = Load(task);
+        ModuleState.Load(module, model);
+        TaskKind kind = task.Spec.Task!.Kind;
+        return Prediction.Sums(Prediction.Probabilities(module, data.Test, kind, device), data.Test, kind);
+    }
+
+    public void Dispose() => _loaded?.Module.Dispose();
+
+    private (TabularDataSet Data, nn.Module<Tensor, Tensor> Module) Load(LearningTask task)
+    {
+        if (_loaded is not { } loaded || loaded.RunId != task.RunId)
+        {
+            _loaded?.Module.Dispose();
+            _loaded = null;
+            var data = TabularDataSet.Load(SourceOf(task), task.Schema!, task.Spec.Data!, task.Spec.Task!);
+            nn.Module<Tensor, Tensor> module = TabularModel.Create(task.Spec, task.Schema!, 0);
+            module.to(device);
+            loaded = (task.RunId, data, module);
+            _loaded = loaded;
+        }
+
+        return (loaded.Data, loaded.Module);
+    }
+
+    private DataSource SourceOf(LearningTask task) => sources.FirstOrDefault(source => source.Id == task.Schema!.Name)
+        ?? throw new InvalidInputException(new Problem($"This node has no data set '{task.Schema!.Name}'.", Repair: sources.Count == 0 ? "Its node.yaml names none." : $"Its node.yaml names {string.Join(", ", sources.Select(source => $"'{source.Id}'"))}."));
+
+    private static List<string> ProblemsOf(Action load)
+    {
+        try
+        {
+            load();
+            return [];
+        }
+        catch (InvalidInputException error)
+        {
+            return Sentences(error);
+        }
+    }
+
+    // Paths say where a site keeps its records; the operator needs only the file's name.
+    private static List<string> Sentences(InvalidInputException error) =>
+        [.. error.Problems.Select(problem => (problem with { File = problem.File is null ? null : Path.GetFileName(problem.File) }).ToString())];
+}

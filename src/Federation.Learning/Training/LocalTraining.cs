@@ -1,0 +1,77 @@
+using Federation.Formats.Models;
+using Federation.Formats.Runs;
+using Federation.Learning.Models;
+using Federation.Privacy.Canonical;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Federation.Learning.Training;
+
+/// <summary>One round of training at one site: some epochs over its examples, then the weighted difference to the global model.</summary>
+internal static class LocalTraining
+{
+    /// <param name="module">Holds the global model; holds the trained one afterwards.</param>
+    /// <param name="inputs">First dimension: examples.</param>
+    /// <param name="loss">Mean loss of a batch from (output, target).</param>
+    /// <exception cref="LearningException">The loss or a weight is not finite.</exception>
+    public static TrainingResult Run(
+        nn.Module<Tensor, Tensor> module, Tensor inputs, Tensor targets, Func<Tensor, Tensor, Tensor> loss, LearningTask task, int round, ModelState start, CancellationToken cancellationToken)
+    {
+        LocalSpec local = task.Spec.Local;
+        ModuleState.Load(module, start);
+        // Own modules may draw from Torch's generator (dropout); this makes them repeatable. Nothing private comes from it.
+        random.manual_seed(unchecked((long)DerivedSeed.For(task.Spec.Seed, "module", (ulong)round, task.Site)));
+        var shuffle = new SeededShuffle(DerivedSeed.For(task.Spec.Seed, "data-order", (ulong)round, task.Site));
+        using optim.Optimizer optimizer = CreateOptimizer(module, local.Optimizer);
+        module.train();
+        long count = inputs.shape[0];
+        double mean = 0;
+        for (int epoch = 0; epoch < local.Epochs; epoch++)
+        {
+            using IDisposable scope = NewDisposeScope();
+            Tensor order = tensor(shuffle.Order((int)count).Select(index => (long)index).ToArray(), device: inputs.device);
+            double sum = 0;
+            for (long first = 0; first < count; first += local.BatchSize)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                using IDisposable step = NewDisposeScope();
+                Tensor batch = order.slice(0, first, Math.Min(first + local.BatchSize, count), 1);
+                optimizer.zero_grad();
+                Tensor value = loss(module.call(inputs.index_select(0, batch)), targets.index_select(0, batch));
+                value.backward();
+                optimizer.step();
+                double number = value.to(ScalarType.Float64).item<double>();
+                if (!double.IsFinite(number)) throw new LearningException($"The training loss became {number} in round {round}. A lower local.optimizer.learningRate helps.");
+                sum += number * batch.shape[0];
+            }
+
+            mean = sum / count;
+        }
+
+        return new TrainingResult(WeightedDelta(start, ModuleState.Of(module), count, round), (ulong)count, mean);
+    }
+
+    /// <summary>(trained − start) × weight, each value rounded to float32 once.</summary>
+    private static ModelState WeightedDelta(ModelState start, ModelState trained, long weight, int round)
+    {
+        if (trained.FirstNonFinite() is { } bad) throw new LearningException($"A weight is not finite after round {round}: {bad} A lower local.optimizer.learningRate helps.");
+        List<NamedTensor> deltas = [];
+        foreach ((NamedTensor before, NamedTensor after) in start.Tensors.Zip(trained.Tensors))
+        {
+            float[] delta = new float[before.Values.Length];
+            for (int i = 0; i < delta.Length; i++) delta[i] = (float)(((double)after.Values[i] - before.Values[i]) * weight);
+            deltas.Add(new NamedTensor(before.Name, before.Shape, delta));
+        }
+
+        var state = new ModelState(deltas);
+        return state.FirstNonFinite() is { } overflow ? throw new LearningException($"The update of round {round} does not fit float32: {overflow}") : state;
+    }
+
+    private static optim.Optimizer CreateOptimizer(nn.Module module, OptimizerSpec spec) => spec.Kind switch
+    {
+        OptimizerKind.Sgd => optim.SGD(module.parameters(), spec.LearningRate, spec.Momentum, weight_decay: spec.WeightDecay),
+        OptimizerKind.Adam => optim.Adam(module.parameters(), spec.LearningRate, weight_decay: spec.WeightDecay),
+        OptimizerKind.AdamW => optim.AdamW(module.parameters(), spec.LearningRate, weight_decay: spec.WeightDecay),
+        _ => throw new ArgumentOutOfRangeException(nameof(spec), spec.Kind, "No such optimizer."),
+    };
+}

@@ -1,0 +1,43 @@
+namespace Federation.Learning.Training;
+
+/// <summary>A repeatable order of a site's examples. Not for anything secret.</summary>
+/// <remarks>SplitMix64 (Steele, Lea, Flood 2014) feeding Fisher and Yates; indices without modulo bias (Lemire 2019).</remarks>
+public sealed class SeededShuffle(ulong seed)
+{
+    private ulong _state = seed;
+
+    /// <summary>A permutation of 0 … count − 1; each call gives the next one.</summary>
+    public int[] Order(int count)
+    {
+        int[] order = new int[count];
+        for (int i = 0; i < count; i++) order[i] = i;
+        for (int i = count - 1; i > 0; i--)
+        {
+            int j = (int)Below((uint)i + 1);
+            (order[i], order[j]) = (order[j], order[i]);
+        }
+
+        return order;
+    }
+
+    private uint Below(uint bound)
+    {
+        uint threshold = unchecked((uint)-(int)bound) % bound;
+        while (true)
+        {
+            UInt128 product = (UInt128)(Next() >> 32) * bound;
+            if ((uint)(product & uint.MaxValue) >= threshold) return (uint)(product >> 32);
+        }
+    }
+
+    private ulong Next()
+    {
+        unchecked
+        {
+            ulong z = _state += 0x9E3779B97F4A7C15;
+            z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
+            z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
+            return z ^ (z >> 31);
+        }
+    }
+}
