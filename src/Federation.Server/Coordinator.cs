@@ -1,0 +1,193 @@
+using System.Net;
+using Federation.Formats;
+using Federation.Formats.Configuration;
+using Federation.Protocol;
+using Federation.Protocol.Identity;
+using Federation.Server.Identity;
+using Federation.Server.Runs;
+using Federation.Server.Services;
+using Federation.Server.Storage;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Federation.Server;
+
+/// <summary>A running coordinator: two listeners, one state folder. Nodes use mutual TLS on the first, operators the admin credential on the second.</summary>
+public sealed class Coordinator : IAsyncDisposable
+{
+    /// <summary>How often deadlines and lost sites are looked at.</summary>
+    private static readonly TimeSpan TickInterval = TimeSpan.FromSeconds(1);
+
+    private readonly WebApplication _host;
+    private readonly FileStream _lock;
+    private readonly ITimer _ticks;
+    private readonly IDisposable[] _owned;
+
+    private Coordinator(WebApplication host, FileStream stateLock, RunRegistry runs, TimeProvider time, IDisposable[] owned, ILogger logger)
+    {
+        (_host, _lock, Runs, _owned) = (host, stateLock, runs, owned);
+        string[] addresses = [.. host.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses];
+        (NodesAddress, OperatorsAddress) = (Reachable(addresses[0]), Reachable(addresses[1]));
+        _ticks = time.CreateTimer(_ => Tick(runs, logger), null, TickInterval, TickInterval);
+    }
+
+    /// <summary>Where nodes dial on this machine, with the real port.</summary>
+    public Uri NodesAddress { get; }
+
+    /// <summary>Where operators dial on this machine, with the real port.</summary>
+    public Uri OperatorsAddress { get; }
+
+    internal RunRegistry Runs { get; }
+
+    /// <summary>Restores the state and listens.</summary>
+    /// <exception cref="InvalidInputException">The folder was not initialised, another coordinator uses it, or a port is in use.</exception>
+    public static async Task<Coordinator> StartAsync(ServerConfiguration configuration, TimeProvider time, ILoggerFactory loggers, CancellationToken cancellationToken)
+    {
+        var folder = new CoordinatorFolder(configuration.State);
+        if (!File.Exists(folder.Ca)) throw new InvalidInputException(new Problem("There is no federation in this folder.", configuration.State, Repair: "`fed server init` makes one."));
+        FileStream stateLock = TakeLock(folder);
+        List<IDisposable> owned = [];
+        try
+        {
+            CertificateAuthority ca = Own(CertificateAuthority.Load(folder.Ca));
+            Credential credential = Own(ca.Issue("coordinator", CertificateRole.Coordinator, time.GetUtcNow()));
+            var store = Own(new SqliteStore(folder.Database));
+            var sessions = new Sessions(store, time);
+            ILogger logger = loggers.CreateLogger("coordinator");
+            var context = new RunContext(store, new BlobStore(folder.Blobs), new Spool(folder.Spool), sessions, new Traffic(), new Signal(), time, logger);
+            var runs = new RunRegistry(context);
+            WebApplication host = Build(configuration, loggers, time, ca, credential, runs, context);
+            try
+            {
+                await host.StartAsync(cancellationToken);
+            }
+            catch (IOException error)
+            {
+                await host.DisposeAsync();
+                throw new InvalidInputException(new Problem($"Cannot listen on {configuration.Nodes} and {configuration.Operators}: {error.Message}", Repair: "Choose free ports with --nodes and --operators."));
+            }
+
+            var coordinator = new Coordinator(host, stateLock, runs, time, [.. owned], logger);
+            Listeners listeners = host.Services.GetRequiredService<Listeners>();
+            (listeners.Nodes, listeners.Operators) = (coordinator.NodesAddress.Port, coordinator.OperatorsAddress.Port);
+            return coordinator;
+        }
+        catch
+        {
+            foreach (IDisposable one in owned) one.Dispose();
+            await stateLock.DisposeAsync();
+            throw;
+        }
+
+        T Own<T>(T one)
+            where T : IDisposable
+        {
+            owned.Add(one);
+            return one;
+        }
+    }
+
+    /// <summary>Waits until the token is cancelled.</summary>
+    public static Task WaitForShutdownAsync(CancellationToken cancellationToken) => Task.Delay(Timeout.InfiniteTimeSpan, cancellationToken).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+
+    public async ValueTask DisposeAsync()
+    {
+        await _ticks.DisposeAsync();
+        using (var hurry = new CancellationTokenSource(TimeSpan.Zero)) await _host.StopAsync(hurry.Token); // long polls would otherwise hold it up
+        await _host.DisposeAsync();
+        await Task.WhenAll(Runs.All.Select(run => run.Background));
+        foreach (IDisposable one in _owned) one.Dispose();
+        await _lock.DisposeAsync();
+    }
+
+    private static void Tick(RunRegistry runs, ILogger logger)
+    {
+        try
+        {
+            runs.Tick();
+        }
+#pragma warning disable CA1031 // the timer's callback: a full disk now may be free at the next tick
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            logger.LogError("Deadlines could not be looked at: {Message}", error.Message);
+        }
+    }
+
+    private static FileStream TakeLock(CoordinatorFolder folder)
+    {
+        try
+        {
+            return new FileStream(folder.Lock, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new InvalidInputException(new Problem($"The state folder is in use by another coordinator, or not writable: {error.Message}", folder.Path));
+        }
+    }
+
+    private static WebApplication Build(ServerConfiguration configuration, ILoggerFactory loggers, TimeProvider time, CertificateAuthority ca, Credential credential, RunRegistry runs, RunContext context)
+    {
+        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.Services.AddSingleton(loggers);
+        builder.Services.AddSingleton(typeof(ILogger<>), typeof(Logger<>));
+        builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
+        builder.Services.AddSingleton(time).AddSingleton(ca).AddSingleton(context.Store).AddSingleton(context.Sessions).AddSingleton(context.Traffic).AddSingleton(context.Signal);
+        builder.Services.AddSingleton(context).AddSingleton(runs).AddSingleton<RunTasks>().AddSingleton<UploadReceiver>().AddSingleton<Listeners>();
+        builder.Services.AddRoutingCore();
+        builder.Services.AddGrpc(options =>
+        {
+            options.MaxReceiveMessageSize = Limits.MessageBytes;
+            options.MaxSendMessageSize = Limits.MessageBytes;
+            options.Interceptors.Add<CallerInterceptor>();
+        });
+        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MinRequestBodyDataRate = null; // uploads over slow lines are kept, not cut
+            Listen(kestrel, configuration.Nodes, credential);
+            Listen(kestrel, configuration.Operators, credential);
+        });
+        WebApplication host = builder.Build();
+        host.UseRouting();
+        host.MapGrpcService<EnrolmentService>();
+        host.MapGrpcService<NodeService>();
+        host.MapGrpcService<OperatorService>();
+        return host;
+    }
+
+    private static void Listen(KestrelServerOptions kestrel, string listener, Credential credential)
+    {
+        if (!IPEndPoint.TryParse(listener, out IPEndPoint? endpoint)) throw new InvalidInputException(new Problem($"'{listener}' is no listener.", Repair: "address:port is right, such as 0.0.0.0:8443."));
+        kestrel.Listen(endpoint, listen =>
+        {
+            listen.Protocols = HttpProtocols.Http2;
+            // Any certificate passes TLS; CallerInterceptor checks it for every call and can say what is wrong with it.
+            var https = new HttpsConnectionAdapterOptions { ServerCertificate = credential.Certificate, ClientCertificateMode = ClientCertificateMode.AllowCertificate };
+            https.AllowAnyClientCertificate();
+            listen.UseHttps(https);
+        });
+    }
+
+    private static Uri Reachable(string address)
+    {
+        var bound = new UriBuilder(address);
+        if (bound.Host is "0.0.0.0" or "[::]") bound.Host = "127.0.0.1";
+        return bound.Uri;
+    }
+
+    /// <summary>Signals are the program's business, not the listener's.</summary>
+    private sealed class NoLifetime : IHostLifetime
+    {
+        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    }
+}

@@ -1,0 +1,86 @@
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using Federation.Formats;
+using Federation.Protocol.Identity;
+
+namespace Federation.Server.Identity;
+
+/// <summary>The federation's own CA: P-256, in <c>ca/ca.pem</c>. It signs the coordinator, the admins and the sites, nobody else.</summary>
+public sealed class CertificateAuthority : IDisposable
+{
+    private static readonly TimeSpan Backdate = TimeSpan.FromMinutes(10); // sites' clocks may be behind
+    private readonly ECDsa _key;
+
+    private CertificateAuthority(X509Certificate2 certificate, ECDsa key) => (Certificate, _key) = (certificate, key);
+
+    public X509Certificate2 Certificate { get; }
+
+    public string SpkiSha256 => CertificateProfile.SpkiSha256(Certificate);
+
+    /// <summary>A new CA, valid for ten years.</summary>
+    public static CertificateAuthority Create(DateTimeOffset now)
+    {
+        ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var request = new CertificateRequest("CN=Federation CA", key, HashAlgorithmName.SHA256);
+        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, true, 0, true));
+        request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.KeyCertSign, true));
+        request.CertificateExtensions.Add(new X509SubjectKeyIdentifierExtension(request.PublicKey, false));
+        using X509Certificate2 withKey = request.CreateSelfSigned(now - Backdate, now.AddYears(10));
+        return new CertificateAuthority(X509CertificateLoader.LoadCertificate(withKey.RawData), key);
+    }
+
+    /// <exception cref="InvalidInputException">The file is missing or no CA.</exception>
+    public static CertificateAuthority Load(string pemPath)
+    {
+        try
+        {
+            string pem = File.ReadAllText(pemPath);
+            var key = ECDsa.Create();
+            key.ImportFromPem(pem);
+            return new CertificateAuthority(X509Certificate2.CreateFromPem(pem), key);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or CryptographicException or ArgumentException)
+        {
+            throw new InvalidInputException(new Problem($"The federation's CA cannot be read: {error.Message}", pemPath, Repair: "`fed server init` makes one."));
+        }
+    }
+
+    public void Save(string pemPath) => PrivateFile.Write(pemPath, $"{Certificate.ExportCertificatePem()}\n{_key.ExportPkcs8PrivateKeyPem()}\n");
+
+    /// <summary>A certificate with a fresh key, for the coordinator or an admin.</summary>
+    public Credential Issue(string name, CertificateRole role, DateTimeOffset now)
+    {
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var request = new CertificateRequest(CertificateProfile.Subject(name, role), key, HashAlgorithmName.SHA256);
+        using X509Certificate2 certificate = Sign(request, role, now);
+        return Credential.Of(certificate, key, X509CertificateLoader.LoadCertificate(Certificate.RawData));
+    }
+
+    /// <summary>A site's certificate for the key of its signing request, whose subject is not looked at.</summary>
+    /// <exception cref="CryptographicException">The request is malformed, its signature is wrong, or its key is not P-256.</exception>
+    public X509Certificate2 IssueSite(string site, byte[] signingRequest, DateTimeOffset now)
+    {
+        CertificateRequest request = CertificateRequest.LoadSigningRequest(signingRequest, HashAlgorithmName.SHA256);
+        using ECDsa key = request.PublicKey.GetECDsaPublicKey() ?? throw new CryptographicException("The key is no elliptic-curve key; P-256 is right.");
+        if (key.ExportParameters(false).Curve.Oid.Value != ECCurve.NamedCurves.nistP256.Oid.Value) throw new CryptographicException("The key is not on P-256.");
+        return Sign(new CertificateRequest(CertificateProfile.Subject(site, CertificateRole.Site), request.PublicKey, HashAlgorithmName.SHA256), CertificateRole.Site, now);
+    }
+
+    public void Dispose()
+    {
+        Certificate.Dispose();
+        _key.Dispose();
+    }
+
+    private X509Certificate2 Sign(CertificateRequest request, CertificateRole role, DateTimeOffset now)
+    {
+        bool coordinator = role == CertificateRole.Coordinator;
+        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(false, false, 0, true));
+        request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.DigitalSignature, true));
+        request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension([new Oid(coordinator ? CertificateProfile.ServerAuthentication : CertificateProfile.ClientAuthentication)], false));
+        if (coordinator) request.CertificateExtensions.Add(CertificateProfile.CaCopyOf(Certificate));
+        DateTimeOffset until = now.AddYears(2) < Certificate.NotAfter ? now.AddYears(2) : Certificate.NotAfter;
+        DateTimeOffset from = now - Backdate > Certificate.NotBefore ? now - Backdate : Certificate.NotBefore;
+        return request.Create(Certificate.SubjectName, X509SignatureGenerator.CreateForECDsa(_key), from, until, RandomNumberGenerator.GetBytes(16));
+    }
+}

@@ -1,0 +1,47 @@
+using Federation.Formats;
+using Federation.Protocol.Identity;
+
+namespace Federation.Server.Identity;
+
+/// <summary>Names within the coordinator's state folder.</summary>
+public sealed record CoordinatorFolder(string Path)
+{
+    public string Ca => System.IO.Path.Combine(Path, "ca", "ca.pem");
+
+    /// <summary>The operator's credential.</summary>
+    public string Admin => System.IO.Path.Combine(Path, "ca", "admin.pem");
+
+    public string Database => System.IO.Path.Combine(Path, "state.db");
+
+    public string Blobs => System.IO.Path.Combine(Path, "blobs");
+
+    public string Spool => System.IO.Path.Combine(Path, "spool");
+
+    public string Lock => System.IO.Path.Combine(Path, "lock");
+}
+
+/// <summary><c>fed server init</c>.</summary>
+public static class CoordinatorSetup
+{
+    /// <summary>Makes a CA and one admin credential; folders 0700, files 0600.</summary>
+    /// <exception cref="InvalidInputException">There is a CA already, or the folder cannot be written.</exception>
+    public static void Initialize(string state, TimeProvider? time = null)
+    {
+        var folder = new CoordinatorFolder(state);
+        if (File.Exists(folder.Ca)) throw new InvalidInputException(new Problem("There is a federation in this folder already.", folder.Ca, Repair: "Its CA is kept; name another --state for a new federation."));
+        try
+        {
+            PrivateFile.CreateFolder(state);
+            PrivateFile.CreateFolder(Path.GetDirectoryName(folder.Ca)!);
+            DateTimeOffset now = (time ?? TimeProvider.System).GetUtcNow();
+            using CertificateAuthority ca = CertificateAuthority.Create(now);
+            using Credential admin = ca.Issue("admin", CertificateRole.Admin, now);
+            admin.Save(folder.Admin);
+            ca.Save(folder.Ca); // last: with it the folder counts as initialised
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new InvalidInputException(new Problem($"The state folder cannot be written: {error.Message}", state));
+        }
+    }
+}

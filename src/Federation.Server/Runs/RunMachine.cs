@@ -1,0 +1,317 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using Federation.Formats.Evaluation;
+using Federation.Protocol;
+
+namespace Federation.Server.Runs;
+
+/// <summary>The sites as the coordinator sees them at one moment.</summary>
+/// <param name="Trainers">Enrolled sites that train (or have not said yet what they do).</param>
+/// <param name="Live">Those heard of lately.</param>
+public sealed record Roster(IReadOnlySet<string> Trainers, IReadOnlySet<string> Live);
+
+/// <summary>What happened.</summary>
+public abstract record RunEvent;
+
+/// <summary>Time went by, or sites came or went.</summary>
+public sealed record Tick : RunEvent;
+
+public sealed record SiteAnswered(string Site, IReadOnlyList<string> Mismatches) : RunEvent;
+
+/// <summary>A node process started; what kept its site out may be mended, so it is asked again.</summary>
+public sealed record SiteJoined(string Site) : RunEvent;
+
+/// <param name="Round">0: before the first round.</param>
+public sealed record SiteFailed(string Site, int Round, string Reason) : RunEvent;
+
+/// <summary>An upload is complete and its content was checked.</summary>
+public sealed record UpdateArrived(string Site, int Round, string ModelSha256, Contribution Contribution) : RunEvent;
+
+public sealed record Aggregated(int Round, string ModelSha256) : RunEvent;
+
+/// <summary>The sum could not be made.</summary>
+public sealed record AggregationFailed(int Round, string Reason) : RunEvent;
+
+public sealed record EvaluationArrived(string Site, int Round, EvaluationSums Sums) : RunEvent;
+
+public sealed record CancelRequested : RunEvent;
+
+/// <summary>What the host has to do after the new state is stored.</summary>
+public abstract record RunEffect;
+
+/// <summary>A line of the run's log. <see cref="RunLog"/> lists the kinds.</summary>
+public sealed record Announce(string Kind, string Message, int Round = 0, string Site = "", string Model = "", Metrics? Metrics = null) : RunEffect;
+
+/// <summary>Sum the uploads of these sites into the next model.</summary>
+public sealed record Aggregate(int Round, ImmutableSortedDictionary<string, Contribution> Contributions) : RunEffect;
+
+/// <summary>The round's uploads are no longer needed.</summary>
+public sealed record DropUploads(int Round) : RunEffect;
+
+/// <summary>The round has a new summary.</summary>
+public sealed record Summarize(int Round, string State, ImmutableSortedSet<string> Cohort, ImmutableSortedDictionary<string, Contribution> Contributions, DateTimeOffset OpenedAt, string Model = "") : RunEffect;
+
+/// <summary>The round made this model.</summary>
+public sealed record KeepModel(int Round, string Sha256) : RunEffect;
+
+/// <summary>Federated evaluation of a round's model.</summary>
+public sealed record KeepEvaluation(int Round, EvaluationSums Sums) : RunEffect;
+
+/// <summary>Kinds of <see cref="Announce"/>.</summary>
+public static class RunLog
+{
+    public const string Submitted = "submitted", SiteReady = "site-ready", SiteRefused = "site-refused", SiteFailed = "site-failed", Waiting = "waiting", RoundOpened = "round-opened",
+        Contributed = "contributed", RoundClosed = "round-closed", RoundAbandoned = "round-abandoned", Model = "model", Evaluated = "evaluated", Completed = "completed", Failed = "failed", Cancelled = "cancelled";
+}
+
+/// <param name="Refused">Null, or why the event changed nothing.</param>
+/// <param name="Duplicate">The event had happened before; nothing changed and nothing is wrong.</param>
+public sealed record Transition(RunState State, IReadOnlyList<RunEffect> Effects, Refusal? Refused = null, string Reason = "", bool Duplicate = false);
+
+/// <summary>The rules of a run: pure, no I/O, clock or randomness. A refused event leaves the state as it was.</summary>
+public static class RunMachine
+{
+    /// <summary>A site that fails this many rounds in a row is left out.</summary>
+    public const int MostFailures = 3;
+
+    public static Transition Apply(RunState state, RunEvent happened, Roster roster, DateTimeOffset now)
+    {
+        Transition first = happened switch
+        {
+            Tick => new Transition(state, []),
+            _ when state.IsOver => Refuse(state, Refusal.RunOver, $"The run is {state.PhaseName}."),
+            SiteAnswered answered => Answer(state, answered),
+            SiteJoined joined => Rejoin(state, joined),
+            SiteFailed failed => Fail(state, failed),
+            UpdateArrived arrived => Arrive(state, arrived, now),
+            Aggregated aggregated => FinishRound(state, aggregated, roster, now),
+            AggregationFailed failed => End(state, RunEnd.Failed, $"Round {failed.Round} could not be aggregated: {failed.Reason}"),
+            EvaluationArrived report => Evaluate(state, report),
+            CancelRequested => End(state, RunEnd.Cancelled, "Cancelled by the operator."),
+            _ => throw new ArgumentOutOfRangeException(nameof(happened), happened, "No such event."),
+        };
+        if (first.Refused is not null || first.Duplicate) return first;
+        (RunState next, List<RunEffect> effects) = (first.State, [.. first.Effects]);
+        while (Advance(next, roster, now) is { } step)
+        {
+            next = step.State;
+            effects.AddRange(step.Effects);
+        }
+
+        return new Transition(next, effects);
+    }
+
+    /// <summary>Whether an upload of this site would be taken now; null: yes.</summary>
+    public static (Refusal Refusal, string Reason)? RefusalOf(RunState state, string site, int round, string modelSha256, string updateSha256, DateTimeOffset now)
+    {
+        if (state.IsOver) return (Refusal.RunOver, $"The run is {state.PhaseName}.");
+        if (round > state.Round || round < 1) return (Refusal.WrongRound, $"Round {round} is not open; the run is in round {state.Round}.");
+        ImmutableSortedDictionary<string, Contribution>? contributions = (state.Phase as RoundOpen)?.Contributions ?? (state.Phase as Aggregating)?.Contributions;
+        if (round == state.Round && contributions?.GetValueOrDefault(site) is { } earlier)
+        {
+            return earlier.UpdateSha256 == updateSha256 ? null : (Refusal.AlreadyContributed, $"This site's update of round {round} was counted already; another one is not taken.");
+        }
+
+        if (round < state.Round || state.Phase is not RoundOpen open || now > open.Deadline) return (Refusal.Late, $"Round {round} is closed; the update came too late.");
+        if (!open.Cohort.Contains(site)) return (Refusal.NotInCohort, $"This site is not in the cohort of round {round}.");
+        if (modelSha256 != state.ModelSha256) return (Refusal.WrongModel, $"The update starts from model {modelSha256}; round {round} starts from {state.ModelSha256}.");
+        return null;
+    }
+
+    private static Transition Answer(RunState state, SiteAnswered answered)
+    {
+        if (!state.Sites.TryGetValue(answered.Site, out RunSite? site)) return Refuse(state, Refusal.NotInCohort, "The run does not ask this site.");
+        SiteStanding standing = answered.Mismatches.Count == 0 ? SiteStanding.Ready : SiteStanding.Refused;
+        if (site.Standing != SiteStanding.Checking) return new Transition(state, [], Duplicate: true);
+        RunState next = state with { Sites = state.Sites.SetItem(answered.Site, new RunSite(standing, [.. answered.Mismatches])) };
+        return new Transition(next, [standing == SiteStanding.Ready
+            ? new Announce(RunLog.SiteReady, $"{answered.Site} is ready.", Site: answered.Site)
+            : new Announce(RunLog.SiteRefused, $"{answered.Site} does not fit the run: {string.Join(" ", answered.Mismatches)}", Site: answered.Site)]);
+    }
+
+    private static Transition Rejoin(RunState state, SiteJoined joined) =>
+        state.Sites.TryGetValue(joined.Site, out RunSite? site) && site.Standing is (SiteStanding.Refused or SiteStanding.Failed)
+            ? new Transition(state with { Sites = state.Sites.SetItem(joined.Site, RunSite.Asked) }, [])
+            : new Transition(state, [], Duplicate: true);
+
+    private static Transition Fail(RunState state, SiteFailed failed)
+    {
+        if (!state.Sites.TryGetValue(failed.Site, out RunSite? site)) return Refuse(state, Refusal.NotInCohort, "The run does not ask this site.");
+        var announce = new Announce(RunLog.SiteFailed, $"{failed.Site}: {failed.Reason}", failed.Round, failed.Site);
+        if (failed.Round == 0) return new Transition(state with { Sites = state.Sites.SetItem(failed.Site, new RunSite(SiteStanding.Failed, [failed.Reason])) }, [announce]);
+        if (failed.Round != state.Round) return Refuse(state, Refusal.WrongRound, $"Round {failed.Round} is over.");
+        if (state.Phase is Evaluating evaluating && evaluating.Pending.Contains(failed.Site))
+        {
+            return new Transition(state with { Phase = evaluating with { Pending = evaluating.Pending.Remove(failed.Site) } }, [announce]);
+        }
+
+        if (state.Phase is not RoundOpen open || !open.Cohort.Contains(failed.Site) || open.Contributions.ContainsKey(failed.Site)) return Refuse(state, Refusal.WrongRound, $"Round {failed.Round} does not wait for this site.");
+        if (open.Failed.Contains(failed.Site)) return new Transition(state, [], Duplicate: true);
+        int failures = site.Failures + 1;
+        RunSite after = failures < MostFailures ? site with { Failures = failures } : new RunSite(SiteStanding.Failed, [failed.Reason], failures);
+        return new Transition(state with { Phase = open with { Failed = open.Failed.Add(failed.Site) }, Sites = state.Sites.SetItem(failed.Site, after) }, [announce]);
+    }
+
+    private static Transition Arrive(RunState state, UpdateArrived arrived, DateTimeOffset now)
+    {
+        if (RefusalOf(state, arrived.Site, arrived.Round, arrived.ModelSha256, arrived.Contribution.UpdateSha256, now) is var (refusal, reason)) return Refuse(state, refusal, reason);
+        if (state.Phase is not RoundOpen open || open.Contributions.ContainsKey(arrived.Site)) return new Transition(state, [], Duplicate: true);
+        RunState next = state with
+        {
+            Phase = open with { Contributions = open.Contributions.Add(arrived.Site, arrived.Contribution), Failed = open.Failed.Remove(arrived.Site) },
+            Sites = state.Sites.SetItem(arrived.Site, state.Sites[arrived.Site] with { Failures = 0 }),
+        };
+        string progress = string.Create(CultureInfo.InvariantCulture, $"{arrived.Site} contributed ({open.Contributions.Count + 1} of {open.Cohort.Count}).");
+        return new Transition(next, [new Announce(RunLog.Contributed, progress, arrived.Round, arrived.Site)]);
+    }
+
+    private static Transition FinishRound(RunState state, Aggregated aggregated, Roster roster, DateTimeOffset now)
+    {
+        if (state.Phase is not Aggregating closed || aggregated.Round != state.Round) return new Transition(state, [], Duplicate: true);
+        int completed = state.CompletedRounds + 1;
+        RunState next = state with { CompletedRounds = completed, ModelSha256 = aggregated.ModelSha256 };
+        bool last = completed == state.Plan.Rounds;
+        List<RunEffect> effects =
+        [
+            new KeepModel(state.Round, aggregated.ModelSha256),
+            new Summarize(state.Round, "completed", closed.Cohort, closed.Contributions, closed.OpenedAt, aggregated.ModelSha256),
+            new DropUploads(state.Round),
+            new Announce(RunLog.Model, $"Round {state.Round} made model {aggregated.ModelSha256[..12]} from {closed.Contributions.Count} updates.", state.Round, Model: aggregated.ModelSha256),
+        ];
+        if (state.Plan.EvaluateEvery is { } every && (last || completed % every == 0))
+        {
+            ImmutableSortedSet<string> asked = LiveReady(next, roster);
+            if (!asked.IsEmpty) return new Transition(next with { Phase = new Evaluating(now + state.Plan.Deadline, asked, ImmutableSortedDictionary.Create<string, EvaluationSums>(StringComparer.Ordinal)) }, effects);
+        }
+
+        return Then(last ? End(next, RunEnd.Completed, "") : new Transition(next with { Phase = new Waiting("") }, []), effects);
+    }
+
+    private static Transition Evaluate(RunState state, EvaluationArrived report)
+    {
+        if (state.Phase is not Evaluating evaluating || report.Round != state.Round) return Refuse(state, Refusal.WrongRound, $"The model of round {report.Round} is not being evaluated.");
+        if (!evaluating.Pending.Contains(report.Site)) return new Transition(state, [], Duplicate: true);
+        return new Transition(state with { Phase = evaluating with { Pending = evaluating.Pending.Remove(report.Site), Reports = evaluating.Reports.SetItem(report.Site, report.Sums) } }, []);
+    }
+
+    /// <summary>One step that needs no event but time and sites; null: nothing to do.</summary>
+    private static Transition? Advance(RunState state, Roster roster, DateTimeOffset now)
+    {
+        if (state.IsOver) return null;
+        string[] fresh = state.Plan.Sites is null ? [.. roster.Trainers.Where(site => !state.Sites.ContainsKey(site))] : [];
+        if (fresh.Length > 0) return new Transition(state with { Sites = state.Sites.AddRange(fresh.Select(site => KeyValuePair.Create(site, RunSite.Asked))) }, []);
+        string[] gone = state.Plan.Sites is null ? [.. state.Sites.Where(site => site.Value.Standing == SiteStanding.Checking && !roster.Trainers.Contains(site.Key)).Select(site => site.Key)] : [];
+        if (gone.Length > 0) return new Transition(state with { Sites = state.Sites.RemoveRange(gone) }, []);
+        return state.Phase switch
+        {
+            Preparing preparing => AdvancePreparing(state, preparing, roster, now),
+            Waiting waiting => AdvanceWaiting(state, waiting, roster, now),
+            RoundOpen open => AdvanceRound(state, open, now),
+            Evaluating evaluating when evaluating.Pending.IsEmpty || now >= evaluating.Deadline => FinishEvaluation(state, evaluating),
+            _ => null,
+        };
+    }
+
+    private static Transition? AdvancePreparing(RunState state, Preparing preparing, Roster roster, DateTimeOffset now)
+    {
+        if (Hopeless(state) is { } reason) return End(state, RunEnd.Failed, reason);
+        bool answered = state.Sites.Values.All(site => site.Standing != SiteStanding.Checking) && Ready(state).Count() >= state.Plan.MinContributors;
+        return answered || now >= preparing.Deadline ? OpenOrWait(state, roster, now) : null;
+    }
+
+    private static Transition? AdvanceWaiting(RunState state, Waiting waiting, Roster roster, DateTimeOffset now)
+    {
+        if (Hopeless(state) is { } reason) return End(state, RunEnd.Failed, reason);
+        Transition next = OpenOrWait(state, roster, now);
+        return next.State.Phase is Waiting { Reason: var reason2 } && reason2 == waiting.Reason ? null : next;
+    }
+
+    private static Transition OpenOrWait(RunState state, Roster roster, DateTimeOffset now)
+    {
+        ImmutableSortedSet<string> cohort = LiveReady(state, roster);
+        if (cohort.Count < state.Plan.MinContributors)
+        {
+            string reason = string.Create(CultureInfo.InvariantCulture, $"{cohort.Count} of {state.Plan.MinContributors} needed sites are ready and connected.");
+            return new Transition(state with { Phase = new Waiting(reason) }, [new Announce(RunLog.Waiting, reason, state.Round)]);
+        }
+
+        int round = state.Round + 1;
+        var open = new RoundOpen(now, now + state.Plan.Deadline, cohort, ImmutableSortedDictionary.Create<string, Contribution>(StringComparer.Ordinal), ImmutableSortedSet.Create<string>(StringComparer.Ordinal));
+        return new Transition(
+            state with { Round = round, Phase = open },
+            [
+                new Summarize(round, "open", cohort, open.Contributions, now),
+                new Announce(RunLog.RoundOpened, $"Round {round} opened with {cohort.Count} sites.", round, Model: state.ModelSha256),
+            ]);
+    }
+
+    private static Transition? AdvanceRound(RunState state, RoundOpen open, DateTimeOffset now)
+    {
+        bool allDone = open.Contributions.Count + open.Failed.Count == open.Cohort.Count;
+        if (!allDone && now < open.Deadline) return null;
+        string missing = string.Join(", ", open.Cohort.Where(site => !open.Contributions.ContainsKey(site)));
+        string without = missing.Length == 0 ? "" : $", without {missing}";
+        if (open.Contributions.Count >= state.Plan.MinContributors)
+        {
+            return new Transition(
+                state with { Phase = new Aggregating(open.OpenedAt, open.Cohort, open.Contributions) },
+                [
+                    new Summarize(state.Round, "closed", open.Cohort, open.Contributions, open.OpenedAt),
+                    new Announce(RunLog.RoundClosed, $"Round {state.Round} closed with {open.Contributions.Count} updates{without}.", state.Round),
+                    new Aggregate(state.Round, open.Contributions),
+                ]);
+        }
+
+        return new Transition(
+            state with { Phase = new Waiting("") },
+            [
+                new Summarize(state.Round, "abandoned", open.Cohort, open.Contributions, open.OpenedAt),
+                new DropUploads(state.Round),
+                new Announce(RunLog.RoundAbandoned, $"Round {state.Round} abandoned: {open.Contributions.Count} of {state.Plan.MinContributors} needed updates came{without}. The model stays.", state.Round),
+            ]);
+    }
+
+    private static Transition FinishEvaluation(RunState state, Evaluating evaluating)
+    {
+        EvaluationSums[] reports = [.. evaluating.Reports.Values.Where(sums => sums.Examples > 0)];
+        List<RunEffect> effects = [];
+        if (reports.Length > 0)
+        {
+            EvaluationSums sums = reports.Aggregate((a, b) => a.Add(b));
+            Metrics metrics = sums.ToMetrics();
+            effects.Add(new KeepEvaluation(state.Round, sums));
+            effects.Add(new Announce(RunLog.Evaluated, string.Create(CultureInfo.InvariantCulture, $"Accuracy {metrics.Accuracy:0.0000} over {metrics.Examples} test rows of {reports.Length} sites."), state.Round, Model: state.ModelSha256, Metrics: metrics));
+        }
+
+        return Then(state.CompletedRounds == state.Plan.Rounds ? End(state, RunEnd.Completed, "") : new Transition(state with { Phase = new Waiting("") }, []), effects);
+    }
+
+    /// <summary>Why the run cannot go on: sites fell out, and those left, even if all became ready, are too few. Null: it can.</summary>
+    private static string? Hopeless(RunState state)
+    {
+        KeyValuePair<string, RunSite>[] left = [.. state.Sites.Where(site => site.Value.Standing is SiteStanding.Refused or SiteStanding.Failed)];
+        int possible = state.Sites.Count - left.Length;
+        if (left.Length == 0 || possible >= state.Plan.MinContributors) return null;
+        string reasons = string.Join(" ", left.Select(site => $"{site.Key}: {string.Join(" ", site.Value.Reasons)}"));
+        return string.Create(CultureInfo.InvariantCulture, $"{possible} of {state.Plan.MinContributors} needed sites can take part. {reasons}");
+    }
+
+    private static Transition End(RunState state, RunEnd how, string reason)
+    {
+        string kind = how switch { RunEnd.Completed => RunLog.Completed, RunEnd.Failed => RunLog.Failed, _ => RunLog.Cancelled };
+        string message = how == RunEnd.Completed ? $"Completed after {state.CompletedRounds} rounds; the model is {state.ModelSha256[..12]}." : reason;
+        List<RunEffect> effects = [];
+        if (state.Phase is RoundOpen open) effects.Add(new Summarize(state.Round, "abandoned", open.Cohort, open.Contributions, open.OpenedAt));
+        if (state.Round > 0) effects.Add(new DropUploads(state.Round));
+        effects.Add(new Announce(kind, message, state.Round, Model: state.ModelSha256));
+        return new Transition(state with { Phase = new Ended(how, reason) }, effects);
+    }
+
+    private static Transition Refuse(RunState state, Refusal refusal, string reason) => new(state, [], refusal, reason);
+
+    private static Transition Then(Transition transition, List<RunEffect> before) => transition with { Effects = [.. before, .. transition.Effects] };
+
+    private static IEnumerable<string> Ready(RunState state) => state.Sites.Where(site => site.Value.Standing == SiteStanding.Ready).Select(site => site.Key);
+
+    private static ImmutableSortedSet<string> LiveReady(RunState state, Roster roster) => Ready(state).Where(roster.Live.Contains).ToImmutableSortedSet(StringComparer.Ordinal);
+}

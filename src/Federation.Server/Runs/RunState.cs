@@ -1,0 +1,100 @@
+using System.Collections.Immutable;
+using System.Text.Json.Serialization;
+using Federation.Formats.Evaluation;
+using Federation.Formats.Runs;
+
+namespace Federation.Server.Runs;
+
+/// <summary>What a run's spec means for its rounds.</summary>
+/// <param name="Sites">The sites asked, or null for all trainers.</param>
+/// <param name="EvaluateEvery">Federated evaluation after every this many changed models and after the last; null: none.</param>
+public sealed record RunPlan(int Rounds, int MinContributors, TimeSpan Deadline, IReadOnlyList<string>? Sites, int? EvaluateEvery)
+{
+    public static RunPlan Of(RunSpec spec) => new(spec.Rounds, spec.Cohort.MinContributors, spec.Cohort.Deadline, spec.Cohort.Sites, spec.Evaluate?.Every);
+}
+
+/// <summary>A site's standing in a run.</summary>
+public enum SiteStanding
+{
+    /// <summary>Asked to check its data; has not answered.</summary>
+    Checking,
+    Ready,
+
+    /// <summary>Its data does not fit the run.</summary>
+    Refused,
+
+    /// <summary>It could not check or train.</summary>
+    Failed,
+}
+
+/// <param name="Reasons">Why it was refused, or failed.</param>
+/// <param name="Failures">Rounds failed in a row.</param>
+public sealed record RunSite(SiteStanding Standing, ImmutableArray<string> Reasons, int Failures = 0)
+{
+    public static readonly RunSite Asked = new(SiteStanding.Checking, []);
+}
+
+/// <summary>A complete, checked upload.</summary>
+public sealed record Contribution(string UpdateSha256, ulong Weight);
+
+/// <summary>Where a run stands.</summary>
+[JsonDerivedType(typeof(Preparing), "preparing")]
+[JsonDerivedType(typeof(Waiting), "waiting")]
+[JsonDerivedType(typeof(RoundOpen), "training")]
+[JsonDerivedType(typeof(Aggregating), "aggregating")]
+[JsonDerivedType(typeof(Evaluating), "evaluating")]
+[JsonDerivedType(typeof(Ended), "ended")]
+public abstract record RunPhase;
+
+/// <summary>The sites check their data; training starts when all have answered, or at the deadline.</summary>
+public sealed record Preparing(DateTimeOffset Deadline) : RunPhase;
+
+/// <summary>Too few sites are ready and connected to open a round.</summary>
+public sealed record Waiting(string Reason) : RunPhase;
+
+/// <summary>Sites of the cohort train and upload.</summary>
+public sealed record RoundOpen(
+    DateTimeOffset OpenedAt, DateTimeOffset Deadline, ImmutableSortedSet<string> Cohort, ImmutableSortedDictionary<string, Contribution> Contributions, ImmutableSortedSet<string> Failed) : RunPhase;
+
+/// <summary>The round is closed; its uploads are being summed.</summary>
+public sealed record Aggregating(DateTimeOffset OpenedAt, ImmutableSortedSet<string> Cohort, ImmutableSortedDictionary<string, Contribution> Contributions) : RunPhase;
+
+/// <summary>Sites evaluate the newest model on their own test rows; only sums travel.</summary>
+public sealed record Evaluating(DateTimeOffset Deadline, ImmutableSortedSet<string> Pending, ImmutableSortedDictionary<string, EvaluationSums> Reports) : RunPhase;
+
+public enum RunEnd
+{
+    Completed,
+    Failed,
+    Cancelled,
+}
+
+public sealed record Ended(RunEnd How, string Reason) : RunPhase;
+
+/// <summary>Everything that decides what happens next in a run. Immutable; stored as JSON after every change.</summary>
+/// <param name="Round">Number of the last round opened; 0: none yet.</param>
+/// <param name="CompletedRounds">Rounds that changed the model.</param>
+/// <param name="ModelSha256">The newest global model.</param>
+public sealed record RunState(RunPlan Plan, RunPhase Phase, ImmutableSortedDictionary<string, RunSite> Sites, int Round, int CompletedRounds, string ModelSha256)
+{
+    public static RunState Submitted(RunPlan plan, string initialModel, DateTimeOffset now) => new(
+        plan,
+        new Preparing(now + plan.Deadline),
+        (plan.Sites ?? []).ToImmutableSortedDictionary(site => site, _ => RunSite.Asked, StringComparer.Ordinal),
+        0,
+        0,
+        initialModel);
+
+    public string PhaseName => Phase switch
+    {
+        Preparing => "preparing",
+        Waiting => "waiting",
+        RoundOpen => "training",
+        Aggregating => "aggregating",
+        Evaluating => "evaluating",
+        Ended ended => ended.How.ToString().ToLowerInvariant(),
+        _ => throw new InvalidOperationException($"No name for {Phase.GetType().Name}."),
+    };
+
+    public bool IsOver => Phase is Ended;
+}

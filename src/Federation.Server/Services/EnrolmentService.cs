@@ -1,0 +1,62 @@
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using Federation.Formats;
+using Federation.Protocol;
+using Federation.Protocol.Identity;
+using Federation.Server.Identity;
+using Federation.Server.Storage;
+using Federation.V1;
+using Google.Protobuf;
+using Grpc.Core;
+
+namespace Federation.Server.Services;
+
+/// <summary>Turns an invitation into a certificate.</summary>
+public sealed class EnrolmentService(CertificateAuthority ca, ICoordinatorStore store, TimeProvider time, Signal signal) : Enrolment.EnrolmentBase
+{
+    private const int LongestRequest = 8192;
+
+    public override Task<EnrollReply> Enroll(EnrollRequest request, ServerCallContext context)
+    {
+        InvitationToken token = Parse(request.Token);
+        if (token.CaSpkiSha256 != ca.SpkiSha256) throw RpcError.Refuse(StatusCode.PermissionDenied, Refusal.TokenForeign, "The invitation is another federation's.", "token");
+        DateTimeOffset now = time.GetUtcNow();
+        using X509Certificate2 certificate = Issue(token.Site, request.CertificateSigningRequest, now); // before the token is used up
+        switch (store.Enroll(token.Site, token.SecretSha256, CertificateProfile.SpkiSha256(certificate), now))
+        {
+            case InvitationUse.Unknown: throw Refuse(Refusal.TokenUnknown, "The invitation is unknown.");
+            case InvitationUse.AlreadyUsed: throw Refuse(Refusal.TokenUsed, "The invitation was used already.");
+            case InvitationUse.Expired: throw Refuse(Refusal.TokenExpired, "The invitation has expired.");
+        }
+
+        signal.Raise();
+        return Task.FromResult(new EnrollReply { Certificate = ByteString.CopyFrom(certificate.RawData), CaCertificate = ByteString.CopyFrom(ca.Certificate.RawData) });
+    }
+
+    private static InvitationToken Parse(string text)
+    {
+        try
+        {
+            return InvitationToken.Parse(text);
+        }
+        catch (InvalidInputException error)
+        {
+            throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.TokenMalformed, error.Problems);
+        }
+    }
+
+    private X509Certificate2 Issue(string site, ByteString signingRequest, DateTimeOffset now)
+    {
+        try
+        {
+            if (signingRequest.Length is 0 or > LongestRequest) throw new CryptographicException($"It has {signingRequest.Length} bytes; 1 to {LongestRequest} are right.");
+            return ca.IssueSite(site, signingRequest.ToByteArray(), now);
+        }
+        catch (Exception error) when (error is CryptographicException or NotSupportedException or ArgumentException)
+        {
+            throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.BadSigningRequest, $"The certificate signing request is not acceptable: {error.Message}", "certificate_signing_request", "PKCS#10 with a P-256 key, signed by it, is right.");
+        }
+    }
+
+    private static RpcException Refuse(Refusal reason, string message) => RpcError.Refuse(StatusCode.PermissionDenied, reason, message, "token", "Ask the operator for a new one: `fed site invite`.");
+}

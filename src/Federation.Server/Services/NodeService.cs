@@ -1,0 +1,154 @@
+using Federation.Protocol;
+using Federation.Server.Identity;
+using Federation.Server.Runs;
+using Federation.Server.Storage;
+using Federation.V1;
+using Grpc.Core;
+using DomainRole = Federation.Formats.Configuration.NodeRole;
+
+namespace Federation.Server.Services;
+
+/// <summary>The node's side: messages become events of the run, or are refused. The site is the certificate's subject.</summary>
+public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext context, UploadReceiver uploads) : Node.NodeBase
+{
+    private const int MostDataIds = 1000, MostMismatches = 1000, LongestSentence = 1000;
+
+    /// <summary>How long a poll waits for something to do.</summary>
+    public static readonly TimeSpan LongPoll = TimeSpan.FromSeconds(20);
+
+    public override Task<JoinReply> Join(JoinRequest request, ServerCallContext call)
+    {
+        if (request.ProtocolVersion != ProtocolVersion.Current)
+        {
+            throw RpcError.Refuse(StatusCode.FailedPrecondition, Refusal.ProtocolVersion, $"The node speaks protocol version {request.ProtocolVersion}, the coordinator {ProtocolVersion.Current}.", "protocol_version", request.ProtocolVersion < ProtocolVersion.Current ? "Update the node." : "Update the coordinator.");
+        }
+
+        DomainRole role = request.Role switch
+        {
+            NodeRole.Trainer => DomainRole.Trainer,
+            NodeRole.Evaluator => DomainRole.Evaluator,
+            _ => throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, $"The role {request.Role} is not known.", "role", "trainer or evaluator is right."),
+        };
+        if (request.DataIds.Count > MostDataIds || !request.DataIds.All(Formats.Names.IsSiteName)) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, $"At most {MostDataIds} data sets can be named, each with {Formats.Names.Rule}.", "data_ids");
+        string site = CallerInterceptor.SiteOf(call);
+        context.Store.SaveJoin(site, role, [.. request.DataIds], context.Time.GetUtcNow());
+        context.Sessions.Join(site, role);
+        foreach (RunHost run in runs.Active) run.Apply(new SiteJoined(site));
+        context.Signal.Raise();
+        return Task.FromResult(new JoinReply { ProtocolVersion = ProtocolVersion.Current });
+    }
+
+    public override async Task<NodeTask> NextTask(NextTaskRequest request, ServerCallContext call)
+    {
+        string site = CallerInterceptor.SiteOf(call);
+        DomainRole role = context.Sessions.RoleOf(site) ?? throw NotJoined();
+        if (context.Sessions.TakeEnd(site) is { } known) context.Store.SaveTold(known, site);
+        Task timeout = Task.Delay(LongPoll, context.Time, call.CancellationToken);
+        while (true)
+        {
+            Task changed = context.Signal.Next; // taken before the look, so that no change is missed
+            if (tasks.Next(site, role) is { } task)
+            {
+                Remember(site, task);
+                return task;
+            }
+
+            if (timeout.IsCompletedSuccessfully) return new NodeTask { Idle = new Idle() };
+            if (await Task.WhenAny(changed, timeout) == timeout && call.CancellationToken.IsCancellationRequested)
+            {
+                context.Sessions.Lose(site);
+                throw new RpcException(Status.DefaultCancelled);
+            }
+        }
+    }
+
+    public override Task<HeartbeatReply> Heartbeat(HeartbeatRequest request, ServerCallContext call)
+    {
+        if (!context.Sessions.HasJoined(CallerInterceptor.SiteOf(call))) throw NotJoined();
+        return Task.FromResult(new HeartbeatReply());
+    }
+
+    public override Task Download(DownloadRequest request, IServerStreamWriter<Chunk> responses, ServerCallContext call)
+    {
+        string site = CallerInterceptor.SiteOf(call);
+        (string run, int round) = context.Sessions.WorkOf(site) ?? ("", 0);
+        context.Traffic.AddControl(run, round, request.CalculateSize());
+        return BlobStreams.SendAsync(
+            context.Blobs,
+            request,
+            responses,
+            (data, other) =>
+            {
+                context.Traffic.AddDown(run, round, data);
+                context.Traffic.AddControl(run, round, other);
+                context.Sessions.Touch(site);
+            },
+            call.CancellationToken);
+    }
+
+    public override Task<ReadinessReply> ReportReadiness(ReadinessReport request, ServerCallContext call)
+    {
+        string[] mismatches = [.. request.Mismatches.Take(MostMismatches).Select(Shorten)];
+        RequireTaken(RunOf(request.RunId).Apply(new SiteAnswered(CallerInterceptor.SiteOf(call), mismatches)));
+        return Task.FromResult(new ReadinessReply());
+    }
+
+    public override async Task<BeginUploadReply> BeginUpload(BeginUploadRequest request, ServerCallContext call) =>
+        new() { Offset = (ulong)await uploads.BeginAsync(RunOf(request.RunId), CallerInterceptor.SiteOf(call), request, call.CancellationToken) };
+
+    public override async Task<UploadReply> Upload(IAsyncStreamReader<UploadChunk> requests, ServerCallContext call)
+    {
+        if (!await requests.MoveNext(call.CancellationToken)) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongSize, "The upload holds no chunk.");
+        UploadChunk first = requests.Current;
+        int round = (int)Math.Min(first.Round, int.MaxValue);
+        return new UploadReply { Duplicate = await uploads.ReceiveAsync(RunOf(first.RunId), CallerInterceptor.SiteOf(call), round, first, requests, call.CancellationToken) };
+    }
+
+    public override Task<EvaluationReply> ReportEvaluation(EvaluationReport request, ServerCallContext call)
+    {
+        string site = CallerInterceptor.SiteOf(call);
+        RunHost run = RunOf(request.RunId);
+        Formats.Evaluation.EvaluationSums sums = (request.Sums ?? new EvaluationSums()).ToDomain();
+        int round = (int)Math.Min(request.Round, int.MaxValue);
+        if (context.Sessions.RoleOf(site) == DomainRole.Evaluator)
+        {
+            if (!context.Store.Models(run.Id).Any(model => model.Round == round && model.Sha256 == request.ModelSha256)) throw RpcError.Refuse(StatusCode.FailedPrecondition, Refusal.WrongModel, $"Round {round} did not make model '{request.ModelSha256}'.", "model_sha256");
+            if (sums.Examples == 0) tasks.GiveUp(run.Id, round, site);
+            else context.Store.SaveEvaluation(new EvaluationRecord(run.Id, round, site, sums));
+            context.Signal.Raise();
+        }
+        else
+        {
+            RequireTaken(run.Apply(new EvaluationArrived(site, round, sums)));
+        }
+
+        return Task.FromResult(new EvaluationReply());
+    }
+
+    public override Task<FailureReply> ReportFailure(FailureReport request, ServerCallContext call)
+    {
+        string site = CallerInterceptor.SiteOf(call);
+        RunHost run = RunOf(request.RunId);
+        int round = (int)Math.Min(request.Round, int.MaxValue);
+        if (context.Sessions.RoleOf(site) == DomainRole.Evaluator) tasks.GiveUp(run.Id, round, site);
+        else RequireTaken(run.Apply(new SiteFailed(site, round, Shorten(request.Reason))));
+        return Task.FromResult(new FailureReply());
+    }
+
+    private RunHost RunOf(string id) => runs.Find(id) ?? throw RpcError.Refuse(StatusCode.NotFound, Refusal.UnknownRun, $"There is no run '{Shorten(id)}'.", "run_id");
+
+    private void Remember(string site, NodeTask task)
+    {
+        if (task.Train is { } train) context.Sessions.Work(site, train.RunId, (int)train.Round);
+        else if (task.RunEnded is { } ended) context.Sessions.HandOutEnd(site, ended.RunId);
+    }
+
+    private static void RequireTaken(Transition transition)
+    {
+        if (transition.Refused is { } refusal) throw RpcError.Refuse(StatusCode.FailedPrecondition, refusal, transition.Reason);
+    }
+
+    private static string Shorten(string text) => text.Length <= LongestSentence ? text : text[..LongestSentence] + "…";
+
+    private static RpcException NotJoined() => RpcError.Refuse(StatusCode.FailedPrecondition, Refusal.NotJoined, "This site has not joined since the coordinator started.", repair: "Call Join first.");
+}

@@ -1,0 +1,225 @@
+using Federation.Formats;
+using Federation.Formats.Data;
+using Federation.Formats.Models;
+using Federation.Formats.Runs;
+using Federation.Privacy.Canonical;
+using Federation.Protocol;
+using Federation.Protocol.Identity;
+using Federation.Server.Identity;
+using Federation.Server.Runs;
+using Federation.Server.Storage;
+using Federation.V1;
+using Grpc.Core;
+using RunEvent = Federation.V1.RunEvent;
+
+namespace Federation.Server.Services;
+
+/// <summary>The operator's side: sites, runs, models.</summary>
+public sealed class OperatorService(RunRegistry runs, RunContext context, CertificateAuthority ca) : Operator.OperatorBase
+{
+    private const int LongestDocument = 1 << 20;
+
+    /// <summary>How long an invitation can be used.</summary>
+    public static readonly TimeSpan InvitationLifetime = TimeSpan.FromHours(24);
+
+    public override Task<InviteSiteReply> InviteSite(InviteSiteRequest request, ServerCallContext call)
+    {
+        if (!Names.IsSiteName(request.Name)) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, $"'{request.Name}' is no site name.", "name", $"A name has {Names.Rule}.");
+        InvitationToken token = InvitationToken.Create(request.Name, ca.SpkiSha256);
+        DateTimeOffset expires = context.Time.GetUtcNow() + InvitationLifetime;
+        context.Store.AddInvitation(request.Name, token.SecretSha256, expires);
+        return Task.FromResult(new InviteSiteReply { Token = token.Reveal(), ExpiresUnixMs = expires.ToUnixTimeMilliseconds() });
+    }
+
+    public override Task<ListSitesReply> ListSites(ListSitesRequest request, ServerCallContext call)
+    {
+        var reply = new ListSitesReply();
+        foreach (SiteRecord site in context.Store.Sites())
+        {
+            reply.Sites.Add(new Site
+            {
+                Name = site.Name,
+                State = site.KeySha256 is null ? "invited" : "enrolled",
+                Role = site.Role?.ToString().ToLowerInvariant() ?? "",
+                Connected = context.Sessions.HasJoined(site.Name) && context.Sessions.IsLive(site.Name),
+                LastSeenUnixMs = (context.Sessions.LastSeen(site.Name) ?? site.LastSeen)?.ToUnixTimeMilliseconds() ?? 0,
+                KeySha256 = site.KeySha256 ?? "",
+                DataIds = { site.DataIds },
+            });
+        }
+
+        return Task.FromResult(reply);
+    }
+
+    public override async Task<BlobReply> UploadBlob(IAsyncStreamReader<BlobChunk> requests, ServerCallContext call)
+    {
+        using BlobStore.NewBlob blob = context.Blobs.Create();
+        string? announced = null;
+        ulong size = 0, length = 0;
+        while (await requests.MoveNext(call.CancellationToken))
+        {
+            BlobChunk chunk = requests.Current;
+            if (announced is null)
+            {
+                (announced, size) = (chunk.Sha256, chunk.Size);
+                if (!Sha256Hex.IsValid(announced)) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongHash, $"'{announced}' is no SHA-256 in lower-case hex.", "sha256");
+            }
+
+            if (chunk.Offset != length) throw RpcError.Refuse(StatusCode.OutOfRange, Refusal.WrongOffset, $"The chunk begins at {chunk.Offset}; {length} is right.", "offset");
+            length += (ulong)chunk.Data.Length;
+            if (chunk.Data.Length > Limits.ChunkBytes || length > size) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongSize, $"{length} bytes came; {size} were announced, at most {Limits.ChunkBytes} in a chunk.", "data");
+            await blob.Stream.WriteAsync(chunk.Data.Memory, call.CancellationToken);
+        }
+
+        if (announced is null || length != size) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongSize, $"{length} bytes came; {size} were announced.", "size");
+        blob.Stream.Position = 0;
+        string actual = Sha256Hex.Of(blob.Stream);
+        if (actual != announced) throw RpcError.Refuse(StatusCode.DataLoss, Refusal.WrongHash, $"The content's SHA-256 is {actual}; {announced} was announced.", "sha256");
+        blob.Keep();
+        return new BlobReply();
+    }
+
+    public override Task<SubmitRunReply> SubmitRun(SubmitRunRequest request, ServerCallContext call)
+    {
+        if (request.SpecYaml.Length > LongestDocument || request.SchemaYaml.Length > LongestDocument) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongSize, $"Spec and schema may have {LongestDocument} characters each.");
+        RunSpec spec = RunSpec.Parse(request.SpecYaml, "spec");
+        if (spec.Data is not null) RequireLabel(spec, DataSchema.Parse(request.SchemaYaml, "schema"));
+        RequireInitialModel(request.InitialModelSha256);
+        return Task.FromResult(new SubmitRunReply { RunId = runs.Add(spec, request.SpecYaml, request.SchemaYaml, request.InitialModelSha256).Id });
+    }
+
+    public override Task<ListRunsReply> ListRuns(ListRunsRequest request, ServerCallContext call) =>
+        Task.FromResult(new ListRunsReply { Runs = { runs.All.Select(Summarize) } });
+
+    public override Task<RunDetails> ShowRun(ShowRunRequest request, ServerCallContext call) => Task.FromResult(Describe(Find(request.RunId)));
+
+    public override async Task WatchRun(WatchRunRequest request, IServerStreamWriter<RunEvent> responses, ServerCallContext call)
+    {
+        RunHost run = Find(request.RunId);
+        long after = (long)Math.Min(request.AfterSequence, long.MaxValue);
+        while (true)
+        {
+            Task changed = context.Signal.Next;
+            bool over = run.State.IsOver; // before the events, so that the last ones are not missed
+            IReadOnlyList<EventRecord> events = context.Store.Events(run.Id, after);
+            foreach (EventRecord happened in events)
+            {
+                await responses.WriteAsync(ToMessage(happened), call.CancellationToken);
+                after = happened.Sequence;
+            }
+
+            if (events.Count > 0) continue;
+            if (over) return;
+            await changed.WaitAsync(call.CancellationToken);
+        }
+    }
+
+    public override Task<RunDetails> CancelRun(CancelRunRequest request, ServerCallContext call)
+    {
+        RunHost run = Find(request.RunId);
+        Transition transition = run.Apply(new CancelRequested());
+        if (transition.Refused is { } refusal) throw RpcError.Refuse(StatusCode.FailedPrecondition, refusal, transition.Reason, "run_id");
+        return Task.FromResult(Describe(run));
+    }
+
+    public override Task<ListModelsReply> ListModels(ListModelsRequest request, ServerCallContext call)
+    {
+        string? run = request.RunId.Length == 0 ? null : Find(request.RunId).Id;
+        ILookup<(string RunId, int Round), EvaluationRecord> evaluations = context.Store.Evaluations(run).ToLookup(evaluation => (evaluation.RunId, evaluation.Round));
+        var reply = new ListModelsReply();
+        foreach (ModelRecord model in context.Store.Models(run))
+        {
+            var message = new Model { RunId = model.RunId, Round = (uint)model.Round, Sha256 = model.Sha256, Size = (ulong)model.Size, CreatedUnixMs = model.CreatedAt.ToUnixTimeMilliseconds() };
+            foreach (EvaluationRecord evaluation in evaluations[(model.RunId, model.Round)])
+            {
+                message.Evaluations.Add(new ModelEvaluation { Source = evaluation.Source, Metrics = evaluation.Sums.ToMetrics().ToMessage() });
+            }
+
+            reply.Models.Add(message);
+        }
+
+        return Task.FromResult(reply);
+    }
+
+    public override Task DownloadModel(DownloadRequest request, IServerStreamWriter<Chunk> responses, ServerCallContext call) =>
+        BlobStreams.SendAsync(context.Blobs, request, responses, (_, _) => { }, call.CancellationToken);
+
+    private static void RequireLabel(RunSpec spec, DataSchema schema)
+    {
+        Column[] labels = [.. schema.Columns.Where(column => column.Kind == ColumnKind.Label)];
+        Column? label = labels.FirstOrDefault(column => column.Name == spec.Task!.Label);
+        if (label is null) throw new InvalidInputException(new Problem($"The schema has no label '{spec.Task!.Label}'.", "spec", Field: "task.label", Repair: Nearest.Repair(spec.Task.Label, [.. labels.Select(column => column.Name)])));
+        if (spec.Task!.Kind == TaskKind.BinaryClassification && label.Categories.Count != 2) throw new InvalidInputException(new Problem($"The label '{label.Name}' has {label.Categories.Count} classes; binary classification needs 2.", "spec", Field: "task.kind"));
+    }
+
+    private void RequireInitialModel(string sha256)
+    {
+        if (!context.Blobs.Has(sha256)) throw RpcError.Refuse(StatusCode.NotFound, Refusal.UnknownBlob, $"There is no content with the SHA-256 '{sha256}'.", "initial_model_sha256", "Send the initial model with UploadBlob first.");
+        using FileStream file = context.Blobs.Open(sha256);
+        try
+        {
+            SafetensorsHeader header = SafetensorsHeader.Read(file, file.Length);
+            header.RequireCanonicalFloat32();
+            Aggregation.UpdateFile.RequireFinite(file, header);
+        }
+        catch (SafetensorsException error)
+        {
+            throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongLayout, $"The initial model is not acceptable: {error.Message}", "initial_model_sha256");
+        }
+    }
+
+    private RunHost Find(string id)
+    {
+        RunHost[] found = id == "latest" ? [.. runs.All.TakeLast(1)] : [.. runs.All.Where(run => id.Length > 0 && run.Id.StartsWith(id, StringComparison.Ordinal))];
+        return found switch
+        {
+            [var run] => run,
+            [] => throw RpcError.Refuse(StatusCode.NotFound, Refusal.UnknownRun, id == "latest" ? "No run was submitted yet." : $"There is no run '{id}'.", "run_id", "`fed run list` shows them."),
+            _ => throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.UnknownRun, $"'{id}' begins the names of {found.Length} runs.", "run_id", "Write more of it."),
+        };
+    }
+
+    private RunSummary Summarize(RunHost run) => new()
+    {
+        RunId = run.Id,
+        Name = run.Record.Name,
+        State = run.State.PhaseName,
+        CompletedRounds = (uint)run.State.CompletedRounds,
+        Rounds = (uint)run.Spec.Rounds,
+        SubmittedUnixMs = run.Record.SubmittedAt.ToUnixTimeMilliseconds(),
+        Reason = run.State.Phase switch { Ended ended => ended.Reason, Waiting waiting => waiting.Reason, _ => "" },
+    };
+
+    private RunDetails Describe(RunHost run)
+    {
+        RunState state = run.State;
+        var details = new RunDetails { Summary = Summarize(run), SpecYaml = run.Record.SpecYaml, SchemaYaml = run.Record.SchemaYaml, ModelSha256 = state.ModelSha256 };
+        foreach ((string name, Runs.RunSite site) in state.Sites)
+        {
+            details.Sites.Add(new V1.RunSite { Name = name, State = site.Standing.ToString().ToLowerInvariant(), Mismatches = { site.Reasons } });
+        }
+
+        foreach (RoundRecord round in context.Store.Rounds(run.Id))
+        {
+            details.Rounds.Add(new RoundSummary
+            {
+                Round = (uint)round.Round, State = round.State, Cohort = { round.Cohort }, Contributors = { round.Contributors }, Weight = round.Weight, ModelSha256 = round.Model, Seconds = round.Seconds,
+                BytesDown = round.BytesDown, BytesUp = round.BytesUp, BytesControl = round.BytesControl,
+            });
+        }
+
+        return details;
+    }
+
+    private static RunEvent ToMessage(EventRecord happened) => new()
+    {
+        Sequence = (ulong)happened.Sequence,
+        UnixMs = happened.At.ToUnixTimeMilliseconds(),
+        Kind = happened.Kind,
+        Round = (uint)happened.Round,
+        Site = happened.Site,
+        Message = happened.Message,
+        ModelSha256 = happened.Model,
+        Metrics = happened.Metrics?.ToMessage(),
+    };
+}

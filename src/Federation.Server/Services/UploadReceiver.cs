@@ -1,0 +1,138 @@
+using System.Collections.Concurrent;
+using Federation.Privacy.Canonical;
+using Federation.Protocol;
+using Federation.Server.Aggregation;
+using Federation.Server.Runs;
+using Federation.Server.Storage;
+using Federation.V1;
+using Grpc.Core;
+
+namespace Federation.Server.Services;
+
+/// <summary>Takes updates: announced first, then chunks into the spool, then checked as a whole and counted once. An upload cut short adds nothing.</summary>
+public sealed class UploadReceiver(RunContext context)
+{
+    private const ulong HeaviestWeight = 1UL << 40;
+    private readonly ConcurrentDictionary<(string Run, string Site), Writer> _writers = new();
+
+    /// <summary>One connection at a time writes a site's upload; a newer one takes over, because the older may hang on a dead peer.</summary>
+    private sealed class Writer
+    {
+        public SemaphoreSlim Turn { get; } = new(1);
+
+        public CancellationTokenSource Current { get; set; } = new();
+    }
+
+    /// <summary>Announces an update.</summary>
+    /// <returns>The offset to go on at; the size where nothing is left to send.</returns>
+    public async Task<long> BeginAsync(RunHost run, string site, BeginUploadRequest request, CancellationToken cancellationToken)
+    {
+        int round = (int)Math.Min(request.Round, int.MaxValue);
+        if (!Sha256Hex.IsValid(request.UpdateSha256)) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongHash, $"'{request.UpdateSha256}' is no SHA-256 in lower-case hex.", "update_sha256");
+        if (request.Weight is 0 or > HeaviestWeight) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.BadWeight, $"The weight {request.Weight} is not allowed; the number of examples, 1 to 2^40, is right.", "weight");
+        RequireWelcome(run, site, round, request.ModelSha256, request.UpdateSha256);
+        if (IsCounted(run.State, site, round)) return (long)request.Size;
+        if (request.Size != (ulong)run.ModelHeader.FileLength)
+        {
+            throw Fail(run, site, round, RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongSize, $"The update has {request.Size} bytes; one of this model has {run.ModelHeader.FileLength}.", "size"));
+        }
+
+        using Turn turn = await TakeTurnAsync((run.Id, site), cancellationToken);
+        var upload = new UploadRecord(site, request.ModelSha256, request.UpdateSha256, (long)request.Size, request.Weight);
+        if (context.Store.FindUpload(run.Id, round, site) != upload)
+        {
+            context.Spool.Delete(run.Id, round, site); // another update than the one begun: from the start
+            context.Store.SaveUpload(run.Id, round, upload);
+        }
+
+        long length = context.Spool.Length(run.Id, round, site);
+        if (length == upload.Size) Complete(run, round, upload);
+        return length;
+    }
+
+    /// <summary>Receives chunks until the update is complete.</summary>
+    /// <returns>Whether the same update had been counted before.</returns>
+    public async Task<bool> ReceiveAsync(RunHost run, string site, int round, UploadChunk first, IAsyncStreamReader<UploadChunk> rest, CancellationToken cancellationToken)
+    {
+        if (context.Store.FindUpload(run.Id, round, site) is not { } upload || upload.UpdateSha256 != first.UpdateSha256)
+        {
+            if (IsCounted(run.State, site, round)) return true;
+            throw RpcError.Refuse(StatusCode.FailedPrecondition, Refusal.WrongHash, "This update was not announced.", "update_sha256", "Call BeginUpload first.");
+        }
+
+        RequireWelcome(run, site, round, upload.ModelSha256, upload.UpdateSha256);
+        if (IsCounted(run.State, site, round)) return true;
+        using Turn turn = await TakeTurnAsync((run.Id, site), cancellationToken);
+        long length = context.Spool.Length(run.Id, round, site);
+        await using (FileStream file = context.Spool.Append(run.Id, round, site))
+        {
+            UploadChunk chunk = first;
+            do
+            {
+                context.Traffic.AddUp(run.Id, round, chunk.Data.Length);
+                context.Traffic.AddControl(run.Id, round, chunk.CalculateSize() - chunk.Data.Length);
+                if (chunk.Offset != (ulong)length) throw RpcError.Refuse(StatusCode.OutOfRange, Refusal.WrongOffset, $"The chunk begins at {chunk.Offset}; {length} is right.", "offset", "Call BeginUpload to learn where to go on.");
+                if (chunk.Data.Length > Limits.ChunkBytes || length + chunk.Data.Length > upload.Size) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongSize, $"The chunk has {chunk.Data.Length} bytes; at most {Math.Min(Limits.ChunkBytes, upload.Size - length)} are right.", "data");
+                await file.WriteAsync(chunk.Data.Memory, turn.Cancelled);
+                length += chunk.Data.Length;
+            }
+            while (length < upload.Size && await rest.MoveNext(turn.Cancelled) && (chunk = rest.Current) is not null);
+            file.Flush(flushToDisk: true);
+        }
+
+        if (length < upload.Size) throw RpcError.Refuse(StatusCode.Aborted, Refusal.WrongSize, $"The upload ended after {length} of {upload.Size} bytes; they are kept.", repair: "Call BeginUpload and go on from there.");
+        Complete(run, round, upload);
+        return false;
+    }
+
+    private void Complete(RunHost run, int round, UploadRecord upload)
+    {
+        try
+        {
+            UpdateFile.Check(context.Spool.PathOf(run.Id, round, upload.Site), upload.UpdateSha256, run.ModelHeader);
+        }
+        catch (RpcException error)
+        {
+            context.Spool.Delete(run.Id, round, upload.Site);
+            // Bytes that were damaged on the way may be sent again; an update that is wrong in itself would only come again.
+            throw RpcError.Is(error, Refusal.WrongHash) ? error : Fail(run, upload.Site, round, error);
+        }
+
+        Transition transition = run.Apply(new UpdateArrived(upload.Site, round, upload.ModelSha256, new Contribution(upload.UpdateSha256, upload.Weight)));
+        if (transition.Refused is { } refusal) throw RpcError.Refuse(StatusCode.FailedPrecondition, refusal, transition.Reason);
+    }
+
+    /// <summary>The round does not wait for a site whose update is wrong in itself.</summary>
+    private static RpcException Fail(RunHost run, string site, int round, RpcException error)
+    {
+        run.Apply(new SiteFailed(site, round, error.Status.Detail));
+        return error;
+    }
+
+    private static bool IsCounted(RunState state, string site, int round) =>
+        round == state.Round && ((state.Phase as RoundOpen)?.Contributions ?? (state.Phase as Aggregating)?.Contributions)?.ContainsKey(site) == true;
+
+    private void RequireWelcome(RunHost run, string site, int round, string model, string update)
+    {
+        if (RunMachine.RefusalOf(run.State, site, round, model, update, context.Time.GetUtcNow()) is var (refusal, reason))
+        {
+            throw RpcError.Refuse(refusal == Refusal.AlreadyContributed ? StatusCode.AlreadyExists : StatusCode.FailedPrecondition, refusal, reason);
+        }
+    }
+
+    private async Task<Turn> TakeTurnAsync((string, string) key, CancellationToken cancellationToken)
+    {
+        Writer writer = _writers.GetOrAdd(key, _ => new Writer());
+        await writer.Current.CancelAsync();
+        await writer.Turn.WaitAsync(cancellationToken);
+        writer.Current = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        return new Turn(writer);
+    }
+
+    private sealed class Turn(Writer writer) : IDisposable
+    {
+        public CancellationToken Cancelled { get; } = writer.Current.Token;
+
+        public void Dispose() => writer.Turn.Release();
+    }
+}

@@ -1,0 +1,68 @@
+using System.Collections.Concurrent;
+using Federation.Formats.Configuration;
+using Federation.Server.Runs;
+using Federation.Server.Storage;
+
+namespace Federation.Server;
+
+/// <summary>Which sites are there: heard of in the last 30 s. After a restart of the coordinator every enrolled site counts as heard of now.</summary>
+public sealed class Sessions(ICoordinatorStore store, TimeProvider time)
+{
+    /// <summary>Longer than a long poll (20 s) and two heartbeats (10 s each).</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+
+    private readonly DateTimeOffset _started = time.GetUtcNow();
+    private readonly ConcurrentDictionary<string, Session> _sessions = new(StringComparer.Ordinal);
+
+    /// <param name="EndedRun">A run whose end was handed out and is known to the site once it asks again.</param>
+    /// <param name="Working">The run and round that the site's messages are counted for.</param>
+    private sealed record Session(NodeRole Role, DateTimeOffset LastSeen, bool Lost = false, string? EndedRun = null, (string Run, int Round)? Working = null);
+
+    public void Join(string site, NodeRole role) => _sessions[site] = new Session(role, time.GetUtcNow());
+
+    public bool HasJoined(string site) => _sessions.ContainsKey(site);
+
+    public NodeRole? RoleOf(string site) => _sessions.TryGetValue(site, out Session? session) ? session.Role : null;
+
+    /// <summary>A call of the site arrived.</summary>
+    public void Touch(string site) => Change(site, session => session with { LastSeen = time.GetUtcNow(), Lost = false });
+
+    /// <summary>The site's connection broke while it waited for a task.</summary>
+    public void Lose(string site) => Change(site, session => session with { Lost = true });
+
+    public void HandOutEnd(string site, string runId) => Change(site, session => session with { EndedRun = runId });
+
+    /// <summary>The run whose end was handed out by the call before, if any; forgets it.</summary>
+    public string? TakeEnd(string site)
+    {
+        string? run = _sessions.TryGetValue(site, out Session? session) ? session.EndedRun : null;
+        if (run is not null) Change(site, current => current with { EndedRun = null });
+        return run;
+    }
+
+    public void Work(string site, string runId, int round) => Change(site, session => session with { Working = (runId, round) });
+
+    public (string Run, int Round)? WorkOf(string site) => _sessions.TryGetValue(site, out Session? session) ? session.Working : null;
+
+    public bool IsLive(string site)
+    {
+        DateTimeOffset now = time.GetUtcNow();
+        return _sessions.TryGetValue(site, out Session? session) ? !session.Lost && now - session.LastSeen < Patience : now - _started < Patience;
+    }
+
+    public DateTimeOffset? LastSeen(string site) => _sessions.TryGetValue(site, out Session? session) ? session.LastSeen : null;
+
+    /// <summary>All enrolled sites that train, or have not said yet.</summary>
+    public Roster Roster()
+    {
+        string[] trainers = [.. store.Sites().Where(site => site.KeySha256 is not null && site.Role != NodeRole.Evaluator).Select(site => site.Name)];
+        return new Roster(trainers.ToHashSet(StringComparer.Ordinal), trainers.Where(IsLive).ToHashSet(StringComparer.Ordinal));
+    }
+
+    private void Change(string site, Func<Session, Session> change)
+    {
+        while (_sessions.TryGetValue(site, out Session? session) && !_sessions.TryUpdate(site, change(session), session))
+        {
+        }
+    }
+}

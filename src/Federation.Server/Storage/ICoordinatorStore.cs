@@ -1,0 +1,75 @@
+using Federation.Formats.Evaluation;
+using Federation.Formats.Configuration;
+
+namespace Federation.Server.Storage;
+
+/// <param name="KeySha256">SPKI of the identity that counts; null: invited, not enrolled.</param>
+/// <param name="Role">Null before the first join.</param>
+public sealed record SiteRecord(string Name, string? KeySha256, NodeRole? Role, IReadOnlyList<string> DataIds, DateTimeOffset? LastSeen);
+
+public enum InvitationUse
+{
+    Taken,
+    Unknown,
+    AlreadyUsed,
+    Expired,
+}
+
+public sealed record RunRecord(string Id, string Name, string SpecYaml, string SchemaYaml, DateTimeOffset SubmittedAt, string StateJson, bool Over);
+
+public sealed record EventRecord(long Sequence, DateTimeOffset At, string Kind, int Round, string Site, string Message, string Model, Metrics? Metrics);
+
+public sealed record RoundRecord(int Round, string State, IReadOnlyList<string> Cohort, IReadOnlyList<string> Contributors, ulong Weight, string Model, double Seconds, ulong BytesDown, ulong BytesUp, ulong BytesControl);
+
+public sealed record UploadRecord(string Site, string ModelSha256, string UpdateSha256, long Size, ulong Weight);
+
+public sealed record ModelRecord(string RunId, int Round, string Sha256, long Size, DateTimeOffset CreatedAt);
+
+public sealed record EvaluationRecord(string RunId, int Round, string Source, EvaluationSums Sums);
+
+/// <summary>What one transition of a run adds to the store; all of it or nothing.</summary>
+public sealed record RunChange(
+    string RunId, string StateJson, bool Over, IReadOnlyList<EventRecord> Events, IReadOnlyList<RoundRecord> Rounds, IReadOnlyList<ModelRecord> Models, IReadOnlyList<EvaluationRecord> Evaluations);
+
+/// <summary>The coordinator's durable state. Every call is one transaction, on disk when it returns: state is committed before it is announced.</summary>
+public interface ICoordinatorStore : IDisposable
+{
+    void AddInvitation(string site, string secretSha256, DateTimeOffset expires);
+
+    /// <summary>Uses an invitation up and gives the site its identity, in one transaction.</summary>
+    InvitationUse Enroll(string site, string secretSha256, string keySha256, DateTimeOffset now);
+
+    IReadOnlyList<SiteRecord> Sites();
+
+    SiteRecord? FindSite(string name);
+
+    void SaveJoin(string site, NodeRole role, IReadOnlyList<string> dataIds, DateTimeOffset now);
+
+    void AddRun(RunRecord run, EventRecord submitted, ModelRecord initial);
+
+    IReadOnlyList<RunRecord> Runs();
+
+    void Save(RunChange change);
+
+    IReadOnlyList<EventRecord> Events(string runId, long afterSequence);
+
+    IReadOnlyList<RoundRecord> Rounds(string runId);
+
+    UploadRecord? FindUpload(string runId, int round, string site);
+
+    void SaveUpload(string runId, int round, UploadRecord upload);
+
+    void DropUploads(string runId, int round);
+
+    /// <param name="runId">Null: of all runs.</param>
+    IReadOnlyList<ModelRecord> Models(string? runId);
+
+    IReadOnlyList<EvaluationRecord> Evaluations(string? runId);
+
+    void SaveEvaluation(EvaluationRecord evaluation);
+
+    /// <summary>Remembers that a site knows how the run ended.</summary>
+    void SaveTold(string runId, string site);
+
+    bool WasTold(string runId, string site);
+}

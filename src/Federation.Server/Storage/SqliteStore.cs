@@ -1,0 +1,230 @@
+using System.Globalization;
+using System.Text.Json;
+using Federation.Formats;
+using Federation.Formats.Configuration;
+using Federation.Formats.Evaluation;
+using Microsoft.Data.Sqlite;
+
+namespace Federation.Server.Storage;
+
+/// <summary>The embedded store: one SQLite file in WAL mode, one connection, synchronous to disk.</summary>
+public sealed class SqliteStore : ICoordinatorStore
+{
+    private const int SchemaVersion = 1;
+
+    private const string Schema = """
+        CREATE TABLE invitations(secret TEXT PRIMARY KEY, site TEXT NOT NULL, expires INTEGER NOT NULL, used INTEGER);
+        CREATE TABLE sites(name TEXT PRIMARY KEY, key TEXT, role TEXT, data TEXT NOT NULL DEFAULT '[]', seen INTEGER);
+        CREATE TABLE runs(id TEXT PRIMARY KEY, name TEXT NOT NULL, spec TEXT NOT NULL, schema TEXT NOT NULL, submitted INTEGER NOT NULL, state TEXT NOT NULL, over INTEGER NOT NULL);
+        CREATE TABLE events(run TEXT NOT NULL REFERENCES runs(id), sequence INTEGER NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL, round INTEGER NOT NULL, site TEXT NOT NULL, message TEXT NOT NULL,
+            model TEXT NOT NULL, metrics TEXT, PRIMARY KEY(run, sequence)) WITHOUT ROWID;
+        CREATE TABLE rounds(run TEXT NOT NULL REFERENCES runs(id), round INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY(run, round)) WITHOUT ROWID;
+        CREATE TABLE uploads(run TEXT NOT NULL REFERENCES runs(id), round INTEGER NOT NULL, site TEXT NOT NULL, record TEXT NOT NULL, PRIMARY KEY(run, round, site)) WITHOUT ROWID;
+        CREATE TABLE models(run TEXT NOT NULL REFERENCES runs(id), round INTEGER NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL, created INTEGER NOT NULL, PRIMARY KEY(run, round)) WITHOUT ROWID;
+        CREATE TABLE evaluations(run TEXT NOT NULL REFERENCES runs(id), round INTEGER NOT NULL, source TEXT NOT NULL, sums TEXT NOT NULL, PRIMARY KEY(run, round, source)) WITHOUT ROWID;
+        CREATE TABLE told(run TEXT NOT NULL REFERENCES runs(id), site TEXT NOT NULL, PRIMARY KEY(run, site)) WITHOUT ROWID;
+        """;
+
+    private readonly SqliteConnection _connection;
+    private readonly Lock _lock = new();
+
+    /// <exception cref="InvalidInputException">The file is no database of this program, or of a newer one.</exception>
+    public SqliteStore(string path)
+    {
+        _connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = path, Pooling = false }.ToString());
+        try
+        {
+            _connection.Open();
+            Execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=5000;");
+            long version = Convert.ToInt64(Scalar("PRAGMA user_version"), CultureInfo.InvariantCulture);
+            if (version > SchemaVersion) throw new InvalidInputException(new Problem($"The database has version {version}; this program knows versions up to {SchemaVersion}.", path, Repair: "Use the program that wrote it, or a newer one."));
+            if (version == 0) InTransaction(() => Execute($"{Schema} PRAGMA user_version={SchemaVersion};"));
+        }
+        catch (SqliteException error)
+        {
+            _connection.Dispose();
+            throw new InvalidInputException(new Problem($"The database cannot be opened: {error.Message}", path));
+        }
+    }
+
+    public void AddInvitation(string site, string secretSha256, DateTimeOffset expires) => InTransaction(() =>
+    {
+        Execute("INSERT INTO invitations(secret, site, expires) VALUES($1, $2, $3)", secretSha256, site, Ms(expires));
+        Execute("INSERT INTO sites(name) VALUES($1) ON CONFLICT(name) DO NOTHING", site);
+    });
+
+    public InvitationUse Enroll(string site, string secretSha256, string keySha256, DateTimeOffset now) => InTransaction(() =>
+    {
+        List<(string Site, long Expires, bool Used)> found = Query("SELECT site, expires, used IS NOT NULL FROM invitations WHERE secret = $1", row => (row.GetString(0), row.GetInt64(1), row.GetBoolean(2)), secretSha256);
+        if (found.Count == 0 || found[0].Site != site) return InvitationUse.Unknown;
+        if (found[0].Used) return InvitationUse.AlreadyUsed;
+        if (Ms(now) >= found[0].Expires) return InvitationUse.Expired;
+        Execute("UPDATE invitations SET used = $2 WHERE secret = $1", secretSha256, Ms(now));
+        Execute("UPDATE sites SET key = $2 WHERE name = $1", site, keySha256);
+        return InvitationUse.Taken;
+    });
+
+    public IReadOnlyList<SiteRecord> Sites() => Locked(() => Query("SELECT name, key, role, data, seen FROM sites ORDER BY name", ReadSite));
+
+    public SiteRecord? FindSite(string name) => Locked(() => Query("SELECT name, key, role, data, seen FROM sites WHERE name = $1", ReadSite, name).FirstOrDefault());
+
+    public void SaveJoin(string site, NodeRole role, IReadOnlyList<string> dataIds, DateTimeOffset now) => InTransaction(() =>
+        Execute("UPDATE sites SET role = $2, data = $3, seen = $4 WHERE name = $1", site, role.ToString(), JsonSerializer.Serialize(dataIds), Ms(now)));
+
+    public void AddRun(RunRecord run, EventRecord submitted, ModelRecord initial) => InTransaction(() =>
+    {
+        Execute("INSERT INTO runs(id, name, spec, schema, submitted, state, over) VALUES($1, $2, $3, $4, $5, $6, 0)", run.Id, run.Name, run.SpecYaml, run.SchemaYaml, Ms(run.SubmittedAt), run.StateJson);
+        Insert(run.Id, submitted);
+        Insert(initial);
+    });
+
+    public IReadOnlyList<RunRecord> Runs() => Locked(() => Query(
+        "SELECT id, name, spec, schema, submitted, state, over FROM runs ORDER BY submitted, id",
+        row => new RunRecord(row.GetString(0), row.GetString(1), row.GetString(2), row.GetString(3), At(row.GetInt64(4)), row.GetString(5), row.GetBoolean(6))));
+
+    public void Save(RunChange change) => InTransaction(() =>
+    {
+        Execute("UPDATE runs SET state = $2, over = $3 WHERE id = $1", change.RunId, change.StateJson, change.Over ? 1 : 0);
+        foreach (EventRecord happened in change.Events) Insert(change.RunId, happened);
+        foreach (RoundRecord round in change.Rounds) Execute("INSERT OR REPLACE INTO rounds(run, round, record) VALUES($1, $2, $3)", change.RunId, round.Round, JsonSerializer.Serialize(round));
+        foreach (ModelRecord model in change.Models) Insert(model);
+        foreach (EvaluationRecord evaluation in change.Evaluations) Insert(evaluation);
+    });
+
+    public IReadOnlyList<EventRecord> Events(string runId, long afterSequence) => Locked(() => Query(
+        "SELECT sequence, at, kind, round, site, message, model, metrics FROM events WHERE run = $1 AND sequence > $2 ORDER BY sequence LIMIT 1000",
+        row => new EventRecord(
+            row.GetInt64(0), At(row.GetInt64(1)), row.GetString(2), row.GetInt32(3), row.GetString(4), row.GetString(5), row.GetString(6), row.IsDBNull(7) ? null : JsonSerializer.Deserialize<Metrics>(row.GetString(7))),
+        runId,
+        afterSequence));
+
+    public IReadOnlyList<RoundRecord> Rounds(string runId) => Locked(() => Query("SELECT record FROM rounds WHERE run = $1 ORDER BY round", Json<RoundRecord>, runId));
+
+    public UploadRecord? FindUpload(string runId, int round, string site) => Locked(() =>
+        Query("SELECT record FROM uploads WHERE run = $1 AND round = $2 AND site = $3", Json<UploadRecord>, runId, round, site).FirstOrDefault());
+
+    public void SaveUpload(string runId, int round, UploadRecord upload) => InTransaction(() =>
+        Execute("INSERT OR REPLACE INTO uploads(run, round, site, record) VALUES($1, $2, $3, $4)", runId, round, upload.Site, JsonSerializer.Serialize(upload)));
+
+    public void DropUploads(string runId, int round) => InTransaction(() => Execute("DELETE FROM uploads WHERE run = $1 AND round <= $2", runId, round));
+
+    public IReadOnlyList<ModelRecord> Models(string? runId) => Locked(() => Query(
+        "SELECT run, round, sha256, size, created FROM models WHERE $1 = '' OR run = $1 ORDER BY created, run, round",
+        row => new ModelRecord(row.GetString(0), row.GetInt32(1), row.GetString(2), row.GetInt64(3), At(row.GetInt64(4))),
+        runId ?? ""));
+
+    public IReadOnlyList<EvaluationRecord> Evaluations(string? runId) => Locked(() => Query(
+        "SELECT run, round, source, sums FROM evaluations WHERE $1 = '' OR run = $1 ORDER BY run, round, source",
+        row => new EvaluationRecord(row.GetString(0), row.GetInt32(1), row.GetString(2), JsonSerializer.Deserialize<EvaluationSums>(row.GetString(3))!),
+        runId ?? ""));
+
+    public void SaveEvaluation(EvaluationRecord evaluation) => InTransaction(() => Insert(evaluation));
+
+    public void SaveTold(string runId, string site) => InTransaction(() => Execute("INSERT OR IGNORE INTO told(run, site) VALUES($1, $2)", runId, site));
+
+    public bool WasTold(string runId, string site) => Locked(() => Query("SELECT 1 FROM told WHERE run = $1 AND site = $2", _ => true, runId, site).Count > 0);
+
+    public void Dispose() => _connection.Dispose();
+
+    private static long Ms(DateTimeOffset time) => time.ToUnixTimeMilliseconds();
+
+    private static DateTimeOffset At(long ms) => DateTimeOffset.FromUnixTimeMilliseconds(ms);
+
+    private static T Json<T>(SqliteDataReader row) => JsonSerializer.Deserialize<T>(row.GetString(0))!;
+
+    private static SiteRecord ReadSite(SqliteDataReader row) => new(
+        row.GetString(0),
+        row.IsDBNull(1) ? null : row.GetString(1),
+        row.IsDBNull(2) ? null : Enum.Parse<NodeRole>(row.GetString(2)),
+        JsonSerializer.Deserialize<string[]>(row.GetString(3))!,
+        row.IsDBNull(4) ? null : At(row.GetInt64(4)));
+
+    private void Insert(string runId, EventRecord happened) => Execute(
+        "INSERT INTO events(run, sequence, at, kind, round, site, message, model, metrics) VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        runId,
+        happened.Sequence,
+        Ms(happened.At),
+        happened.Kind,
+        happened.Round,
+        happened.Site,
+        happened.Message,
+        happened.Model,
+        happened.Metrics is null ? DBNull.Value : JsonSerializer.Serialize(happened.Metrics));
+
+    private void Insert(ModelRecord model) => Execute(
+        "INSERT OR REPLACE INTO models(run, round, sha256, size, created) VALUES($1, $2, $3, $4, $5)", model.RunId, model.Round, model.Sha256, model.Size, Ms(model.CreatedAt));
+
+    private void Insert(EvaluationRecord evaluation) => Execute(
+        "INSERT OR REPLACE INTO evaluations(run, round, source, sums) VALUES($1, $2, $3, $4)", evaluation.RunId, evaluation.Round, evaluation.Source, JsonSerializer.Serialize(evaluation.Sums));
+
+    private void Execute(string sql, params object[] values)
+    {
+        using SqliteCommand command = Command(sql, values);
+        command.ExecuteNonQuery();
+    }
+
+    private object? Scalar(string sql)
+    {
+        using SqliteCommand command = Command(sql, []);
+        return command.ExecuteScalar();
+    }
+
+    private List<T> Query<T>(string sql, Func<SqliteDataReader, T> read, params object[] values)
+    {
+        using SqliteCommand command = Command(sql, values);
+        using SqliteDataReader reader = command.ExecuteReader();
+        List<T> rows = [];
+        while (reader.Read()) rows.Add(read(reader));
+        return rows;
+    }
+
+    private SqliteCommand Command(string sql, object[] values)
+    {
+        SqliteCommand command = _connection.CreateCommand();
+#pragma warning disable CA2100 // every text is a literal of this class; values are parameters
+        command.CommandText = sql;
+#pragma warning restore CA2100
+        for (int i = 0; i < values.Length; i++) command.Parameters.AddWithValue(string.Create(CultureInfo.InvariantCulture, $"${i + 1}"), values[i]);
+        return command;
+    }
+
+    private T Locked<T>(Func<T> read)
+    {
+        lock (_lock) return read();
+    }
+
+    private void InTransaction(Action write) => InTransaction(() =>
+    {
+        write();
+        return true;
+    });
+
+    private T InTransaction<T>(Func<T> write)
+    {
+        lock (_lock)
+        {
+            Execute("BEGIN IMMEDIATE");
+            try
+            {
+                T result = write();
+                Execute("COMMIT");
+                return result;
+            }
+            catch
+            {
+                // SQLite has rolled back already where the disk was full.
+                using SqliteCommand rollback = Command("ROLLBACK", []);
+                try
+                {
+                    rollback.ExecuteNonQuery();
+                }
+                catch (SqliteException)
+                {
+                    // nothing was open; the first error is the one to report
+                }
+
+                throw;
+            }
+        }
+    }
+}
