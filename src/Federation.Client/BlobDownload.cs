@@ -1,0 +1,43 @@
+using System.Security.Cryptography;
+using Federation.V1;
+using Grpc.Core;
+
+namespace Federation.Client;
+
+/// <summary>Fetches content by its hash; what arrived before a broken connection is kept, and the whole is checked before it counts.</summary>
+internal static class BlobDownload
+{
+    /// <summary>No model is larger; a coordinator that sends on and on is stopped.</summary>
+    private const long MostBytes = 64L << 30;
+
+    /// <returns>The file's path.</returns>
+    /// <exception cref="InvalidDataException">The content does not have the hash; it was thrown away.</exception>
+    public static async Task<string> FetchAsync(Node.NodeClient client, NodeFolder folder, string sha256, CancellationToken cancellationToken)
+    {
+        string path = folder.Blob(sha256), part = path + ".part";
+        if (File.Exists(path)) return path;
+        await using (var file = new FileStream(part, FileMode.OpenOrCreate, FileAccess.Write, FileShare.None, 1))
+        {
+            file.Position = file.Length;
+            using AsyncServerStreamingCall<Chunk> call = client.Download(new DownloadRequest { Sha256 = sha256, Offset = (ulong)file.Length }, cancellationToken: cancellationToken);
+            await foreach (Chunk chunk in call.ResponseStream.ReadAllAsync(cancellationToken))
+            {
+                if (chunk.Offset != (ulong)file.Position || file.Position + chunk.Data.Length > MostBytes) throw new InvalidDataException($"The coordinator sent a piece at {chunk.Offset}; {file.Position} is right, up to {MostBytes} bytes.");
+                await file.WriteAsync(chunk.Data.Memory, cancellationToken);
+            }
+
+            file.Flush(flushToDisk: true);
+        }
+
+        string actual;
+        await using (FileStream file = File.OpenRead(part)) actual = Convert.ToHexStringLower(await SHA256.HashDataAsync(file, cancellationToken));
+        if (actual != sha256)
+        {
+            File.Delete(part);
+            throw new InvalidDataException($"The content's SHA-256 is {actual}; {sha256} was asked for. It was thrown away.");
+        }
+
+        File.Move(part, path, overwrite: true);
+        return path;
+    }
+}

@@ -1,0 +1,48 @@
+using System.Security.Authentication;
+using Federation.Protocol;
+using Grpc.Core;
+
+namespace Federation.Client;
+
+/// <summary>Which errors pass by themselves and which need somebody.</summary>
+internal static class ConnectionErrors
+{
+    /// <summary>The TLS handshake failed because the coordinator's certificate is not of this federation.</summary>
+    public static bool IsForeignCoordinator(RpcException error)
+    {
+        for (Exception? cause = error.Status.DebugException; cause is not null; cause = cause.InnerException)
+        {
+            if (cause is AuthenticationException) return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>Trying again cannot help.</summary>
+    public static bool IsFinal(RpcException error) =>
+        IsForeignCoordinator(error) || error.StatusCode is StatusCode.Unauthenticated or StatusCode.PermissionDenied or StatusCode.Unimplemented || RpcError.Is(error, Refusal.ProtocolVersion);
+
+    /// <summary>The coordinator will not have this update, whatever the connection does.</summary>
+    public static bool IsRefusal(RpcException error) => RpcError.ReasonOf(error) is { } reason
+        && reason is not (Refusal.NotJoined or Refusal.WrongHash or Refusal.WrongOffset or Refusal.StorageFull or Refusal.UnknownBlob);
+}
+
+/// <summary>Growing pauses between attempts to reach the coordinator.</summary>
+internal sealed class Backoff
+{
+    private static readonly TimeSpan First = TimeSpan.FromMilliseconds(200), Longest = TimeSpan.FromSeconds(5);
+    private TimeSpan _next = First;
+
+    /// <summary>No pause was taken since the last success.</summary>
+    public bool IsFirst => _next == First;
+
+    public void Reset() => _next = First;
+
+    /// <summary>Doubles up to 5 s; each pause is shortened at random by up to half, so that sites do not come back all at once.</summary>
+    public TimeSpan Next()
+    {
+        TimeSpan pause = _next * (0.5 + (Random.Shared.NextDouble() / 2));
+        _next = _next * 2 < Longest ? _next * 2 : Longest;
+        return pause;
+    }
+}

@@ -1,0 +1,123 @@
+using System.Reflection;
+using Federation.Formats;
+using Federation.Formats.Configuration;
+using Federation.Learning;
+using Federation.Protocol;
+using Federation.Protocol.Identity;
+using Federation.V1;
+using Grpc.Core;
+using Grpc.Net.Client;
+using Microsoft.Extensions.Logging;
+
+namespace Federation.Client;
+
+/// <summary>How a node runs.</summary>
+public sealed record NodeOptions
+{
+    public required NodeConfiguration Configuration { get; init; }
+
+    /// <summary>Returns when a run has ended, instead of waiting for the next one.</summary>
+    public bool ExitAfterRun { get; init; }
+
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+}
+
+/// <param name="State">completed, failed or cancelled.</param>
+/// <param name="ModelSha256">The last global model; its file is <c>runs/&lt;run&gt;/model.safetensors</c> in the state folder.</param>
+public sealed record NodeOutcome(string RunId, string State, string ModelSha256, int Rounds, string Reason);
+
+/// <summary>A site's node: dials out, asks for tasks, does them, until it is cancelled. Any connection may break and the coordinator may restart; it goes on.</summary>
+public static class FederatedNode
+{
+    private static readonly TimeSpan HeartbeatInterval = TimeSpan.FromSeconds(10);
+
+    /// <returns>How the run ended, with <see cref="NodeOptions.ExitAfterRun"/>.</returns>
+    /// <exception cref="InvalidInputException">Not enrolled, refused by the coordinator, or another node uses the state folder.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    public static async Task<NodeOutcome> RunAsync(NodeOptions options, ILocalLearner learner, ILoggerFactory loggers, CancellationToken cancellationToken)
+    {
+        var folder = new NodeFolder(options.Configuration.State);
+        if (!File.Exists(folder.Certificate)) throw new InvalidInputException(new Problem("This node is not enrolled.", folder.Path, Repair: "Enrol it with the operator's invitation: `fed node enroll --coordinator URL --token-file FILE`."));
+        await using FileStream stateLock = folder.TakeLock();
+        using Credential credential = Credential.Load(folder.Certificate, folder.Key);
+        using GrpcChannel channel = CoordinatorChannel.Open(options.Configuration.Coordinator, credential);
+        var client = new Node.NodeClient(channel);
+        ILogger logger = loggers.CreateLogger(credential.Name);
+        var worker = new TaskWorker(client, folder, learner, credential.Name, () => JoinRequestOf(options.Configuration), logger);
+        var backoff = new Backoff();
+        bool reachable = false;
+        while (true)
+        {
+            try
+            {
+                await client.JoinAsync(JoinRequestOf(options.Configuration), cancellationToken: cancellationToken);
+                if (!reachable) logger.LogInformation("Joined {Coordinator} as {Site}", options.Configuration.Coordinator, credential.Name);
+                reachable = true;
+                if (await WorkAsync(client, worker, options, backoff, cancellationToken) is { } outcome) return outcome;
+            }
+            catch (RpcException error) when (cancellationToken.IsCancellationRequested)
+            {
+                throw new OperationCanceledException(error.Message, error, cancellationToken);
+            }
+            catch (RpcException error) when (ConnectionErrors.IsFinal(error))
+            {
+                throw new InvalidInputException(ConnectionErrors.IsForeignCoordinator(error)
+                    ? [new Problem($"The coordinator at {options.Configuration.Coordinator} is not of the federation that enrolled this node.", Repair: "Check the address, or enrol with an invitation of that coordinator.")]
+                    : RpcError.Describe(error));
+            }
+            catch (RpcException error) when (RpcError.Is(error, Refusal.NotJoined))
+            {
+                logger.LogInformation("The coordinator restarted; joining again");
+            }
+            catch (Exception error) when (error is RpcException or InvalidDataException or IOException)
+            {
+                string message = error is RpcException rpc ? RpcError.Describe(rpc)[0].Message : error.Message;
+                if (reachable || backoff.IsFirst) logger.LogWarning("{Message} Trying again", message);
+                reachable = false;
+                await Task.Delay(backoff.Next(), options.Time, cancellationToken);
+            }
+        }
+    }
+
+    private static JoinRequest JoinRequestOf(NodeConfiguration configuration) => new()
+    {
+        ProtocolVersion = ProtocolVersion.Current,
+        SoftwareVersion = typeof(FederatedNode).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "",
+        Role = configuration.Role == Formats.Configuration.NodeRole.Evaluator ? V1.NodeRole.Evaluator : V1.NodeRole.Trainer,
+        DataIds = { configuration.Data.Select(source => source.Id) },
+    };
+
+    private static async Task<NodeOutcome?> WorkAsync(Node.NodeClient client, TaskWorker worker, NodeOptions options, Backoff backoff, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            NodeTask task = await client.NextTaskAsync(new NextTaskRequest(), cancellationToken: cancellationToken);
+            backoff.Reset();
+            if (task.TaskCase is NodeTask.TaskOneofCase.Idle or NodeTask.TaskOneofCase.None) continue;
+            await WithHeartbeatsAsync(client, options.Time, token => worker.DoAsync(task, token), cancellationToken);
+            if (options.ExitAfterRun && task.RunEnded is { } ended) return new NodeOutcome(ended.RunId, ended.State, ended.ModelSha256, (int)ended.Rounds, ended.Reason);
+        }
+    }
+
+    /// <summary>Works on another thread and says every 10 s that this node is alive.</summary>
+    private static async Task WithHeartbeatsAsync(Node.NodeClient client, TimeProvider time, Func<CancellationToken, Task> work, CancellationToken cancellationToken)
+    {
+        using var done = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        Task working = Task.Run(() => work(cancellationToken), cancellationToken);
+        while (await Task.WhenAny(working, Task.Delay(HeartbeatInterval, time, done.Token)) != working)
+        {
+            if (cancellationToken.IsCancellationRequested) break;
+            try
+            {
+                await client.HeartbeatAsync(new HeartbeatRequest(), cancellationToken: cancellationToken);
+            }
+            catch (RpcException) when (!cancellationToken.IsCancellationRequested)
+            {
+                // unreachable for a moment; the work goes on, and its own calls will tell
+            }
+        }
+
+        await done.CancelAsync();
+        await working;
+    }
+}

@@ -1,0 +1,51 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Federation.Formats.Evaluation;
+
+namespace Federation.Client;
+
+/// <summary>A line of <c>runs/&lt;run&gt;/metrics.jsonl</c>: a global model on this site's own test rows. Never sent.</summary>
+/// <param name="Round">The round that made the model; 0 is the initial one.</param>
+public sealed record LocalMetricsLine(
+    [property: JsonPropertyName("round")] int Round,
+    [property: JsonPropertyName("modelSha256")] string ModelSha256,
+    [property: JsonPropertyName("examples")] ulong Examples,
+    [property: JsonPropertyName("accuracy")] double Accuracy,
+    [property: JsonPropertyName("auc")] double? Auc,
+    [property: JsonPropertyName("logLoss")] double LogLoss,
+    [property: JsonPropertyName("brier")] double Brier);
+
+/// <summary>The site's own record of how each global model does on its test rows.</summary>
+public static class LocalMetrics
+{
+    private const string FileName = "metrics.jsonl";
+
+    public static bool Has(string runFolder, int round) => Read(runFolder).Any(line => line.Round == round);
+
+    public static void Append(string runFolder, int round, string modelSha256, Metrics metrics)
+    {
+        var line = new LocalMetricsLine(round, modelSha256, metrics.Examples, metrics.Accuracy, metrics.Auc, metrics.LogLoss, metrics.Brier);
+        File.AppendAllText(Path.Combine(runFolder, FileName), JsonSerializer.Serialize(line) + "\n");
+    }
+
+    /// <summary>All complete lines; one that a crash cut short is left out.</summary>
+    public static IReadOnlyList<LocalMetricsLine> Read(string runFolder)
+    {
+        string path = Path.Combine(runFolder, FileName);
+        if (!File.Exists(path)) return [];
+        List<LocalMetricsLine> lines = [];
+        foreach (string text in File.ReadAllLines(path))
+        {
+            try
+            {
+                if (JsonSerializer.Deserialize<LocalMetricsLine>(text) is { } line) lines.Add(line);
+            }
+            catch (JsonException)
+            {
+                // cut short by a crash; the round is evaluated again
+            }
+        }
+
+        return lines;
+    }
+}

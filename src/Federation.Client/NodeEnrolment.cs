@@ -1,0 +1,64 @@
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using Federation.Formats;
+using Federation.Protocol;
+using Federation.Protocol.Identity;
+using Federation.V1;
+using Google.Protobuf;
+using Grpc.Core;
+using Grpc.Net.Client;
+
+namespace Federation.Client;
+
+/// <summary>From an invitation to an identity: the key is made here and never leaves.</summary>
+public static class NodeEnrolment
+{
+    /// <param name="token">As <c>fed site invite</c> printed it.</param>
+    /// <returns>The site's name.</returns>
+    /// <exception cref="InvalidInputException">The token is malformed or refused, the folder holds an identity already, or the coordinator is another federation's.</exception>
+    /// <exception cref="RpcException">The coordinator cannot be reached.</exception>
+    public static async Task<string> EnrollAsync(Uri coordinator, string token, string stateFolder, CancellationToken cancellationToken)
+    {
+        InvitationToken invitation = InvitationToken.Parse(token);
+        var folder = new NodeFolder(stateFolder);
+        if (File.Exists(folder.Certificate) && File.Exists(folder.Key))
+        {
+            using Credential present = Credential.Load(folder.Certificate, folder.Key);
+            throw new InvalidInputException(new Problem($"This folder holds the identity of site '{present.Name}' already.", folder.Path, Repair: "Name another --state, or remove identity.key and identity.pem to enrol anew."));
+        }
+
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var request = new CertificateRequest(CertificateProfile.Subject(invitation.Site, CertificateRole.Site), key, HashAlgorithmName.SHA256);
+        EnrollReply reply = await AskAsync(coordinator, token, request.CreateSigningRequest(), invitation.CaSpkiSha256, cancellationToken);
+        using X509Certificate2 certificate = X509CertificateLoader.LoadCertificate(reply.Certificate.Span);
+        using X509Certificate2 ca = X509CertificateLoader.LoadCertificate(reply.CaCertificate.Span);
+        bool right = CertificateProfile.SpkiSha256(ca) == invitation.CaSpkiSha256
+            && CertificateProfile.StatusOf(certificate, ca, DateTimeOffset.UtcNow) == CertificateStatus.Valid
+            && CertificateProfile.NameOf(certificate) == invitation.Site
+            && certificate.PublicKey.ExportSubjectPublicKeyInfo().AsSpan().SequenceEqual(key.ExportSubjectPublicKeyInfo());
+        if (!right) throw new InvalidInputException(new Problem("The coordinator answered with a certificate that is not this site's.", Repair: "Compare the clocks of both machines, and ask the operator."));
+
+        // The certificate last: with it the folder counts as enrolled.
+        PrivateFile.Write(folder.Key, key.ExportPkcs8PrivateKeyPem() + "\n");
+        PrivateFile.Write(folder.Certificate, $"{certificate.ExportCertificatePem()}\n{ca.ExportCertificatePem()}\n");
+        return invitation.Site;
+    }
+
+    private static async Task<EnrollReply> AskAsync(Uri coordinator, string token, byte[] signingRequest, string caSpkiSha256, CancellationToken cancellationToken)
+    {
+        using GrpcChannel channel = CoordinatorChannel.OpenForEnrolment(coordinator, caSpkiSha256);
+        try
+        {
+            return await new Enrolment.EnrolmentClient(channel).EnrollAsync(
+                new EnrollRequest { Token = token.Trim(), CertificateSigningRequest = ByteString.CopyFrom(signingRequest) }, cancellationToken: cancellationToken);
+        }
+        catch (RpcException error) when (ConnectionErrors.IsForeignCoordinator(error))
+        {
+            throw new InvalidInputException(new Problem($"The coordinator at {coordinator} is not of the federation that invited this site; the token was not sent.", Repair: "Check the address."));
+        }
+        catch (RpcException error) when (RpcError.ReasonOf(error) is not null)
+        {
+            throw new InvalidInputException(RpcError.Describe(error));
+        }
+    }
+}

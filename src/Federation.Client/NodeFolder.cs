@@ -1,0 +1,61 @@
+using Federation.Formats;
+using Federation.Privacy.Canonical;
+using Federation.Protocol.Identity;
+
+namespace Federation.Client;
+
+/// <summary>Names within a node's state folder. What the coordinator sent becomes part of a path only after it was checked.</summary>
+public sealed class NodeFolder
+{
+    public NodeFolder(string path)
+    {
+        Path = path;
+        PrivateFile.CreateFolder(path);
+    }
+
+    public string Path { get; }
+
+    /// <summary>PKCS#8, mode 0600; never leaves the site.</summary>
+    public string Key => In("identity.key");
+
+    /// <summary>The certificate and the CA's.</summary>
+    public string Certificate => In("identity.pem");
+
+    public string Lock => In("lock");
+
+    public string Blob(string sha256)
+    {
+        if (!Sha256Hex.IsValid(sha256)) throw new InvalidDataException($"The coordinator named the content '{sha256}', which is no SHA-256.");
+        return System.IO.Path.Combine(Folder("blobs"), sha256);
+    }
+
+    /// <summary>A run's own folder.</summary>
+    public string Run(string runId) => Folder("runs", Checked(runId));
+
+    /// <summary>Where a round's update waits until the run has moved on.</summary>
+    public string Updates(string runId) => Folder("updates", Checked(runId));
+
+    /// <exception cref="InvalidInputException">Another node uses the folder.</exception>
+    public FileStream TakeLock()
+    {
+        try
+        {
+            return new FileStream(Lock, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new InvalidInputException(new Problem($"The state folder is in use by another node, or not writable: {error.Message}", Path));
+        }
+    }
+
+    private static string Checked(string runId) => runId.Length <= 63 && Names.IsSiteName(runId) ? runId : throw new InvalidDataException($"The coordinator named a run '{runId}', which is no run's name.");
+
+    private string In(string name) => System.IO.Path.Combine(Path, name);
+
+    private string Folder(params string[] parts)
+    {
+        string path = System.IO.Path.Combine([Path, .. parts]);
+        PrivateFile.CreateFolder(path);
+        return path;
+    }
+}

@@ -1,0 +1,58 @@
+using Federation.Protocol;
+using Federation.V1;
+using Google.Protobuf;
+using Grpc.Core;
+
+namespace Federation.Client;
+
+/// <summary>Sends a stored update from where the coordinator wants it on.</summary>
+internal static class UpdateUpload
+{
+    /// <returns>Bytes sent by this call.</returns>
+    public static async Task<long> SendAsync(Node.NodeClient client, string runId, int round, StoredUpdate update, string path, CancellationToken cancellationToken)
+    {
+        await using FileStream file = File.OpenRead(path);
+        BeginUploadReply begun = await client.BeginUploadAsync(
+            new BeginUploadRequest { RunId = runId, Round = (uint)round, ModelSha256 = update.ModelSha256, UpdateSha256 = update.Sha256, Size = (ulong)file.Length, Weight = update.Weight },
+            cancellationToken: cancellationToken);
+        if (begun.Offset >= (ulong)file.Length) return 0;
+        file.Position = (long)begun.Offset;
+        using AsyncClientStreamingCall<UploadChunk, UploadReply> call = client.Upload(cancellationToken: cancellationToken);
+        byte[] buffer = new byte[Limits.ChunkBytes];
+        long sent = 0;
+        while (true)
+        {
+            ulong offset = (ulong)file.Position;
+            int read = await file.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancellationToken);
+            if (read == 0) break;
+            var chunk = new UploadChunk { Offset = offset, Data = ByteString.CopyFrom(buffer.AsSpan(0, read)) };
+            if (sent == 0) (chunk.RunId, chunk.Round, chunk.UpdateSha256) = (runId, (uint)round, update.Sha256);
+            try
+            {
+                await call.RequestStream.WriteAsync(chunk, cancellationToken);
+            }
+            catch (Exception error) when (error is RpcException or InvalidOperationException)
+            {
+                break; // the coordinator has answered already; its answer says why
+            }
+
+            sent += read;
+        }
+
+        await CompleteAsync(call);
+        await call.ResponseAsync;
+        return sent;
+    }
+
+    private static async Task CompleteAsync(AsyncClientStreamingCall<UploadChunk, UploadReply> call)
+    {
+        try
+        {
+            await call.RequestStream.CompleteAsync();
+        }
+        catch (Exception error) when (error is RpcException or InvalidOperationException)
+        {
+            // as above: the answer is awaited next
+        }
+    }
+}
