@@ -40,7 +40,7 @@ public sealed class ExactSum
     {
         Span<ulong> magnitude = stackalloc ulong[Limbs];
         _limbs.AsSpan(index * Limbs, Limbs).CopyTo(magnitude);
-        bool negative = (long)magnitude[Limbs - 1] < 0;
+        bool negative = magnitude[Limbs - 1] >> 63 == 1;
         if (negative) Negate(magnitude);
         int top = Limbs - 1;
         while (top >= 0 && magnitude[top] == 0) top--;

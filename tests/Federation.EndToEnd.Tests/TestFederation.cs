@@ -1,0 +1,124 @@
+using Federation.Client;
+using Federation.Formats.Configuration;
+using Federation.Formats.Models;
+using Federation.Learning;
+using Federation.Protocol.Identity;
+using Federation.Server;
+using Federation.Server.Identity;
+using Federation.V1;
+using Google.Protobuf;
+using Grpc.Core;
+using Grpc.Net.Client;
+using Microsoft.Extensions.Logging.Abstractions;
+using NodeRole = Federation.Formats.Configuration.NodeRole;
+
+namespace Federation.EndToEnd.Tests;
+
+/// <summary>A real coordinator on loopback with its operator's client, in a temporary folder; nodes enrol and run in this process.</summary>
+internal sealed class TestFederation : IAsyncDisposable
+{
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("fed-e2e");
+    private readonly List<IDisposable> _channels = [];
+
+    private TestFederation()
+    {
+    }
+
+    public Coordinator Coordinator { get; private set; } = null!;
+
+    public Operator.OperatorClient Operator { get; private set; } = null!;
+
+    public string Folder => _folder.FullName;
+
+    public string State => Path.Combine(Folder, "coordinator");
+
+    public static async Task<TestFederation> StartAsync()
+    {
+        var federation = new TestFederation();
+        CoordinatorSetup.Initialize(federation.State);
+        await federation.StartCoordinatorAsync("127.0.0.1:0");
+        return federation;
+    }
+
+    public async Task StartCoordinatorAsync(string nodes)
+    {
+        var configuration = new ServerConfiguration { State = State, Nodes = nodes, Operators = "127.0.0.1:0" };
+        Coordinator = await Coordinator.StartAsync(configuration, TimeProvider.System, NullLoggerFactory.Instance, TestContext.Current.CancellationToken);
+        Operator = new Operator.OperatorClient(Open(Coordinator.OperatorsAddress, Credential.Load(new CoordinatorFolder(State).Admin)));
+    }
+
+    /// <summary>Stops the coordinator without notice and starts it again on the same port and folder.</summary>
+    public async Task RestartCoordinatorAsync()
+    {
+        int port = Coordinator.NodesAddress.Port;
+        await Coordinator.DisposeAsync();
+        await StartCoordinatorAsync($"127.0.0.1:{port}");
+    }
+
+    public string NodeState(string site) => Path.Combine(Folder, site);
+
+    public async Task EnrollAsync(string site)
+    {
+        InviteSiteReply invitation = await Operator.InviteSiteAsync(new InviteSiteRequest { Name = site });
+        await NodeEnrolment.EnrollAsync(Coordinator.NodesAddress, invitation.Token, NodeState(site), TestContext.Current.CancellationToken);
+    }
+
+    /// <summary>A client with the site's own identity, for tests that play a node by hand.</summary>
+    public Node.NodeClient NodeClient(string site)
+    {
+        var folder = new NodeFolder(NodeState(site));
+        return new Node.NodeClient(Open(Coordinator.NodesAddress, Credential.Load(folder.Certificate, folder.Key)));
+    }
+
+    public Task<NodeOutcome> RunNodeAsync(string site, ILocalLearner learner, NodeRole role = NodeRole.Trainer, Uri? coordinator = null, IReadOnlyList<DataSource>? data = null, CancellationToken? cancellationToken = null)
+    {
+        var configuration = new NodeConfiguration { Coordinator = coordinator ?? Coordinator.NodesAddress, State = NodeState(site), Role = role, Data = data ?? [] };
+        return FederatedNode.RunAsync(new NodeOptions { Configuration = configuration, ExitAfterRun = true }, learner, NullLoggerFactory.Instance, cancellationToken ?? TestContext.Current.CancellationToken);
+    }
+
+    public async Task<string> SubmitAsync(string specYaml, string schemaYaml, ModelState initial)
+    {
+        byte[] bytes = initial.ToBytes();
+        using AsyncClientStreamingCall<BlobChunk, BlobReply> upload = Operator.UploadBlob();
+        for (int offset = 0; offset < bytes.Length; offset += 1 << 20)
+        {
+            int length = Math.Min(1 << 20, bytes.Length - offset);
+            await upload.RequestStream.WriteAsync(new BlobChunk { Sha256 = initial.Sha256, Size = (ulong)bytes.Length, Offset = (ulong)offset, Data = ByteString.CopyFrom(bytes.AsSpan(offset, length)) });
+        }
+
+        await upload.RequestStream.CompleteAsync();
+        await upload.ResponseAsync;
+        return (await Operator.SubmitRunAsync(new SubmitRunRequest { SpecYaml = specYaml, SchemaYaml = schemaYaml, InitialModelSha256 = initial.Sha256 })).RunId;
+    }
+
+    /// <summary>Waits for an event of this kind; fails when the run ends without it.</summary>
+    public async Task<RunEvent> WaitForAsync(string runId, string kind, Func<RunEvent, bool>? matches = null)
+    {
+        List<string> seen = [];
+        using AsyncServerStreamingCall<RunEvent> watch = Operator.WatchRun(new WatchRunRequest { RunId = runId });
+        await foreach (RunEvent happened in watch.ResponseStream.ReadAllAsync(TestContext.Current.CancellationToken))
+        {
+            seen.Add($"{happened.Kind}: {happened.Message}");
+            if (happened.Kind == kind && matches?.Invoke(happened) != false) return happened;
+        }
+
+        throw new InvalidOperationException($"The run ended without '{kind}':\n{string.Join('\n', seen)}");
+    }
+
+    public async Task<RunDetails> ShowAsync(string runId) => await Operator.ShowRunAsync(new ShowRunRequest { RunId = runId });
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (IDisposable channel in _channels) channel.Dispose();
+        await Coordinator.DisposeAsync();
+        _folder.Delete(recursive: true);
+    }
+
+    private GrpcChannel Open(Uri address, Credential credential)
+    {
+        GrpcChannel channel = CoordinatorChannel.Open(address, credential);
+        _channels.Add(channel);
+        _channels.Add(credential);
+        return channel;
+    }
+}
