@@ -16,7 +16,12 @@ namespace Federation.Learning;
 /// <summary>Trains the spec's model on a table of <c>node.yaml</c>: the one whose id is the schema's name.</summary>
 public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device device) : ILocalLearner
 {
+    private readonly TabularDataSet? _given;
     private (string RunId, TabularDataSet Data, nn.Module<Tensor, Tensor> Module)? _loaded;
+
+    /// <summary>On a table that is in memory already.</summary>
+    public TabularLearner(TabularDataSet data, Device device)
+        : this([], device) => _given = data;
 
     public IReadOnlyList<string> Check(LearningTask task, ModelState initial)
     {
@@ -73,7 +78,7 @@ public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device dev
         {
             _loaded?.Module.Dispose();
             _loaded = null;
-            var data = TabularDataSet.Load(SourceOf(task), task.Schema!, task.Spec.Data!, task.Spec.Task!);
+            TabularDataSet data = _given ?? TabularDataSet.Load(SourceOf(task), task.Schema!, task.Spec.Data!, task.Spec.Task!);
             nn.Module<Tensor, Tensor> module = TabularModel.Create(task.Spec, task.Schema!, 0);
             module.to(device);
             loaded = (task.RunId, data, module);

@@ -50,6 +50,15 @@ public sealed class TabularDataSet
         return new TabularDataSet(set.FeatureNames, Rows.None(set.FeatureNames.Count), set.Train, set.RowsWithoutLabel, set.Counts);
     }
 
+    /// <summary>Several sites' tables as one, each already scaled in its own way.</summary>
+    /// <exception cref="ArgumentException">They do not have the same features.</exception>
+    public static TabularDataSet Concat(IReadOnlyList<TabularDataSet> sets)
+    {
+        if (sets.Any(set => !set.FeatureNames.SequenceEqual(sets[0].FeatureNames))) throw new ArgumentException("The tables do not have the same features.", nameof(sets));
+        return new TabularDataSet(
+            sets[0].FeatureNames, sets.Select(set => set.Train).Aggregate((a, b) => a.Concat(b)), sets.Select(set => set.Test).Aggregate((a, b) => a.Concat(b)), sets.Sum(set => set.RowsWithoutLabel), []);
+    }
+
     /// <summary>The schema's label column of that name.</summary>
     /// <exception cref="InvalidInputException">There is none; names the nearest.</exception>
     public static Column LabelOf(DataSchema schema, TaskSpec task)

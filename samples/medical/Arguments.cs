@@ -1,0 +1,60 @@
+using System.Globalization;
+using Federation.Formats;
+using Federation.Samples.Medical.Data;
+
+namespace Federation.Samples.Medical;
+
+/// <summary>What the user typed.</summary>
+internal sealed record Arguments(Experiment Experiment, ulong Seed, string Out, bool Json, bool Tune, bool Help)
+{
+    public const string Usage = """
+        One model from four hospitals' heart-disease records, none of which leaves its hospital.
+
+        Usage: dotnet run --project samples/medical -- [options]
+               dotnet run --project samples/medical -- tune [--flamby MODE]
+
+          --seed N          weights and data order; the same seed gives the same model (default 42)
+          --flamby MODE     standardised or ranges: FLamby's 13 features and rows, scaled per site or by public ranges
+          --out DIR         where results go (default out/medical)
+          --json            print metrics.json's document
+          tune              choose hyper-parameters by cross-validation over training rows
+
+        Example: dotnet run --project samples/medical -- --flamby ranges --seed 43
+        """;
+
+    private static readonly string[] Flags = ["--seed", "--flamby", "--out", "--json", "--help"];
+
+    /// <exception cref="InvalidInputException">A flag or value is unknown.</exception>
+    public static Arguments Parse(string[] args)
+    {
+        var parsed = new Arguments(Experiment.Default, 42, Path.Combine("out", "medical"), false, false, false);
+        for (int i = 0; i < args.Length; i++)
+        {
+            parsed = args[i] switch
+            {
+                "tune" => parsed with { Tune = true },
+                "--json" => parsed with { Json = true },
+                "--help" or "-h" => parsed with { Help = true },
+                "--seed" => parsed with { Seed = SeedOf(Value(args, ref i)) },
+                "--out" => parsed with { Out = Value(args, ref i) },
+                "--flamby" => parsed with { Experiment = ExperimentOf(Value(args, ref i)) },
+                var other => throw new InvalidInputException(new Problem($"'{other}' is no option.", Repair: Nearest.Repair(other, Flags))),
+            };
+        }
+
+        return parsed;
+    }
+
+    private static string Value(string[] args, ref int i) => i + 1 < args.Length ? args[++i] : throw new InvalidInputException(new Problem("needs a value.", Field: args[i]));
+
+    private static ulong SeedOf(string text) => ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out ulong seed)
+        ? seed
+        : throw new InvalidInputException(new Problem($"'{text}' is no seed.", Field: "--seed", Repair: "A whole number from 0 on is right."));
+
+    private static Experiment ExperimentOf(string text) => text switch
+    {
+        "standardised" => Experiment.Standardised,
+        "ranges" => Experiment.Ranges,
+        _ => throw new InvalidInputException(new Problem($"'{text}' is no mode.", Field: "--flamby", Repair: Nearest.Repair(text, ["standardised", "ranges"]))),
+    };
+}

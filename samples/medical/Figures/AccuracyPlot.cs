@@ -1,0 +1,40 @@
+using Federation.Samples.Medical.Data;
+using ScottPlot;
+
+namespace Federation.Samples.Medical.Figures;
+
+/// <summary>Accuracy over all test rows by round, as PNG.</summary>
+internal static class AccuracyPlot
+{
+    private const string Font = "Roboto";
+
+    public static byte[] Png(Comparison figures, HeartData data, string folder)
+    {
+        // A bare machine has no fonts; the program brings one.
+        string font = Path.Combine(folder, "Roboto-Regular.ttf");
+        File.WriteAllBytes(font, Experiment.ResourceBytes("Roboto-Regular.ttf"));
+        Fonts.AddFontFile(Font, font);
+        using var plot = new Plot();
+        plot.Font.Set(Font);
+        double[] rounds = [.. figures.Accuracy.Select(point => (double)point.Round)], accuracy = [.. figures.Accuracy.Select(point => point.Accuracy)];
+        var line = plot.Add.Scatter(rounds, accuracy, Color.FromHex("#1f5fa8"));
+        line.LineWidth = 2.5f;
+        line.MarkerSize = 0;
+        line.LegendText = "federated";
+        Level(plot, figures.PooledAll.Accuracy, "#2a8a57", "pooled: all records in one place");
+        Level(plot, figures.LocalAll.Accuracy, "#b5651d", "local: each hospital alone");
+        plot.Title(data.IsSynthetic ? "SYNTHETIC patients: accuracy on held-out rows" : "Heart disease, four hospitals: accuracy on held-out patients", 16);
+        plot.XLabel("round");
+        plot.YLabel($"accuracy over {figures.TestRows.Sum()} test rows");
+        plot.ShowLegend(Alignment.LowerRight);
+        double lowest = Math.Min(accuracy.Min(), figures.LocalAll.Accuracy);
+        plot.Axes.SetLimits(0, rounds[^1], Math.Max(0, lowest - 0.05), Math.Min(1, Math.Max(accuracy.Max(), figures.PooledAll.Accuracy) + 0.05));
+        return plot.GetImage(900, 500).GetImageBytes(ImageFormat.Png);
+    }
+
+    private static void Level(Plot plot, double value, string colour, string text)
+    {
+        var level = plot.Add.HorizontalLine(value, 1.5f, Color.FromHex(colour), LinePattern.Dashed);
+        level.LegendText = text;
+    }
+}

@@ -1,0 +1,59 @@
+using System.Text.Json;
+using Federation.Client;
+using Federation.Formats.Configuration;
+using Federation.Formats.Data;
+using Federation.Formats.Models;
+using Federation.Formats.Runs;
+using Federation.Learning;
+using Federation.Learning.Data;
+using Federation.Learning.Evaluation;
+using Federation.Learning.Models;
+using Federation.Samples.Medical.Training;
+using Microsoft.Extensions.Logging.Abstractions;
+using TorchSharp;
+
+namespace Federation.Samples.Medical.Processes;
+
+/// <param name="Label">1: disease.</param>
+/// <param name="Federated">Probability of disease by the federated model.</param>
+/// <param name="Local">Probability by the model trained on this hospital's rows alone.</param>
+internal sealed record TestRow(int Label, double Federated, double Local);
+
+/// <summary>What a hospital writes into its own folder, for the sample that plays all parties. The coordinator never sees it.</summary>
+internal sealed record HospitalResult(IReadOnlyList<TestRow> Rows, IReadOnlyList<LocalMetricsLine> History);
+
+/// <summary>The hidden verb <c>hospital NAME FOLDER COORDINATOR</c>: enrols, takes part in one run, compares with a model of its own rows alone.</summary>
+internal static class HospitalProcess
+{
+    public const string Verb = "hospital", TokenFile = "token", ResultFile = "result.json";
+
+    public static async Task<int> RunAsync(string name, string folder, string coordinator)
+    {
+        CancellationToken parentGone = ChildProcess.ParentGone();
+        TorchDevice.SetThreads(1);
+        string state = Path.Combine(folder, "node");
+        await NodeEnrolment.EnrollAsync(new Uri(coordinator), await File.ReadAllTextAsync(Path.Combine(folder, TokenFile), parentGone), state, parentGone);
+        var source = new DataSource("heart-disease", Path.Combine(folder, "data.csv"), Split: Path.Combine(folder, "split.csv"));
+        var configuration = new NodeConfiguration { Coordinator = new Uri(coordinator), State = state, Data = [source] };
+        using var learner = new TabularLearner([source], torch.CPU);
+        NodeOutcome outcome = await FederatedNode.RunAsync(new NodeOptions { Configuration = configuration, ExitAfterRun = true }, learner, NullLoggerFactory.Instance, parentGone);
+        if (outcome.State != "completed") throw new ChildFailedException($"The run {outcome.State}. {outcome.Reason}");
+        string runFolder = new NodeFolder(state).Run(outcome.RunId);
+        HospitalResult result = Compare(name, source, runFolder, learner, parentGone);
+        await File.WriteAllTextAsync(Path.Combine(folder, ResultFile), JsonSerializer.Serialize(result), parentGone);
+        return 0;
+    }
+
+    private static HospitalResult Compare(string name, DataSource source, string runFolder, TabularLearner learner, CancellationToken cancellationToken)
+    {
+        RunSpec spec = RunSpec.Load(Path.Combine(runFolder, "spec.yaml"));
+        DataSchema schema = DataSchema.Load(Path.Combine(runFolder, "schema.yaml"));
+        ModelState federated = ModelState.Read(Path.Combine(runFolder, "model.safetensors"));
+        var task = new LearningTask("local", name, spec, schema);
+        ModelState local = InProcessFederation.Train(task, [(name, learner)], TabularModel.Initial(spec, schema), cancellationToken);
+        Rows test = TabularDataSet.Load(source, schema, spec.Data!, spec.Task!).Test;
+        IReadOnlyList<double[]> federatedScores = Prediction.Probabilities(federated, spec, schema, test), localScores = Prediction.Probabilities(local, spec, schema, test);
+        TestRow[] rows = [.. Enumerable.Range(0, test.Count).Select(i => new TestRow(test.Labels[i], federatedScores[i][1], localScores[i][1]))];
+        return new HospitalResult(rows, LocalMetrics.Read(runFolder));
+    }
+}
