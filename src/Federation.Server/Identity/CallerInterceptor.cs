@@ -7,7 +7,6 @@ using Google.Protobuf;
 using Grpc.Core;
 using Grpc.Core.Interceptors;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging;
 
 namespace Federation.Server.Identity;
@@ -27,7 +26,6 @@ public sealed class Listeners
 public sealed class CallerInterceptor(CertificateAuthority ca, ICoordinatorStore store, Sessions sessions, Traffic traffic, Listeners listeners, TimeProvider time, ILogger<CallerInterceptor> logger) : Interceptor
 {
     private const string SiteKey = "site", Enrolment = "/federation.v1.Enrolment/", Node = "/federation.v1.Node/", Operator = "/federation.v1.Operator/";
-    private const int SqliteFull = 13;
 
     /// <summary>The authenticated site of a call to the Node service.</summary>
     public static string SiteOf(ServerCallContext context) => (string)context.UserState[SiteKey];
@@ -60,7 +58,7 @@ public sealed class CallerInterceptor(CertificateAuthority ca, ICoordinatorStore
         {
             throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, error.Problems);
         }
-        catch (Exception error) when (error is SqliteException { SqliteErrorCode: SqliteFull } or IOException { HResult: 28 or unchecked((int)0x80070070) })
+        catch (Exception error) when (DiskFull.Is(error))
         {
             logger.LogError("The coordinator's disk is full: {Message}", error.Message);
             throw RpcError.Refuse(StatusCode.ResourceExhausted, Refusal.StorageFull, "The coordinator's disk is full; nothing was taken.", repair: "Its operator must make room; try again then.");

@@ -62,7 +62,8 @@ public sealed class CertificateAuthority : IDisposable
     {
         CertificateRequest request = CertificateRequest.LoadSigningRequest(signingRequest, HashAlgorithmName.SHA256);
         using ECDsa key = request.PublicKey.GetECDsaPublicKey() ?? throw new CryptographicException("The key is no elliptic-curve key; P-256 is right.");
-        if (key.ExportParameters(false).Curve.Oid.Value != ECCurve.NamedCurves.nistP256.Oid.Value) throw new CryptographicException("The key is not on P-256.");
+        ECCurve curve = key.ExportParameters(false).Curve;
+        if (!curve.IsNamed || curve.Oid.Value != ECCurve.NamedCurves.nistP256.Oid.Value) throw new CryptographicException("The key is not on P-256.");
         return Sign(new CertificateRequest(CertificateProfile.Subject(site, CertificateRole.Site), request.PublicKey, HashAlgorithmName.SHA256), CertificateRole.Site, now);
     }
 

@@ -32,6 +32,8 @@ public static class CoordinatorSetup
         try
         {
             PrivateFile.CreateFolder(state);
+            // The folder may have been there, open to others.
+            if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(state, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             PrivateFile.CreateFolder(Path.GetDirectoryName(folder.Ca)!);
             DateTimeOffset now = (time ?? TimeProvider.System).GetUtcNow();
             using CertificateAuthority ca = CertificateAuthority.Create(now);

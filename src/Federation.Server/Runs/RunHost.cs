@@ -1,11 +1,10 @@
-using System.Collections.Immutable;
-using System.Globalization;
 using System.Text.Json;
 using Federation.Formats.Data;
 using Federation.Formats.Models;
 using Federation.Formats.Runs;
 using Federation.Server.Aggregation;
 using Federation.Server.Storage;
+using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging;
 
 namespace Federation.Server.Runs;
@@ -16,9 +15,14 @@ public sealed record RunContext(ICoordinatorStore Store, BlobStore Blobs, Spool 
 /// <summary>One run: its state, changed by one event at a time; each change is stored before anybody sees it, then its effects are carried out.</summary>
 public sealed class RunHost
 {
+    /// <summary>How long a full disk is given before the sum is tried again.</summary>
+    private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(30);
+
     private readonly RunContext _context;
     private readonly Lock _lock = new();
+    private readonly Lazy<SafetensorsHeader> _modelHeader;
     private long _sequence;
+    private DateTimeOffset _retryAt = DateTimeOffset.MinValue;
 
     /// <param name="sequence">Of the last event stored.</param>
     public RunHost(RunContext context, RunRecord record, RunState state, long sequence)
@@ -26,7 +30,7 @@ public sealed class RunHost
         (_context, Record, State, _sequence) = (context, record, state, sequence);
         Spec = RunSpec.Parse(record.SpecYaml, record.Name + ".yaml");
         Schema = record.SchemaYaml.Length == 0 ? null : DataSchema.Parse(record.SchemaYaml, "schema");
-        ModelHeader = ReadHeader(state.ModelSha256);
+        _modelHeader = new Lazy<SafetensorsHeader>(() => ReadHeader(state.ModelSha256));
     }
 
     public string Id => Record.Id;
@@ -38,7 +42,8 @@ public sealed class RunHost
     public DataSchema? Schema { get; }
 
     /// <summary>Every model and update of the run begins with these bytes.</summary>
-    public SafetensorsHeader ModelHeader { get; }
+    /// <exception cref="FileNotFoundException">The model's file is gone.</exception>
+    public SafetensorsHeader ModelHeader => _modelHeader.Value;
 
     public RunState State { get; private set; }
 
@@ -62,10 +67,21 @@ public sealed class RunHost
         return transition;
     }
 
-    /// <summary>After a restart: what the stored state says should be going on.</summary>
+    /// <summary>After a restart: what the stored state says should be going on, and no files of what is over.</summary>
     public void Resume()
     {
-        if (State.Phase is Aggregating closed) CarryOut(new Aggregate(State.Round, closed.Contributions));
+        int over = State.IsOver ? State.Round : State.Round - 1;
+        if (over > 0) CarryOut(new DropUploads(over));
+        Retry();
+    }
+
+    /// <summary>Sums the round's updates where that should be going on and is not.</summary>
+    public void Retry()
+    {
+        lock (_lock)
+        {
+            if (State.Phase is Aggregating closed && Background.IsCompleted && _context.Time.GetUtcNow() >= _retryAt) CarryOut(new Aggregate(State.Round, closed.Contributions));
+        }
     }
 
     /// <summary>The newest global model is opened at its data.</summary>
@@ -122,10 +138,23 @@ public sealed class RunHost
                 Background = Task.Run(() => AggregateInBackground(aggregate));
                 break;
             case DropUploads drop:
-                _context.Store.DropUploads(Id, drop.Round);
-                _context.Spool.DropRound(Id, drop.Round);
-                _context.Traffic.Forget(Id, drop.Round);
+                Drop(drop.Round);
                 break;
+        }
+    }
+
+    /// <summary>Files that cannot be removed now are removed with a later round's, or at the next start.</summary>
+    private void Drop(int round)
+    {
+        _context.Traffic.Forget(Id, round);
+        try
+        {
+            _context.Store.DropUploads(Id, round);
+            _context.Spool.DropRounds(Id, round);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or SqliteException)
+        {
+            _context.Logger.LogWarning("{Run}: the uploads of round {Round} could not be removed: {Message}", Record.Name, round, error.Message);
         }
     }
 
@@ -139,8 +168,22 @@ public sealed class RunHost
         catch (Exception error)
 #pragma warning restore CA1031
         {
-            _context.Logger.LogError(error, "{Run}: round {Round} could not be aggregated", Record.Name, aggregate.Round);
-            Apply(new AggregationFailed(aggregate.Round, error.Message));
+            if (!State.IsOver) GiveUp(aggregate.Round, error); // cancelled meanwhile: its uploads are gone, as they should be
+        }
+    }
+
+    private void GiveUp(int round, Exception error)
+    {
+        _context.Logger.LogError(error, "{Run}: round {Round} could not be aggregated", Record.Name, round);
+        try
+        {
+            if (DiskFull.Is(error)) _retryAt = _context.Time.GetUtcNow() + RetryAfter; // the operator may make room
+            else Apply(new AggregationFailed(round, error.Message));
+        }
+        catch (Exception second) when (second is IOException or SqliteException)
+        {
+            _retryAt = _context.Time.GetUtcNow() + RetryAfter;
+            _context.Logger.LogError("{Run}: nor could that be stored: {Message}", Record.Name, second.Message);
         }
     }
 
@@ -149,7 +192,7 @@ public sealed class RunHost
         List<Stream> updates = [];
         try
         {
-            double weight = 0; // integers below 2^53 add up exactly
+            ulong weight = 0; // at most 2^40 each
             foreach ((string site, Contribution contribution) in aggregate.Contributions)
             {
                 var update = new FileStream(_context.Spool.PathOf(Id, aggregate.Round, site), FileMode.Open, FileAccess.Read, FileShare.Read, 1);
@@ -174,58 +217,5 @@ public sealed class RunHost
     {
         using FileStream file = _context.Blobs.Open(sha256);
         return SafetensorsHeader.Read(file, file.Length);
-    }
-}
-
-/// <summary>All runs of this coordinator.</summary>
-public sealed class RunRegistry
-{
-    private readonly RunContext _context;
-    private readonly Lock _lock = new();
-    private ImmutableArray<RunHost> _runs;
-
-    /// <summary>Restores every run from the store and goes on with those that are not over.</summary>
-    public RunRegistry(RunContext context)
-    {
-        _context = context;
-        _runs = [.. context.Store.Runs().Select(Restore)];
-        foreach (RunHost run in _runs) run.Resume();
-    }
-
-    /// <summary>Oldest first.</summary>
-    public IReadOnlyList<RunHost> All => _runs;
-
-    public IEnumerable<RunHost> Active => _runs.Where(run => !run.State.IsOver);
-
-    public RunHost? Find(string id) => _runs.FirstOrDefault(run => run.Id == id);
-
-    public RunHost Add(RunSpec spec, string specYaml, string schemaYaml, string initialModel)
-    {
-        DateTimeOffset now = _context.Time.GetUtcNow();
-        string id = Convert.ToHexStringLower(System.Security.Cryptography.RandomNumberGenerator.GetBytes(8));
-        RunState state = RunState.Submitted(RunPlan.Of(spec), initialModel, now);
-        var record = new RunRecord(id, spec.Name, specYaml, schemaYaml, now, JsonSerializer.Serialize(state), false);
-        string message = string.Create(CultureInfo.InvariantCulture, $"Submitted: {spec.Rounds} rounds, at least {spec.Cohort.MinContributors} sites each.");
-        var submitted = new EventRecord(1, now, RunLog.Submitted, 0, "", message, initialModel, null);
-        _context.Store.AddRun(record, submitted, new ModelRecord(id, 0, initialModel, _context.Blobs.SizeOf(initialModel), now));
-        var run = new RunHost(_context, record, state, 1);
-        lock (_lock) _runs = _runs.Add(run);
-        run.Apply(new Tick());
-        _context.Signal.Raise();
-        return run;
-    }
-
-    /// <summary>Deadlines and sites that came or went.</summary>
-    public void Tick()
-    {
-        foreach (RunHost run in Active) run.Apply(new Tick());
-    }
-
-    private RunHost Restore(RunRecord record)
-    {
-        RunState state = JsonSerializer.Deserialize<RunState>(record.StateJson)!;
-        long sequence = 0;
-        while (_context.Store.Events(record.Id, sequence) is { Count: > 0 } events) sequence = events[^1].Sequence;
-        return new RunHost(_context, record, state, sequence);
     }
 }

@@ -85,7 +85,8 @@ public static class RunMachine
             SiteFailed failed => Fail(state, failed),
             UpdateArrived arrived => Arrive(state, arrived, now),
             Aggregated aggregated => FinishRound(state, aggregated, roster, now),
-            AggregationFailed failed => End(state, RunEnd.Failed, $"Round {failed.Round} could not be aggregated: {failed.Reason}"),
+            AggregationFailed failed when state.Phase is Aggregating && failed.Round == state.Round => End(state, RunEnd.Failed, $"Round {failed.Round} could not be aggregated: {failed.Reason}"),
+            AggregationFailed => new Transition(state, [], Duplicate: true),
             EvaluationArrived report => Evaluate(state, report),
             CancelRequested => End(state, RunEnd.Cancelled, "Cancelled by the operator."),
             _ => throw new ArgumentOutOfRangeException(nameof(happened), happened, "No such event."),
@@ -138,7 +139,7 @@ public static class RunMachine
     {
         if (!state.Sites.TryGetValue(failed.Site, out RunSite? site)) return Refuse(state, Refusal.NotInCohort, "The run does not ask this site.");
         var announce = new Announce(RunLog.SiteFailed, $"{failed.Site}: {failed.Reason}", failed.Round, failed.Site);
-        if (failed.Round == 0) return new Transition(state with { Sites = state.Sites.SetItem(failed.Site, new RunSite(SiteStanding.Failed, [failed.Reason])) }, [announce]);
+        if (failed.Round == 0) return FailCheck(state, failed, announce);
         if (failed.Round != state.Round) return Refuse(state, Refusal.WrongRound, $"Round {failed.Round} is over.");
         if (state.Phase is Evaluating evaluating && evaluating.Pending.Contains(failed.Site))
         {
@@ -150,6 +151,13 @@ public static class RunMachine
         int failures = site.Failures + 1;
         RunSite after = failures < MostFailures ? site with { Failures = failures } : new RunSite(SiteStanding.Failed, [failed.Reason], failures);
         return new Transition(state with { Phase = open with { Failed = open.Failed.Add(failed.Site) }, Sites = state.Sites.SetItem(failed.Site, after) }, [announce]);
+    }
+
+    /// <summary>The site cannot check its data; a round that is open does not wait for it either.</summary>
+    private static Transition FailCheck(RunState state, SiteFailed failed, Announce announce)
+    {
+        RunPhase phase = state.Phase is RoundOpen open && open.Cohort.Contains(failed.Site) && !open.Contributions.ContainsKey(failed.Site) ? open with { Failed = open.Failed.Add(failed.Site) } : state.Phase;
+        return new Transition(state with { Phase = phase, Sites = state.Sites.SetItem(failed.Site, new RunSite(SiteStanding.Failed, [failed.Reason])) }, [announce]);
     }
 
     private static Transition Arrive(RunState state, UpdateArrived arrived, DateTimeOffset now)
@@ -215,7 +223,8 @@ public static class RunMachine
     private static Transition? AdvancePreparing(RunState state, Preparing preparing, Roster roster, DateTimeOffset now)
     {
         if (Hopeless(state) is { } reason) return End(state, RunEnd.Failed, reason);
-        bool answered = state.Sites.Values.All(site => site.Standing != SiteStanding.Checking) && Ready(state).Count() >= state.Plan.MinContributors;
+        // A site that the spec names and that is not enrolled as a trainer cannot answer.
+        bool answered = state.Sites.All(site => site.Value.Standing != SiteStanding.Checking || !roster.Trainers.Contains(site.Key)) && Ready(state).Count() >= state.Plan.MinContributors;
         return answered || now >= preparing.Deadline ? OpenOrWait(state, roster, now) : null;
     }
 
@@ -277,6 +286,8 @@ public static class RunMachine
         List<RunEffect> effects = [];
         if (reports.Length > 0)
         {
+            // Without every site's histograms there is no AUC of all; the other figures stand.
+            if (reports.Any(report => report.NegativeHistogram.Count == 0)) reports = [.. reports.Select(report => report with { NegativeHistogram = [], PositiveHistogram = [] })];
             EvaluationSums sums = reports.Aggregate((a, b) => a.Add(b));
             Metrics metrics = sums.ToMetrics();
             effects.Add(new KeepEvaluation(state.Round, sums));

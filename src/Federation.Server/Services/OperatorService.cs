@@ -83,6 +83,7 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
     {
         if (request.SpecYaml.Length > LongestDocument || request.SchemaYaml.Length > LongestDocument) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongSize, $"Spec and schema may have {LongestDocument} characters each.");
         RunSpec spec = RunSpec.Parse(request.SpecYaml, "spec");
+        if (spec.Data is null && request.SchemaYaml.Length > 0) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, "A run of one's own model has no data schema.", "schema_yaml", "Leave it empty.");
         if (spec.Data is not null) RequireLabel(spec, DataSchema.Parse(request.SchemaYaml, "schema"));
         RequireInitialModel(request.InitialModelSha256);
         return Task.FromResult(new SubmitRunReply { RunId = runs.Add(spec, request.SpecYaml, request.SchemaYaml, request.InitialModelSha256).Id });

@@ -38,6 +38,8 @@ public sealed class UploadReceiver(RunContext context)
         }
 
         using Turn turn = await TakeTurnAsync((run.Id, site), cancellationToken);
+        RequireWelcome(run, site, round, request.ModelSha256, request.UpdateSha256); // again: an earlier connection may have finished meanwhile, and what is counted must stay
+        if (IsCounted(run.State, site, round)) return (long)request.Size;
         var upload = new UploadRecord(site, request.ModelSha256, request.UpdateSha256, (long)request.Size, request.Weight);
         if (context.Store.FindUpload(run.Id, round, site) != upload)
         {
@@ -54,15 +56,15 @@ public sealed class UploadReceiver(RunContext context)
     /// <returns>Whether the same update had been counted before.</returns>
     public async Task<bool> ReceiveAsync(RunHost run, string site, int round, UploadChunk first, IAsyncStreamReader<UploadChunk> rest, CancellationToken cancellationToken)
     {
-        if (context.Store.FindUpload(run.Id, round, site) is not { } upload || upload.UpdateSha256 != first.UpdateSha256)
+        using Turn turn = await TakeTurnAsync((run.Id, site), cancellationToken);
+        UploadRecord? upload = context.Store.FindUpload(run.Id, round, site);
+        RequireWelcome(run, site, round, upload?.ModelSha256 ?? run.State.ModelSha256, first.UpdateSha256);
+        if (IsCounted(run.State, site, round)) return true;
+        if (upload is null || upload.UpdateSha256 != first.UpdateSha256)
         {
-            if (IsCounted(run.State, site, round)) return true;
             throw RpcError.Refuse(StatusCode.FailedPrecondition, Refusal.WrongHash, "This update was not announced.", "update_sha256", "Call BeginUpload first.");
         }
 
-        RequireWelcome(run, site, round, upload.ModelSha256, upload.UpdateSha256);
-        if (IsCounted(run.State, site, round)) return true;
-        using Turn turn = await TakeTurnAsync((run.Id, site), cancellationToken);
         long length = context.Spool.Length(run.Id, round, site);
         await using (FileStream file = context.Spool.Append(run.Id, round, site))
         {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using Federation.Formats;
 using Federation.Privacy.Canonical;
@@ -87,9 +88,14 @@ public sealed class Spool(string folder)
         return new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.Read, 1);
     }
 
-    public void DropRound(string runId, int round)
+    /// <summary>Removes the files of this round and of all before it.</summary>
+    public void DropRounds(string runId, int last)
     {
-        string path = Path.Combine(folder, runId, FormattableString.Invariant($"{round}"));
-        if (Directory.Exists(path)) Directory.Delete(path, recursive: true);
+        var run = new DirectoryInfo(Path.Combine(folder, runId));
+        if (!run.Exists) return;
+        foreach (DirectoryInfo round in run.EnumerateDirectories())
+        {
+            if (int.TryParse(round.Name, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number <= last) round.Delete(recursive: true);
+        }
     }
 }

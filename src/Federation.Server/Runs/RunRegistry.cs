@@ -1,0 +1,85 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text.Json;
+using Federation.Formats;
+using Federation.Formats.Runs;
+using Federation.Server.Storage;
+using Microsoft.Extensions.Logging;
+
+namespace Federation.Server.Runs;
+
+/// <summary>All runs of this coordinator.</summary>
+public sealed class RunRegistry
+{
+    private readonly RunContext _context;
+    private readonly Lock _lock = new();
+    private ImmutableArray<RunHost> _runs;
+
+    /// <summary>Restores every run from the store and goes on with those that are not over.</summary>
+    public RunRegistry(RunContext context)
+    {
+        _context = context;
+        _runs = [.. context.Store.Runs().Select(Restore).OfType<RunHost>()];
+        foreach (RunHost run in _runs) run.Resume();
+    }
+
+    /// <summary>Oldest first.</summary>
+    public IReadOnlyList<RunHost> All => _runs;
+
+    public IEnumerable<RunHost> Active => _runs.Where(run => !run.State.IsOver);
+
+    public RunHost? Find(string id) => _runs.FirstOrDefault(run => run.Id == id);
+
+    public RunHost Add(RunSpec spec, string specYaml, string schemaYaml, string initialModel)
+    {
+        DateTimeOffset now = _context.Time.GetUtcNow();
+        string id = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8));
+        RunState state = RunState.Submitted(RunPlan.Of(spec), initialModel, now);
+        var record = new RunRecord(id, spec.Name, specYaml, schemaYaml, now, JsonSerializer.Serialize(state), false);
+        string message = string.Create(CultureInfo.InvariantCulture, $"Submitted: {spec.Rounds} rounds, at least {spec.Cohort.MinContributors} sites each.");
+        var submitted = new EventRecord(1, now, RunLog.Submitted, 0, "", message, initialModel, null);
+        var run = new RunHost(_context, record, state, 1); // before it is stored: what cannot be run is not kept
+        _context.Store.AddRun(record, submitted, new ModelRecord(id, 0, initialModel, _context.Blobs.SizeOf(initialModel), now));
+        lock (_lock) _runs = _runs.Add(run);
+        run.Apply(new Tick());
+        _context.Signal.Raise();
+        return run;
+    }
+
+    /// <summary>Deadlines and sites that came or went. One run's trouble is not another's.</summary>
+    public void Tick()
+    {
+        foreach (RunHost run in Active)
+        {
+            try
+            {
+                run.Apply(new Tick());
+                run.Retry();
+            }
+#pragma warning disable CA1031 // the timer's callback: what fails now, a full disk say, may work at the next tick
+            catch (Exception error)
+#pragma warning restore CA1031
+            {
+                _context.Logger.LogError(error, "{Run}: its deadlines could not be looked at", run.Record.Name);
+            }
+        }
+    }
+
+    /// <returns>Null where this program cannot read the run; it stays in the store, and the others go on.</returns>
+    private RunHost? Restore(RunRecord record)
+    {
+        try
+        {
+            RunState state = JsonSerializer.Deserialize<RunState>(record.StateJson)!;
+            long sequence = 0;
+            while (_context.Store.Events(record.Id, sequence) is { Count: > 0 } events) sequence = events[^1].Sequence;
+            return new RunHost(_context, record, state, sequence);
+        }
+        catch (Exception error) when (error is InvalidInputException or JsonException)
+        {
+            _context.Logger.LogError("The run {Run} ({Name}) cannot be read and is left out: {Message}", record.Id, record.Name, error.Message);
+            return null;
+        }
+    }
+}
