@@ -1,0 +1,92 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace Federation.EndToEnd.Tests;
+
+/// <summary>A TCP relay on loopback that cuts its first connection after so many bytes from the client, and counts what every connection carried.</summary>
+internal sealed class CuttingProxy : IDisposable
+{
+    private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
+    private readonly CancellationTokenSource _stop = new();
+    private readonly List<long> _sent = [];
+    private readonly int _target;
+    private readonly long _cutAfter;
+
+    public CuttingProxy(Uri target, long cutAfter)
+    {
+        (_target, _cutAfter) = (target.Port, cutAfter);
+        _listener.Start();
+        _ = AcceptAsync();
+    }
+
+    public Uri Address => new($"https://127.0.0.1:{((IPEndPoint)_listener.LocalEndpoint).Port}");
+
+    /// <summary>Bytes from the client, by connection.</summary>
+    public IReadOnlyList<long> Sent
+    {
+        get
+        {
+            lock (_sent) return [.. _sent];
+        }
+    }
+
+    public void Dispose()
+    {
+        _stop.Cancel();
+        _listener.Stop();
+        _stop.Dispose();
+    }
+
+    private async Task AcceptAsync()
+    {
+        try
+        {
+            for (int connection = 0; ; connection++)
+            {
+                TcpClient client = await _listener.AcceptTcpClientAsync(_stop.Token);
+                lock (_sent) _sent.Add(0);
+                _ = RelayAsync(client, connection);
+            }
+        }
+        catch (Exception error) when (error is OperationCanceledException or SocketException or ObjectDisposedException)
+        {
+            // the test is over
+        }
+    }
+
+    private async Task RelayAsync(TcpClient client, int connection)
+    {
+        using TcpClient server = new();
+        using (client)
+        {
+            try
+            {
+                await server.ConnectAsync(IPAddress.Loopback, _target, _stop.Token);
+                Task up = PumpAsync(client.GetStream(), server.GetStream(), connection), down = PumpAsync(server.GetStream(), client.GetStream(), null);
+                await Task.WhenAny(up, down);
+            }
+            catch (Exception error) when (error is IOException or SocketException or OperationCanceledException)
+            {
+                // either side closed
+            }
+        }
+    }
+
+    private async Task PumpAsync(NetworkStream from, NetworkStream to, int? connection)
+    {
+        byte[] buffer = new byte[16384];
+        while (true)
+        {
+            int read = await from.ReadAsync(buffer, _stop.Token);
+            if (read == 0) return;
+            if (connection is { } index)
+            {
+                long total;
+                lock (_sent) total = _sent[index] += read;
+                if (index == 0 && total > _cutAfter) return; // both connections are closed in the middle of a message
+            }
+
+            await to.WriteAsync(buffer.AsMemory(0, read), _stop.Token);
+        }
+    }
+}

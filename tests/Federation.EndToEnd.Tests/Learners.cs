@@ -1,0 +1,91 @@
+using Federation.Formats.Evaluation;
+using Federation.Formats.Models;
+using Federation.Learning;
+using Federation.Learning.Models;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Federation.EndToEnd.Tests;
+
+/// <summary>A model of one vector, for tests about sizes.</summary>
+internal static class OneVector
+{
+    public static string Spec(int rounds, int least) => $$"""
+        name: one-vector
+        model: { kind: custom }
+        rounds: {{rounds}}
+        seed: 1
+        cohort: { sites: all, minContributors: {{least}}, deadline: 60s }
+        local: { optimizer: { kind: sgd, learningRate: 0.1 }, batchSize: 4, epochs: 1 }
+        secureAggregation: none
+        """;
+
+    public static ModelState Initial(int values)
+    {
+        using nn.Module<Tensor, Tensor> module = Module(values);
+        return ModuleState.Of(module);
+    }
+
+    public static ModuleLearner Learner(int values) =>
+        new(() => Module(values), new Examples(ones(4, 1), ones(4, values)), (output, target) => nn.functional.mse_loss(output, target));
+
+    private static nn.Module<Tensor, Tensor> Module(int values)
+    {
+        TorchSharp.Modules.Linear linear = nn.Linear(1, values, hasBias: false);
+        using IDisposable noGrad = no_grad();
+        nn.init.zeros_(linear.weight!);
+        return linear;
+    }
+}
+
+/// <summary>Holds one round's training until it is released.</summary>
+internal sealed class GatedLearner(ILocalLearner inner, int heldRound) : ILocalLearner
+{
+    private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ManualResetEventSlim _gate = new();
+
+    public Task Started => _started.Task;
+
+    public void Release() => _gate.Set();
+
+    public IReadOnlyList<string> Check(LearningTask task, ModelState initial) => inner.Check(task, initial);
+
+    public TrainingResult Train(LearningTask task, int round, ModelState start, CancellationToken cancellationToken)
+    {
+        if (round == heldRound)
+        {
+            _started.TrySetResult();
+            _gate.Wait(cancellationToken);
+        }
+
+        return inner.Train(task, round, start, cancellationToken);
+    }
+
+    public EvaluationSums Evaluate(LearningTask task, ModelState model, CancellationToken cancellationToken) => inner.Evaluate(task, model, cancellationToken);
+
+    public void Dispose()
+    {
+        inner.Dispose();
+        _gate.Dispose();
+    }
+}
+
+/// <summary>Counts how often it trained.</summary>
+internal sealed class CountingLearner(ILocalLearner inner) : ILocalLearner
+{
+    private int _trained;
+
+    public int Trained => _trained;
+
+    public IReadOnlyList<string> Check(LearningTask task, ModelState initial) => inner.Check(task, initial);
+
+    public TrainingResult Train(LearningTask task, int round, ModelState start, CancellationToken cancellationToken)
+    {
+        Interlocked.Increment(ref _trained);
+        return inner.Train(task, round, start, cancellationToken);
+    }
+
+    public EvaluationSums Evaluate(LearningTask task, ModelState model, CancellationToken cancellationToken) => inner.Evaluate(task, model, cancellationToken);
+
+    public void Dispose() => inner.Dispose();
+}
