@@ -3,6 +3,7 @@ using Federation.Formats.Data;
 using Federation.Formats.Models;
 using Federation.Formats.Runs;
 using Federation.Learning.Data;
+using Federation.Learning.Training;
 using Federation.Privacy.Canonical;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -22,7 +23,7 @@ public static class TabularModel
         int inputs = FeatureEncoder.NamesOf(schema, spec.Data).Count;
         if (inputs == 0) throw new InvalidInputException("The schema has no number or category to learn from.");
         int outputs = spec.Task.Kind == TaskKind.BinaryClassification ? 1 : label.Categories.Count;
-        using var generator = new Generator(unchecked(seed & long.MaxValue), CPU);
+        var generator = new SeededGenerator(seed);
         return spec.Model.Kind == ModelKind.Logistic
             ? nn.Sequential(("linear", Linear(inputs, outputs, generator)))
             : Mlp(inputs, spec.Model.Hidden, outputs, generator);
@@ -50,7 +51,7 @@ public static class TabularModel
         return problems.Count == 0 ? initial : throw new InvalidInputException(problems);
     }
 
-    private static Sequential Mlp(int inputs, IReadOnlyList<int> hidden, int outputs, Generator generator)
+    private static Sequential Mlp(int inputs, IReadOnlyList<int> hidden, int outputs, SeededGenerator generator)
     {
         var layers = new List<nn.Module<Tensor, Tensor>>();
         int width = inputs;
@@ -65,13 +66,14 @@ public static class TabularModel
         return nn.Sequential(("layers", nn.Sequential(layers)));
     }
 
-    private static Linear Linear(int inputs, int outputs, Generator generator)
+    private static Linear Linear(int inputs, int outputs, SeededGenerator generator)
     {
         Linear linear = nn.Linear(inputs, outputs);
         double bound = 1 / Math.Sqrt(inputs);
         using IDisposable noGrad = no_grad();
-        nn.init.uniform_(linear.weight!, -bound, bound, generator);
-        nn.init.uniform_(linear.bias!, -bound, bound, generator);
+        using IDisposable scope = NewDisposeScope();
+        linear.weight!.copy_(tensor(generator.Uniform(inputs * outputs, bound), [outputs, inputs]));
+        linear.bias!.copy_(tensor(generator.Uniform(outputs, bound), [outputs]));
         return linear;
     }
 }

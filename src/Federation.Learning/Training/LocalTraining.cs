@@ -21,7 +21,7 @@ internal static class LocalTraining
         ModuleState.Load(module, start);
         // Own modules may draw from Torch's generator (dropout); this makes them repeatable. Nothing private comes from it.
         random.manual_seed(unchecked((long)DerivedSeed.For(task.Spec.Seed, "module", (ulong)round, task.Site)));
-        var shuffle = new SeededShuffle(DerivedSeed.For(task.Spec.Seed, "data-order", (ulong)round, task.Site));
+        var shuffle = new SeededGenerator(DerivedSeed.For(task.Spec.Seed, "data-order", (ulong)round, task.Site));
         using optim.Optimizer optimizer = CreateOptimizer(module, local.Optimizer);
         module.train();
         long count = inputs.shape[0];

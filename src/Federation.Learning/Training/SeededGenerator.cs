@@ -1,8 +1,8 @@
 namespace Federation.Learning.Training;
 
-/// <summary>A repeatable order of a site's examples. Not for anything secret.</summary>
+/// <summary>Repeatable initial weights and orders of examples. Not for anything secret. (Torch's own functions draw from one generator of the whole process, even where they are given another.)</summary>
 /// <remarks>SplitMix64 (Steele, Lea, Flood 2014) feeding Fisher and Yates; indices without modulo bias (Lemire 2019).</remarks>
-public sealed class SeededShuffle(ulong seed)
+public sealed class SeededGenerator(ulong seed)
 {
     private ulong _state = seed;
 
@@ -18,6 +18,14 @@ public sealed class SeededShuffle(ulong seed)
         }
 
         return order;
+    }
+
+    /// <summary>Values uniform in [−<paramref name="bound"/>, <paramref name="bound"/>), each from 53 random bits.</summary>
+    public float[] Uniform(int count, double bound)
+    {
+        float[] values = new float[count];
+        for (int i = 0; i < count; i++) values[i] = (float)(((Next() >> 11) * (2 * bound / (1UL << 53))) - bound);
+        return values;
     }
 
     private uint Below(uint bound)
