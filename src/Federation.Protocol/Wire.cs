@@ -5,12 +5,17 @@ namespace Federation.Protocol;
 /// <summary>Domain types to and from messages. What comes from the network is checked here.</summary>
 public static class Wire
 {
+    // Sums over all sites must stay finite whatever one site says.
+    private const ulong MostExamples = 1UL << 40;
+    private const double WorstLoss = 1e9; // an example; far above what a probability of 1e-15 gives (34.5), for programs that report a loss of their own
+
     /// <exception cref="Grpc.Core.RpcException">Counts or sums contradict each other, or a value is not finite.</exception>
     public static EvaluationSums ToDomain(this V1.EvaluationSums message)
     {
+        Require(message.Examples <= MostExamples, "examples", $"{message.Examples} examples are not allowed; at most {MostExamples} are.");
         Require(message.Correct <= message.Examples, "correct", $"{message.Correct} of {message.Examples} examples cannot be correct.");
-        Require(double.IsFinite(message.LogLossSum) && message.LogLossSum >= 0, "log_loss_sum", $"{message.LogLossSum} is no sum of losses; it must be finite and not negative.");
-        Require(double.IsFinite(message.BrierSum) && message.BrierSum >= 0, "brier_sum", $"{message.BrierSum} is no sum of Brier scores; it must be finite and not negative.");
+        Require(message.LogLossSum >= 0 && message.LogLossSum <= WorstLoss * message.Examples, "log_loss_sum", $"{message.LogLossSum} is no sum of losses; 0 to {WorstLoss} an example are right.");
+        Require(message.BrierSum >= 0 && message.BrierSum <= WorstLoss * message.Examples, "brier_sum", $"{message.BrierSum} is no sum of Brier scores; 0 to {WorstLoss} an example are right.");
         int negative = message.NegativeHistogram.Count, positive = message.PositiveHistogram.Count;
         Require((negative, positive) is (0, 0) or (EvaluationSums.Bins, EvaluationSums.Bins), "negative_histogram", $"Histograms have {negative} and {positive} bins; {EvaluationSums.Bins} each, or none, are right.");
         if (negative > 0)

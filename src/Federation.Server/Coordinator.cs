@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using Federation.Formats;
 using Federation.Formats.Configuration;
 using Federation.Protocol;
@@ -8,6 +9,7 @@ using Federation.Server.Runs;
 using Federation.Server.Services;
 using Federation.Server.Storage;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
@@ -30,12 +32,12 @@ public sealed class Coordinator : IAsyncDisposable
     private readonly ITimer _ticks;
     private readonly IDisposable[] _owned;
 
-    private Coordinator(WebApplication host, FileStream stateLock, RunRegistry runs, TimeProvider time, IDisposable[] owned, ILogger logger)
+    private Coordinator(WebApplication host, FileStream stateLock, RunRegistry runs, TimeProvider time, IDisposable[] owned)
     {
         (_host, _lock, Runs, _owned) = (host, stateLock, runs, owned);
         string[] addresses = [.. host.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses];
         (NodesAddress, OperatorsAddress) = (Reachable(addresses[0]), Reachable(addresses[1]));
-        _ticks = time.CreateTimer(_ => Tick(runs, logger), null, TickInterval, TickInterval);
+        _ticks = time.CreateTimer(_ => runs.Tick(), null, TickInterval, TickInterval);
     }
 
     /// <summary>Where nodes dial on this machine, with the real port.</summary>
@@ -60,24 +62,11 @@ public sealed class Coordinator : IAsyncDisposable
             Credential credential = Own(ca.Issue("coordinator", CertificateRole.Coordinator, time.GetUtcNow()));
             var store = Own(new SqliteStore(folder.Database));
             var sessions = new Sessions(store, time);
-            ILogger logger = loggers.CreateLogger("coordinator");
-            var context = new RunContext(store, new BlobStore(folder.Blobs), new Spool(folder.Spool), sessions, new Traffic(), new Signal(), time, logger);
+            var context = new RunContext(store, new BlobStore(folder.Blobs), new Spool(folder.Spool), sessions, new Traffic(), new Signal(), time, loggers.CreateLogger("coordinator"));
             var runs = new RunRegistry(context);
             WebApplication host = Build(configuration, loggers, time, ca, credential, runs, context);
-            try
-            {
-                await host.StartAsync(cancellationToken);
-            }
-            catch (IOException error)
-            {
-                await host.DisposeAsync();
-                throw new InvalidInputException(new Problem($"Cannot listen on {configuration.Nodes} and {configuration.Operators}: {error.Message}", Repair: "Choose free ports with --nodes and --operators."));
-            }
-
-            var coordinator = new Coordinator(host, stateLock, runs, time, [.. owned], logger);
-            Listeners listeners = host.Services.GetRequiredService<Listeners>();
-            (listeners.Nodes, listeners.Operators) = (coordinator.NodesAddress.Port, coordinator.OperatorsAddress.Port);
-            return coordinator;
+            await ListenAsync(host, configuration, cancellationToken);
+            return new Coordinator(host, stateLock, runs, time, [.. owned]);
         }
         catch
         {
@@ -107,17 +96,21 @@ public sealed class Coordinator : IAsyncDisposable
         await _lock.DisposeAsync();
     }
 
-    private static void Tick(RunRegistry runs, ILogger logger)
+    private static async Task ListenAsync(WebApplication host, ServerConfiguration configuration, CancellationToken cancellationToken)
     {
         try
         {
-            runs.Tick();
+            await host.StartAsync(cancellationToken);
         }
-#pragma warning disable CA1031 // the timer's callback: a full disk now may be free at the next tick
-        catch (Exception error)
-#pragma warning restore CA1031
+        catch (Exception error) when (error is IOException or SocketException)
         {
-            logger.LogError("Deadlines could not be looked at: {Message}", error.Message);
+            await host.DisposeAsync();
+            throw new InvalidInputException(new Problem($"Cannot listen on {configuration.Nodes} and {configuration.Operators}: {error.Message.TrimEnd('.')}.", Repair: "Choose free ports of this machine with --nodes and --operators."));
+        }
+        catch
+        {
+            await host.DisposeAsync();
+            throw;
         }
     }
 
@@ -140,7 +133,7 @@ public sealed class Coordinator : IAsyncDisposable
         builder.Services.AddSingleton(typeof(ILogger<>), typeof(Logger<>));
         builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
         builder.Services.AddSingleton(time).AddSingleton(ca).AddSingleton(context.Store).AddSingleton(context.Sessions).AddSingleton(context.Traffic).AddSingleton(context.Signal);
-        builder.Services.AddSingleton(context).AddSingleton(runs).AddSingleton<RunTasks>().AddSingleton<UploadReceiver>().AddSingleton<Listeners>();
+        builder.Services.AddSingleton(context).AddSingleton(runs).AddSingleton<RunTasks>().AddSingleton<UploadReceiver>();
         builder.Services.AddRoutingCore();
         builder.Services.AddGrpc(options =>
         {
@@ -152,8 +145,8 @@ public sealed class Coordinator : IAsyncDisposable
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MinRequestBodyDataRate = null; // uploads over slow lines are kept, not cut
-            Listen(kestrel, configuration.Nodes, credential);
-            Listen(kestrel, configuration.Operators, credential);
+            Listen(kestrel, configuration.Nodes, credential, new Listener(IsOperators: false));
+            Listen(kestrel, configuration.Operators, credential, new Listener(IsOperators: true));
         });
         WebApplication host = builder.Build();
         host.UseRouting();
@@ -163,9 +156,9 @@ public sealed class Coordinator : IAsyncDisposable
         return host;
     }
 
-    private static void Listen(KestrelServerOptions kestrel, string listener, Credential credential)
+    private static void Listen(KestrelServerOptions kestrel, string address, Credential credential, Listener listener)
     {
-        if (!IPEndPoint.TryParse(listener, out IPEndPoint? endpoint)) throw new InvalidInputException(new Problem($"'{listener}' is no listener.", Repair: "address:port is right, such as 0.0.0.0:8443."));
+        if (!IPEndPoint.TryParse(address, out IPEndPoint? endpoint)) throw new InvalidInputException(new Problem($"'{address}' is no listener.", Repair: "address:port is right, such as 0.0.0.0:8443."));
         kestrel.Listen(endpoint, listen =>
         {
             listen.Protocols = HttpProtocols.Http2;
@@ -173,6 +166,11 @@ public sealed class Coordinator : IAsyncDisposable
             var https = new HttpsConnectionAdapterOptions { ServerCertificate = credential.Certificate, ClientCertificateMode = ClientCertificateMode.AllowCertificate };
             https.AllowAnyClientCertificate();
             listen.UseHttps(https);
+            listen.Use(next => connection =>
+            {
+                connection.Features.Set(listener);
+                return next(connection);
+            });
         });
     }
 

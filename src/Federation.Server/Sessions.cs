@@ -13,10 +13,12 @@ public sealed class Sessions(ICoordinatorStore store, TimeProvider time)
 
     private readonly DateTimeOffset _started = time.GetUtcNow();
     private readonly ConcurrentDictionary<string, Session> _sessions = new(StringComparer.Ordinal);
+    private long _polls;
 
+    /// <param name="Poll">Number of the newest long poll.</param>
     /// <param name="EndedRun">A run whose end was handed out and is known to the site once it asks again.</param>
     /// <param name="Working">The run and round that the site's messages are counted for.</param>
-    private sealed record Session(NodeRole Role, DateTimeOffset LastSeen, bool Lost = false, string? EndedRun = null, (string Run, int Round)? Working = null);
+    private sealed record Session(NodeRole Role, DateTimeOffset LastSeen, long Poll = 0, bool Lost = false, string? EndedRun = null, (string Run, int Round)? Working = null);
 
     public void Join(string site, NodeRole role) => _sessions[site] = new Session(role, time.GetUtcNow());
 
@@ -27,8 +29,17 @@ public sealed class Sessions(ICoordinatorStore store, TimeProvider time)
     /// <summary>A call of the site arrived.</summary>
     public void Touch(string site) => Change(site, session => session with { LastSeen = time.GetUtcNow(), Lost = false });
 
-    /// <summary>The site's connection broke while it waited for a task.</summary>
-    public void Lose(string site) => Change(site, session => session with { Lost = true });
+    /// <summary>The site waits for a task.</summary>
+    /// <returns>The poll's number, for <see cref="Lose"/>.</returns>
+    public long BeginPoll(string site)
+    {
+        long poll = Interlocked.Increment(ref _polls);
+        Change(site, session => session with { Poll = poll });
+        return poll;
+    }
+
+    /// <summary>The site's connection broke while it waited for a task. An older poll's end says nothing: the site has dialled again since.</summary>
+    public void Lose(string site, long poll) => Change(site, session => session.Poll == poll ? session with { Lost = true } : session);
 
     public void HandOutEnd(string site, string runId) => Change(site, session => session with { EndedRun = runId });
 

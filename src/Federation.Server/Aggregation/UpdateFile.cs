@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Federation.Formats.Models;
@@ -9,7 +10,7 @@ namespace Federation.Server.Aggregation;
 /// <summary>Checks an uploaded file before it is counted: hash, layout, every value finite. Reads it once, in pieces.</summary>
 public static class UpdateFile
 {
-    private const int PieceBytes = 1 << 16;
+    private const int PieceBytes = 1 << 16, LongestForeignHeader = 1 << 20, LongestReason = 2000;
 
     /// <param name="path">The complete upload.</param>
     /// <param name="expected">The model's header: the update must have the same bytes there.</param>
@@ -31,19 +32,36 @@ public static class UpdateFile
 
     private static void RequireLayout(FileStream file, SafetensorsHeader expected)
     {
+        byte[] start = new byte[expected.Bytes.Length];
+        if (file.ReadAtLeast(start, start.Length, throwOnEndOfStream: false) == start.Length && start.AsSpan().SequenceEqual(expected.Bytes)) return;
+        throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongLayout, DescribeLayout(file, expected), "update");
+    }
+
+    /// <summary>What is wrong, in a sentence that fits a status: names of tensors come from a stranger.</summary>
+    private static string DescribeLayout(FileStream file, SafetensorsHeader expected)
+    {
+        file.Position = 0;
+        Span<byte> prefix = stackalloc byte[sizeof(ulong)];
+        if (file.ReadAtLeast(prefix, prefix.Length, throwOnEndOfStream: false) == prefix.Length
+            && BinaryPrimitives.ReadUInt64LittleEndian(prefix) is var length
+            && length > (ulong)(expected.Bytes.Length + LongestForeignHeader))
+        {
+            return $"The update's header is said to have {length} bytes; the model's has {expected.Bytes.Length - sizeof(ulong)}.";
+        }
+
         try
         {
-            SafetensorsHeader header = SafetensorsHeader.Read(file, file.Length);
-            if (header.Bytes.AsSpan().SequenceEqual(expected.Bytes)) return;
-            IReadOnlyList<string> differences = header.DifferencesFrom(expected);
-            string what = differences.Count > 0 ? string.Join(" ", differences.Take(20)) : "The header is not in canonical form.";
-            throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongLayout, $"The update is not of the model's layout: {what}", "update");
+            file.Position = 0;
+            IReadOnlyList<string> differences = SafetensorsHeader.Read(file, file.Length).DifferencesFrom(expected);
+            return Shorten($"The update is not of the model's layout: {(differences.Count > 0 ? string.Join(" ", differences) : "The header is not in canonical form.")}");
         }
         catch (SafetensorsException error)
         {
-            throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongLayout, $"The update is no safetensors file: {error.Message}", "update");
+            return Shorten($"The update is no safetensors file: {error.Message}");
         }
     }
+
+    private static string Shorten(string reason) => reason.Length <= LongestReason ? reason : reason[..LongestReason] + "…";
 
     /// <param name="file">At its data.</param>
     /// <exception cref="RpcException">A value is NaN or infinite; names tensor and index.</exception>

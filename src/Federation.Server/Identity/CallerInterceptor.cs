@@ -7,23 +7,19 @@ using Google.Protobuf;
 using Grpc.Core;
 using Grpc.Core.Interceptors;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
 
 namespace Federation.Server.Identity;
 
-/// <summary>The ports, known once the listeners are bound.</summary>
-public sealed class Listeners
-{
-    public int Nodes { get; set; }
-
-    public int Operators { get; set; }
-}
+/// <summary>Which listener a connection came in on; a feature of the connection.</summary>
+public sealed record Listener(bool IsOperators);
 
 /// <summary>
 /// Checks who calls before any service sees the message: TLS has proven the key, this decides whether the certificate may do it. The site is the certificate's subject and its key the registered one.
 /// Turns what services throw into rich statuses, and counts message bytes of the nodes.
 /// </summary>
-public sealed class CallerInterceptor(CertificateAuthority ca, ICoordinatorStore store, Sessions sessions, Traffic traffic, Listeners listeners, TimeProvider time, ILogger<CallerInterceptor> logger) : Interceptor
+public sealed class CallerInterceptor(CertificateAuthority ca, ICoordinatorStore store, Sessions sessions, Traffic traffic, TimeProvider time, ILogger<CallerInterceptor> logger) : Interceptor
 {
     private const string SiteKey = "site", Enrolment = "/federation.v1.Enrolment/", Node = "/federation.v1.Node/", Operator = "/federation.v1.Operator/";
 
@@ -72,15 +68,15 @@ public sealed class CallerInterceptor(CertificateAuthority ca, ICoordinatorStore
 
     private void Authenticate(ServerCallContext context)
     {
-        ConnectionInfo connection = context.GetHttpContext().Connection;
-        bool onOperators = connection.LocalPort == listeners.Operators;
+        HttpContext http = context.GetHttpContext();
+        bool onOperators = http.Features.GetRequiredFeature<Listener>().IsOperators;
         if (context.Method.StartsWith(Operator, StringComparison.Ordinal) != onOperators)
         {
             throw RpcError.Refuse(StatusCode.PermissionDenied, Refusal.WrongRole, "This service is not on this port.", repair: onOperators ? "Nodes use the coordinator's other port (8443)." : "Operators use the coordinator's other port (8444).");
         }
 
         if (context.Method.StartsWith(Enrolment, StringComparison.Ordinal)) return;
-        X509Certificate2 certificate = connection.ClientCertificate
+        X509Certificate2 certificate = http.Connection.ClientCertificate
             ?? throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.NoCertificate, "The call came without a certificate.", repair: onOperators ? "Use the admin credential that `fed server init` wrote." : "Enrol first: `fed node enroll`.");
         switch (CertificateProfile.StatusOf(certificate, ca.Certificate, time.GetUtcNow()))
         {

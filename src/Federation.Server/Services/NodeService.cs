@@ -1,8 +1,10 @@
+using Federation.Formats.Runs;
 using Federation.Protocol;
 using Federation.Server.Identity;
 using Federation.Server.Runs;
 using Federation.Server.Storage;
 using Federation.V1;
+using Google.Protobuf.Collections;
 using Grpc.Core;
 using DomainRole = Federation.Formats.Configuration.NodeRole;
 
@@ -11,7 +13,7 @@ namespace Federation.Server.Services;
 /// <summary>The node's side: messages become events of the run, or are refused. The site is the certificate's subject.</summary>
 public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext context, UploadReceiver uploads) : Node.NodeBase
 {
-    private const int MostDataIds = 1000, MostMismatches = 1000, LongestSentence = 1000;
+    private const int MostDataIds = 1000, LongestList = 16_000, LongestSentence = 1000;
 
     /// <summary>How long a poll waits for something to do.</summary>
     public static readonly TimeSpan LongPoll = TimeSpan.FromSeconds(20);
@@ -43,6 +45,7 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
         string site = CallerInterceptor.SiteOf(call);
         DomainRole role = context.Sessions.RoleOf(site) ?? throw NotJoined();
         if (context.Sessions.TakeEnd(site) is { } known) context.Store.SaveTold(known, site);
+        long poll = context.Sessions.BeginPoll(site);
         Task timeout = Task.Delay(LongPoll, context.Time, call.CancellationToken);
         while (true)
         {
@@ -56,7 +59,7 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
             if (timeout.IsCompletedSuccessfully) return new NodeTask { Idle = new Idle() };
             if (await Task.WhenAny(changed, timeout) == timeout && call.CancellationToken.IsCancellationRequested)
             {
-                context.Sessions.Lose(site);
+                context.Sessions.Lose(site, poll);
                 throw new RpcException(Status.DefaultCancelled);
             }
         }
@@ -88,8 +91,7 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
 
     public override Task<ReadinessReply> ReportReadiness(ReadinessReport request, ServerCallContext call)
     {
-        string[] mismatches = [.. request.Mismatches.Take(MostMismatches).Select(Shorten)];
-        RequireTaken(RunOf(request.RunId).Apply(new SiteAnswered(CallerInterceptor.SiteOf(call), mismatches)));
+        RequireTaken(RunOf(request.RunId).Apply(new SiteAnswered(CallerInterceptor.SiteOf(call), Bound(request.Mismatches))));
         return Task.FromResult(new ReadinessReply());
     }
 
@@ -109,6 +111,7 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
         string site = CallerInterceptor.SiteOf(call);
         RunHost run = RunOf(request.RunId);
         Formats.Evaluation.EvaluationSums sums = (request.Sums ?? new EvaluationSums()).ToDomain();
+        RequireFit(run, sums);
         int round = (int)Math.Min(request.Round, int.MaxValue);
         if (context.Sessions.RoleOf(site) == DomainRole.Evaluator)
         {
@@ -143,9 +146,32 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
         else if (task.RunEnded is { } ended) context.Sessions.HandOutEnd(site, ended.RunId);
     }
 
+    private static void RequireFit(RunHost run, Formats.Evaluation.EvaluationSums sums)
+    {
+        if (run.Spec.Task is not { } task || sums.Examples == 0) return;
+        bool binary = task.Kind == TaskKind.BinaryClassification, histograms = sums.NegativeHistogram.Count > 0;
+        if (binary != histograms) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, $"The report has {(histograms ? "" : "no ")}score histograms; a {(binary ? "binary task needs them" : "multi-class task has none")}.", "sums.negative_histogram");
+    }
+
     private static void RequireTaken(Transition transition)
     {
         if (transition.Refused is { } refusal) throw RpcError.Refuse(StatusCode.FailedPrecondition, refusal, transition.Reason);
+    }
+
+    /// <summary>The list is kept with the run and shown to the operator in one message; a site cannot make either large.</summary>
+    private static List<string> Bound(RepeatedField<string> sentences)
+    {
+        List<string> kept = [];
+        int room = LongestList;
+        foreach (string sentence in sentences.Select(Shorten))
+        {
+            room -= sentence.Length + 4;
+            if (room < 0) break;
+            kept.Add(sentence);
+        }
+
+        if (kept.Count < sentences.Count) kept.Add($"And {sentences.Count - kept.Count} more.");
+        return kept;
     }
 
     private static string Shorten(string text) => text.Length <= LongestSentence ? text : text[..LongestSentence] + "…";

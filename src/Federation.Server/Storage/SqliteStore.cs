@@ -79,7 +79,7 @@ public sealed class SqliteStore : ICoordinatorStore
     });
 
     public IReadOnlyList<RunRecord> Runs() => Locked(() => Query(
-        "SELECT id, name, spec, schema, submitted, state, over FROM runs ORDER BY submitted, id",
+        "SELECT id, name, spec, schema, submitted, state, over FROM runs ORDER BY rowid",
         row => new RunRecord(row.GetString(0), row.GetString(1), row.GetString(2), row.GetString(3), At(row.GetInt64(4)), row.GetString(5), row.GetBoolean(6))));
 
     public void Save(RunChange change) => InTransaction(() =>
