@@ -48,6 +48,7 @@ internal static class MedicalSample
         var screen = new Screen(json: false);
         TorchDevice.SetThreads(1);
         HeartData data = await HeartData.ObtainAsync(screen.Say, cancellationToken);
+        if (data.IsSynthetic) throw new InvalidInputException(new Problem("Hyper-parameters are not chosen on made-up patients.", Repair: "Set FED_DATA, or connect to download the UCI files."));
         using var root = new PrivateRoot();
         screen.Say($"{Tuner.Grid.Count} candidates for {arguments.Experiment.Name}, each by 5-fold cross-validation over training rows, five times:");
         IReadOnlyList<Score> scores = Tuner.Run(

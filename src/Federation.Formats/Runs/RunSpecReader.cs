@@ -66,7 +66,7 @@ public sealed partial record RunSpec
             else model.Add("hidden", $"{FieldReader.Show(width)} is no width; whole numbers from 1 to 65536 are right.");
         }
 
-        if (kind == ModelKind.Mlp && hidden.Count is 0 or > 16) model.Add("hidden", $"{hidden.Count} layers are not allowed; 1 to 16 are right.");
+        if (kind == ModelKind.Mlp && model.Has("hidden") && hidden.Count is 0 or > 16) model.Add("hidden", $"{hidden.Count} layers are not allowed; 1 to 16 are right.");
         if (kind != ModelKind.Mlp && model.Has("hidden")) model.Add("hidden", "only an mlp has hidden layers.", "Remove it, or write kind: mlp.");
         var spec = new ModelSpec(kind, hidden, model.OptionalText("initial"));
         model.Close();

@@ -1,0 +1,65 @@
+using Federation.Formats.Configuration;
+
+namespace Federation.Formats.Tests;
+
+public sealed class ConfigurationTests
+{
+    [Fact]
+    public void Load_NodeYaml_ResolvesPathsAgainstItsFolder()
+    {
+        using var folder = new TemporaryFolder();
+        string path = folder.Write("node.yaml", """
+            coordinator: https://host:8443
+            state: state
+            role: evaluator
+            device: cuda:0
+            threads: 3
+            data: [ { id: heart, path: data/heart.csv, split: split.csv } ]
+            """);
+        NodeConfiguration node = NodeConfiguration.Load(path);
+        Assert.Equal((new Uri("https://host:8443"), Path.Combine(folder.Path, "state"), NodeRole.Evaluator, "cuda:0", 3), (node.Coordinator, node.State, node.Role, node.Device, node.Threads));
+        Assert.Equal(new DataSource("heart", Path.Combine(folder.Path, "data", "heart.csv"), null, Path.Combine(folder.Path, "split.csv")), Assert.Single(node.Data));
+        Assert.Equal(Path.GetFullPath("elsewhere"), NodeConfiguration.Load(path, "elsewhere").State);
+    }
+
+    [Theory]
+    [InlineData("coordinator: http://host", "coordinator", "https://host:8443")]
+    [InlineData("cordinator: https://host", "cordinator", "Did you mean 'coordinator'?")]
+    [InlineData("coordinator: https://h\nthreads: 0", "threads", "1 to 4096")]
+    [InlineData("coordinator: https://h\npolicy: {}", "policy", "not available")]
+    [InlineData("coordinator: https://h\ndata: [ { id: a, path: x }, { id: a, path: y } ]", "data[1].id", "two data sets")]
+    [InlineData("coordinator: https://h\nrole: trainr", "role", "Did you mean 'trainer'?")]
+    public void Load_NodeYamlWithAMistake_NamesFieldAndRepair(string yaml, string field, string says)
+    {
+        using var folder = new TemporaryFolder();
+        var error = Assert.Throws<InvalidInputException>(() => NodeConfiguration.Load(folder.Write("node.yaml", yaml)));
+        Problem problem = Assert.Single(error.Problems, problem => problem.Field == field);
+        Assert.Contains(says, $"{problem.Message} {problem.Repair}");
+    }
+
+    [Fact]
+    public void Load_ServerYaml_HasDefaultsAndChecksListeners()
+    {
+        using var folder = new TemporaryFolder();
+        ServerConfiguration server = ServerConfiguration.Load(folder.Write("server.yaml", "state: s\nnodes: 127.0.0.1:0\n"));
+        Assert.Equal((Path.Combine(folder.Path, "s"), "127.0.0.1:0", "127.0.0.1:8444"), (server.State, server.Nodes, server.Operators));
+        var error = Assert.Throws<InvalidInputException>(() => ServerConfiguration.Load(folder.Write("bad.yaml", "operators: localhost\n")));
+        Assert.Equal(("operators", 1), (error.Problems[0].Field, error.Problems[0].Line));
+    }
+}
+
+internal sealed class TemporaryFolder : IDisposable
+{
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("fed-formats");
+
+    public string Path => _folder.FullName;
+
+    public string Write(string name, string text)
+    {
+        string path = System.IO.Path.Combine(Path, name);
+        File.WriteAllText(path, text);
+        return path;
+    }
+
+    public void Dispose() => _folder.Delete(recursive: true);
+}
