@@ -22,7 +22,8 @@ internal sealed class FieldReader
     public IReadOnlyList<string> Known => _known;
 
     /// <summary>Called once for each map that was read, with its path and the names it knows. Tests compare them with the JSON schemas.</summary>
-    internal static Action<string, IReadOnlyList<string>>? Observer { get; set; }
+    [ThreadStatic]
+    internal static Action<string, IReadOnlyList<string>>? Observer;
 
     public bool Has(string name) => Find(name) is not null;
 

@@ -41,6 +41,10 @@ internal static class YamlReader
         {
             throw Wrong(file, (int)error.Start.Line, $"is no YAML: {error.Message}");
         }
+        catch (Exception error) when (error is InvalidOperationException or ArgumentException)
+        {
+            throw Wrong(file, null, $"is no YAML: {error.Message}"); // the scanner's own confusion over broken documents
+        }
     }
 
     private static YamlValue ReadValue(IParser parser, string file, int depth)
