@@ -3,6 +3,7 @@ using Federation.Formats.Configuration;
 using Federation.Formats.Models;
 using Federation.Protocol;
 using Federation.Server.Runs;
+using Federation.Server.Storage;
 using Federation.V1;
 using Grpc.Core;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -72,8 +73,8 @@ public sealed class RestartTests
         RunState closed = test.StateOf(run) with { Phase = new Aggregating(open.OpenedAt, open.Cohort, open.Contributions) };
         await test.CrashAsync(folder =>
         {
-            using var store = new Storage.SqliteStore(folder.Database);
-            store.Save(new Storage.RunChange(run, System.Text.Json.JsonSerializer.Serialize(closed), false, [], [], [], []));
+            using var store = new SqliteStore(folder.Database);
+            store.Save(new RunChange(run, System.Text.Json.JsonSerializer.Serialize(closed), false, [], [], [], []));
         });
         await test.SummedAsync(run);
         Assert.Equal(("completed", Good.Sha256), (test.StateOf(run).PhaseName, test.StateOf(run).ModelSha256));
@@ -122,8 +123,8 @@ public sealed class RestartTests
         string broken = await test.SubmitAsync(), run = await test.SubmitAsync();
         await test.CrashAsync(folder =>
         {
-            using var store = new Storage.SqliteStore(folder.Database);
-            store.Save(new Storage.RunChange(broken, "{ not json", false, [], [], [], []));
+            using var store = new SqliteStore(folder.Database);
+            store.Save(new RunChange(broken, "{ not json", false, [], [], [], []));
         });
         Assert.Equal([run], (await test.Operator.ListRunsAsync(new ListRunsRequest())).Runs.Select(one => one.RunId));
         await nodes[0].JoinAsync();

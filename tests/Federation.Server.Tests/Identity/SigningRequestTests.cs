@@ -1,0 +1,94 @@
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using CsCheck;
+using Federation.Protocol.Identity;
+using Federation.Server.Identity;
+
+namespace Federation.Server.Tests.Identity;
+
+public sealed class SigningRequestTests : IDisposable
+{
+    private readonly CertificateAuthority _ca = CertificateAuthority.Create(DateTimeOffset.UtcNow);
+
+    public void Dispose() => _ca.Dispose();
+
+    [Fact]
+    public void IssueSite_RequestForAnotherNameAndRole_GetsTheInvitedNameAsSite()
+    {
+        using X509Certificate2 certificate = _ca.IssueSite("a", Request(ECCurve.NamedCurves.nistP256, CertificateProfile.Subject("admin", CertificateRole.Admin)), DateTimeOffset.UtcNow);
+        Assert.Equal(("a", CertificateRole.Site), (CertificateProfile.NameOf(certificate), CertificateProfile.RoleOf(certificate)));
+        Assert.Equal(CertificateStatus.Valid, CertificateProfile.StatusOf(certificate, _ca.Certificate, DateTimeOffset.UtcNow));
+    }
+
+    [Fact]
+    public void IssueSite_RequestAskingToBeACa_GetsNoSuchExtension()
+    {
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var request = new CertificateRequest("CN=a", key, HashAlgorithmName.SHA256);
+        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
+        using X509Certificate2 certificate = _ca.IssueSite("a", request.CreateSigningRequest(), DateTimeOffset.UtcNow);
+        Assert.False(Assert.Single(certificate.Extensions.OfType<X509BasicConstraintsExtension>()).CertificateAuthority);
+    }
+
+    [Fact]
+    public void IssueSite_KeyOnAnotherCurve_IsRefused() =>
+        Assert.Throws<CryptographicException>(() => _ca.IssueSite("a", Request(ECCurve.NamedCurves.nistP384), DateTimeOffset.UtcNow));
+
+    [Fact]
+    public void IssueSite_RsaKey_IsRefused()
+    {
+        using var key = RSA.Create(2048);
+        byte[] request = new CertificateRequest("CN=a", key, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1).CreateSigningRequest();
+        Assert.Throws<CryptographicException>(() => _ca.IssueSite("a", request, DateTimeOffset.UtcNow));
+    }
+
+    [Fact]
+    public void IssueSite_SignatureIsNotTheKeys_IsRefused()
+    {
+        byte[] request = Request(ECCurve.NamedCurves.nistP256);
+        request[^1] ^= 1;
+        Assert.Throws<CryptographicException>(() => _ca.IssueSite("a", request, DateTimeOffset.UtcNow));
+    }
+
+    /// <summary>Whatever bytes come, the answer is a certificate or a <see cref="CryptographicException"/>, as the service expects.</summary>
+    [Fact]
+    public void IssueSite_HostileBytes_AreRefused()
+    {
+        byte[] request = Request(ECCurve.NamedCurves.nistP256);
+        Gen.Select(Gen.Int[0, request.Length - 1], Gen.Byte, Gen.Int[0, request.Length]).Sample(
+            (at, value, length) =>
+            {
+                byte[] bytes = [.. request];
+                bytes[at] = value;
+                AssertRefusedOrIssued(bytes);
+                AssertRefusedOrIssued(bytes[..length]);
+            },
+            iter: 400);
+        Gen.Byte.Array[0, 300].Sample(AssertRefusedOrIssued, iter: 400);
+    }
+
+    [Fact]
+    public void Issue_AfterTheCaEnds_NeverOutlivesIt()
+    {
+        using Credential credential = _ca.Issue("coordinator", CertificateRole.Coordinator, DateTimeOffset.UtcNow.AddYears(9));
+        Assert.True(credential.Certificate.NotAfter <= _ca.Certificate.NotAfter);
+    }
+
+    private static byte[] Request(ECCurve curve, X500DistinguishedName? subject = null)
+    {
+        using var key = ECDsa.Create(curve);
+        return new CertificateRequest(subject ?? new X500DistinguishedName("CN=a"), key, HashAlgorithmName.SHA256).CreateSigningRequest();
+    }
+
+    private void AssertRefusedOrIssued(byte[] request)
+    {
+        try
+        {
+            _ca.IssueSite("a", request, DateTimeOffset.UtcNow).Dispose();
+        }
+        catch (Exception error) when (error is CryptographicException or NotSupportedException or ArgumentException)
+        {
+            // what the service turns into a refusal
+        }
+    }
+}
