@@ -32,9 +32,10 @@ public sealed class Coordinator : IAsyncDisposable
     private readonly ITimer _ticks;
     private readonly IDisposable[] _owned;
 
-    private Coordinator(WebApplication host, FileStream stateLock, RunRegistry runs, TimeProvider time, IDisposable[] owned)
+    private Coordinator(WebApplication host, FileStream stateLock, RunRegistry runs, Sessions sessions, TimeProvider time, IDisposable[] owned)
     {
         (_host, _lock, Runs, _owned) = (host, stateLock, runs, owned);
+        Sessions = sessions;
         string[] addresses = [.. host.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses];
         (NodesAddress, OperatorsAddress) = (Reachable(addresses[0]), Reachable(addresses[1]));
         _ticks = time.CreateTimer(_ => runs.Tick(), null, TickInterval, TickInterval);
@@ -47,6 +48,8 @@ public sealed class Coordinator : IAsyncDisposable
     public Uri OperatorsAddress { get; }
 
     internal RunRegistry Runs { get; }
+
+    internal Sessions Sessions { get; }
 
     /// <summary>Restores the state and listens.</summary>
     /// <exception cref="InvalidInputException">The folder was not initialised, another coordinator uses it, or a port is in use.</exception>
@@ -66,7 +69,7 @@ public sealed class Coordinator : IAsyncDisposable
             var runs = new RunRegistry(context);
             WebApplication host = Build(configuration, loggers, time, ca, credential, runs, context);
             await ListenAsync(host, configuration, cancellationToken);
-            return new Coordinator(host, stateLock, runs, time, [.. owned]);
+            return new Coordinator(host, stateLock, runs, sessions, time, [.. owned]);
         }
         catch
         {

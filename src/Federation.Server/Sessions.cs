@@ -16,9 +16,10 @@ public sealed class Sessions(ICoordinatorStore store, TimeProvider time)
     private long _polls;
 
     /// <param name="Poll">Number of the newest long poll.</param>
+    /// <param name="Waiting">Long polls under way.</param>
     /// <param name="EndedRun">A run whose end was handed out and is known to the site once it asks again.</param>
     /// <param name="Working">The run and round that the site's messages are counted for.</param>
-    private sealed record Session(NodeRole Role, DateTimeOffset LastSeen, long Poll = 0, bool Lost = false, string? EndedRun = null, (string Run, int Round)? Working = null);
+    private sealed record Session(NodeRole Role, DateTimeOffset LastSeen, long Poll = 0, int Waiting = 0, bool Lost = false, string? EndedRun = null, (string Run, int Round)? Working = null);
 
     public void Join(string site, NodeRole role) => _sessions[site] = new Session(role, time.GetUtcNow());
 
@@ -34,12 +35,18 @@ public sealed class Sessions(ICoordinatorStore store, TimeProvider time)
     public long BeginPoll(string site)
     {
         long poll = Interlocked.Increment(ref _polls);
-        Change(site, session => session with { Poll = poll });
+        Change(site, session => session with { Poll = poll, Waiting = session.Waiting + 1 });
         return poll;
     }
 
     /// <summary>The site's connection broke while it waited for a task. An older poll's end says nothing: the site has dialled again since.</summary>
     public void Lose(string site, long poll) => Change(site, session => session.Poll == poll ? session with { Lost = true } : session);
+
+    /// <summary>A long poll is over, however it ended.</summary>
+    public void EndPoll(string site) => Change(site, session => session with { Waiting = Math.Max(0, session.Waiting - 1) });
+
+    /// <summary>Long polls of the site under way.</summary>
+    internal int Polls(string site) => _sessions.TryGetValue(site, out Session? session) ? session.Waiting : 0;
 
     public void HandOutEnd(string site, string runId) => Change(site, session => session with { EndedRun = runId });
 

@@ -46,6 +46,18 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
         DomainRole role = context.Sessions.RoleOf(site) ?? throw NotJoined();
         if (context.Sessions.TakeEnd(site) is { } known) context.Store.SaveTold(known, site);
         long poll = context.Sessions.BeginPoll(site);
+        try
+        {
+            return await WaitForTaskAsync(site, role, poll, call);
+        }
+        finally
+        {
+            context.Sessions.EndPoll(site);
+        }
+    }
+
+    private async Task<NodeTask> WaitForTaskAsync(string site, DomainRole role, long poll, ServerCallContext call)
+    {
         Task timeout = Task.Delay(LongPoll, context.Time, call.CancellationToken);
         while (true)
         {
