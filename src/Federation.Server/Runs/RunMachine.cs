@@ -303,8 +303,8 @@ public static class RunMachine
         KeyValuePair<string, RunSite>[] left = [.. state.Sites.Where(site => site.Value.Standing is SiteStanding.Refused or SiteStanding.Failed)];
         int possible = state.Sites.Count - left.Length;
         if (left.Length == 0 || possible >= state.Plan.MinContributors) return null;
-        string reasons = string.Join(" ", left.Select(site => $"{site.Key}: {string.Join(" ", site.Value.Reasons)}"));
-        return string.Create(CultureInfo.InvariantCulture, $"{possible} of {state.Plan.MinContributors} needed sites can take part. {reasons}");
+        string reasons = string.Join(" ", left.Select(site => $"{site.Key}: {Shorten(string.Join(" ", site.Value.Reasons), 500)}"));
+        return string.Create(CultureInfo.InvariantCulture, $"{possible} of {state.Plan.MinContributors} needed sites can take part. {Shorten(reasons, 4000)}");
     }
 
     private static Transition End(RunState state, RunEnd how, string reason)
@@ -317,6 +317,9 @@ public static class RunMachine
         effects.Add(new Announce(kind, message, state.Round, Model: state.ModelSha256));
         return new Transition(state with { Phase = new Ended(how, reason) }, effects);
     }
+
+    // The full lists stand with the sites; a reason is a line in every list of runs.
+    private static string Shorten(string text, int longest) => text.Length <= longest ? text : text[..longest] + "…";
 
     private static Transition Refuse(RunState state, Refusal refusal, string reason) => new(state, [], refusal, reason);
 

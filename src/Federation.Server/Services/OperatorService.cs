@@ -1,3 +1,4 @@
+using System.Text;
 using Federation.Formats;
 using Federation.Formats.Data;
 using Federation.Formats.Models;
@@ -17,7 +18,8 @@ namespace Federation.Server.Services;
 /// <summary>The operator's side: sites, runs, models.</summary>
 public sealed class OperatorService(RunRegistry runs, RunContext context, CertificateAuthority ca) : Operator.OperatorBase
 {
-    private const int LongestDocument = 1 << 20;
+    // Both travel in one message with every task that describes the run.
+    private const int LongestDocuments = 1 << 20;
 
     /// <summary>How long an invitation can be used.</summary>
     public static readonly TimeSpan InvitationLifetime = TimeSpan.FromHours(24);
@@ -81,7 +83,8 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
 
     public override Task<SubmitRunReply> SubmitRun(SubmitRunRequest request, ServerCallContext call)
     {
-        if (request.SpecYaml.Length > LongestDocument || request.SchemaYaml.Length > LongestDocument) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongSize, $"Spec and schema may have {LongestDocument} characters each.");
+        int length = Encoding.UTF8.GetByteCount(request.SpecYaml) + Encoding.UTF8.GetByteCount(request.SchemaYaml);
+        if (length > LongestDocuments) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongSize, $"Spec and schema have {length} bytes; together {LongestDocuments} are allowed.", "schema_yaml");
         RunSpec spec = RunSpec.Parse(request.SpecYaml, "spec");
         if (spec.Data is null && request.SchemaYaml.Length > 0) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, "A run of one's own model has no data schema.", "schema_yaml", "Leave it empty.");
         if (spec.Data is not null) RequireLabel(spec, DataSchema.Parse(request.SchemaYaml, "schema"));
@@ -90,7 +93,7 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
     }
 
     public override Task<ListRunsReply> ListRuns(ListRunsRequest request, ServerCallContext call) =>
-        Task.FromResult(new ListRunsReply { Runs = { runs.All.Select(Summarize) } });
+        Task.FromResult(new ListRunsReply { Runs = { OperatorMessages.Newest(runs.All.Select(OperatorMessages.Summarize)) } });
 
     public override Task<RunDetails> ShowRun(ShowRunRequest request, ServerCallContext call) => Task.FromResult(Describe(Find(request.RunId)));
 
@@ -105,7 +108,7 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
             IReadOnlyList<EventRecord> events = context.Store.Events(run.Id, after);
             foreach (EventRecord happened in events)
             {
-                await responses.WriteAsync(ToMessage(happened), call.CancellationToken);
+                await responses.WriteAsync(OperatorMessages.Of(happened), call.CancellationToken);
                 after = happened.Sequence;
             }
 
@@ -127,19 +130,8 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
     {
         string? run = request.RunId.Length == 0 ? null : Find(request.RunId).Id;
         ILookup<(string RunId, int Round), EvaluationRecord> evaluations = context.Store.Evaluations(run).ToLookup(evaluation => (evaluation.RunId, evaluation.Round));
-        var reply = new ListModelsReply();
-        foreach (ModelRecord model in context.Store.Models(run))
-        {
-            var message = new Model { RunId = model.RunId, Round = (uint)model.Round, Sha256 = model.Sha256, Size = (ulong)model.Size, CreatedUnixMs = model.CreatedAt.ToUnixTimeMilliseconds() };
-            foreach (EvaluationRecord evaluation in evaluations[(model.RunId, model.Round)])
-            {
-                message.Evaluations.Add(new ModelEvaluation { Source = evaluation.Source, Metrics = evaluation.Sums.ToMetrics().ToMessage() });
-            }
-
-            reply.Models.Add(message);
-        }
-
-        return Task.FromResult(reply);
+        IEnumerable<Model> models = context.Store.Models(run).Select(model => OperatorMessages.Of(model, evaluations[(model.RunId, model.Round)]));
+        return Task.FromResult(new ListModelsReply { Models = { OperatorMessages.Newest(models) } });
     }
 
     public override Task DownloadModel(DownloadRequest request, IServerStreamWriter<Chunk> responses, ServerCallContext call) =>
@@ -180,47 +172,5 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
         };
     }
 
-    private RunSummary Summarize(RunHost run) => new()
-    {
-        RunId = run.Id,
-        Name = run.Record.Name,
-        State = run.State.PhaseName,
-        CompletedRounds = (uint)run.State.CompletedRounds,
-        Rounds = (uint)run.Spec.Rounds,
-        SubmittedUnixMs = run.Record.SubmittedAt.ToUnixTimeMilliseconds(),
-        Reason = run.State.Phase switch { Ended ended => ended.Reason, Waiting waiting => waiting.Reason, _ => "" },
-    };
-
-    private RunDetails Describe(RunHost run)
-    {
-        RunState state = run.State;
-        var details = new RunDetails { Summary = Summarize(run), SpecYaml = run.Record.SpecYaml, SchemaYaml = run.Record.SchemaYaml, ModelSha256 = state.ModelSha256 };
-        foreach ((string name, Runs.RunSite site) in state.Sites)
-        {
-            details.Sites.Add(new V1.RunSite { Name = name, State = site.Standing.ToString().ToLowerInvariant(), Mismatches = { site.Reasons } });
-        }
-
-        foreach (RoundRecord round in context.Store.Rounds(run.Id))
-        {
-            details.Rounds.Add(new RoundSummary
-            {
-                Round = (uint)round.Round, State = round.State, Cohort = { round.Cohort }, Contributors = { round.Contributors }, Weight = round.Weight, ModelSha256 = round.Model, Seconds = round.Seconds,
-                BytesDown = round.BytesDown, BytesUp = round.BytesUp, BytesControl = round.BytesControl,
-            });
-        }
-
-        return details;
-    }
-
-    private static RunEvent ToMessage(EventRecord happened) => new()
-    {
-        Sequence = (ulong)happened.Sequence,
-        UnixMs = happened.At.ToUnixTimeMilliseconds(),
-        Kind = happened.Kind,
-        Round = (uint)happened.Round,
-        Site = happened.Site,
-        Message = happened.Message,
-        ModelSha256 = happened.Model,
-        Metrics = happened.Metrics?.ToMessage(),
-    };
+    private RunDetails Describe(RunHost run) => OperatorMessages.Describe(run, context.Store.Rounds(run.Id));
 }

@@ -54,6 +54,10 @@ public sealed class OperatorTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Submit_SpecAndSchemaTooLargeForATask_IsRefused() =>
+        await Tiny.RefusedAsync(Refusal.WrongSize, StatusCode.InvalidArgument, () => _test.SubmitAsync(spec: Tabular("disease"), schema: Schema + "# " + new string('€', 400_000)), "1048576 are allowed");
+
+    [Fact]
     public async Task Submit_InitialModelNeverUploaded_IsRefused() => await Tiny.RefusedAsync(Refusal.UnknownBlob, StatusCode.NotFound, async () =>
         await _test.Operator.SubmitRunAsync(new SubmitRunRequest { SpecYaml = Tiny.Spec(), InitialModelSha256 = new string('0', 64) }), "UploadBlob");
 
