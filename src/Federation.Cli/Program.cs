@@ -1,1 +1,1 @@
-return 0;
+return await Federation.Cli.CommandLine.FedCommand.RunAsync(args);

@@ -18,6 +18,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Federation.Server;
 
@@ -67,7 +68,7 @@ public sealed class Coordinator : IAsyncDisposable
             var sessions = new Sessions(store, time);
             var context = new RunContext(store, new BlobStore(folder.Blobs), new Spool(folder.Spool), sessions, new Traffic(), new Signal(), time, loggers.CreateLogger("coordinator"));
             var runs = new RunRegistry(context);
-            WebApplication host = Build(configuration, loggers, time, ca, credential, runs, context);
+            WebApplication host = Build(configuration, time, ca, credential, runs, context);
             await ListenAsync(host, configuration, cancellationToken);
             return new Coordinator(host, stateLock, runs, sessions, time, [.. owned]);
         }
@@ -129,10 +130,11 @@ public sealed class Coordinator : IAsyncDisposable
         }
     }
 
-    private static WebApplication Build(ServerConfiguration configuration, ILoggerFactory loggers, TimeProvider time, CertificateAuthority ca, Credential credential, RunRegistry runs, RunContext context)
+    private static WebApplication Build(ServerConfiguration configuration, TimeProvider time, CertificateAuthority ca, Credential credential, RunRegistry runs, RunContext context)
     {
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.Services.AddSingleton(loggers);
+        // The framework's own words for an error stand beside ours; operators need one line.
+        builder.Services.AddSingleton<ILoggerFactory>(NullLoggerFactory.Instance);
         builder.Services.AddSingleton(typeof(ILogger<>), typeof(Logger<>));
         builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
         builder.Services.AddSingleton(time).AddSingleton(ca).AddSingleton(context.Store).AddSingleton(context.Sessions).AddSingleton(context.Traffic).AddSingleton(context.Signal);

@@ -2,6 +2,7 @@ using System.Security.Cryptography.X509Certificates;
 using Federation.Formats;
 using Federation.Protocol;
 using Federation.Protocol.Identity;
+using Federation.Server.Runs;
 using Federation.Server.Storage;
 using Google.Protobuf;
 using Grpc.Core;
@@ -19,7 +20,7 @@ public sealed record Listener(bool IsOperators);
 /// Checks who calls before any service sees the message: TLS has proven the key, this decides whether the certificate may do it. The site is the certificate's subject and its key the registered one.
 /// Turns what services throw into rich statuses, and counts message bytes of the nodes.
 /// </summary>
-public sealed class CallerInterceptor(CertificateAuthority ca, ICoordinatorStore store, Sessions sessions, Traffic traffic, TimeProvider time, ILogger<CallerInterceptor> logger) : Interceptor
+public sealed class CallerInterceptor(CertificateAuthority ca, RunContext shared) : Interceptor
 {
     private const string SiteKey = "site", Enrolment = "/federation.v1.Enrolment/", Node = "/federation.v1.Node/", Operator = "/federation.v1.Operator/";
 
@@ -56,12 +57,12 @@ public sealed class CallerInterceptor(CertificateAuthority ca, ICoordinatorStore
         }
         catch (Exception error) when (DiskFull.Is(error))
         {
-            logger.LogError("The coordinator's disk is full: {Message}", error.Message);
+            shared.Logger.LogError("The coordinator's disk is full: {Message}", error.Message);
             throw RpcError.Refuse(StatusCode.ResourceExhausted, Refusal.StorageFull, "The coordinator's disk is full; nothing was taken.", repair: "Its operator must make room; try again then.");
         }
         catch (Exception error) when (error is not (RpcException or OperationCanceledException) && !context.CancellationToken.IsCancellationRequested)
         {
-            logger.LogError(error, "{Method} failed", context.Method);
+            shared.Logger.LogError(error, "{Method} failed", context.Method);
             throw new RpcException(new Status(StatusCode.Internal, "The coordinator failed; its log has the details."));
         }
     }
@@ -78,7 +79,7 @@ public sealed class CallerInterceptor(CertificateAuthority ca, ICoordinatorStore
         if (context.Method.StartsWith(Enrolment, StringComparison.Ordinal)) return;
         X509Certificate2 certificate = http.Connection.ClientCertificate
             ?? throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.NoCertificate, "The call came without a certificate.", repair: onOperators ? "Use the admin credential that `fed server init` wrote." : "Enrol first: `fed node enroll`.");
-        switch (CertificateProfile.StatusOf(certificate, ca.Certificate, time.GetUtcNow()))
+        switch (CertificateProfile.StatusOf(certificate, ca.Certificate, shared.Time.GetUtcNow()))
         {
             case CertificateStatus.Foreign:
                 throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.ForeignCertificate, "The certificate was not issued by this federation.", repair: "Enrol at this coordinator with an invitation of its operator.");
@@ -95,18 +96,18 @@ public sealed class CallerInterceptor(CertificateAuthority ca, ICoordinatorStore
 
         string? name = CertificateProfile.NameOf(certificate);
         if (role != CertificateRole.Site || name is null || !Names.IsSiteName(name)) throw RpcError.Refuse(StatusCode.PermissionDenied, Refusal.WrongRole, "Only a site's certificate may act as a node.");
-        if (store.FindSite(name)?.KeySha256 != CertificateProfile.SpkiSha256(certificate))
+        if (shared.Store.FindSite(name)?.KeySha256 != CertificateProfile.SpkiSha256(certificate))
         {
             throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.UnknownIdentity, $"This key is not the registered one of site '{name}'.", repair: "The site was enrolled again elsewhere, or not with this coordinator; enrol with a new invitation.");
         }
 
         context.UserState[SiteKey] = name;
-        sessions.Touch(name);
+        shared.Sessions.Touch(name);
     }
 
     private void Count<TRequest, TResponse>(ServerCallContext context, TRequest request, TResponse response)
     {
         if (!context.Method.StartsWith(Node, StringComparison.Ordinal) || request is not IMessage asked || response is not IMessage answered) return;
-        if (sessions.WorkOf(SiteOf(context)) is var (run, round)) traffic.AddControl(run, round, asked.CalculateSize() + answered.CalculateSize());
+        if (shared.Sessions.WorkOf(SiteOf(context)) is var (run, round)) shared.Traffic.AddControl(run, round, asked.CalculateSize() + answered.CalculateSize());
     }
 }

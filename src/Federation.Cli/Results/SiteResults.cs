@@ -1,0 +1,17 @@
+using Federation.Cli.Terminal;
+
+namespace Federation.Cli.Results;
+
+internal sealed record SiteInvitation(string Site, string Token, DateTimeOffset Expires);
+
+internal sealed record SiteList(IReadOnlyList<SiteEntry> Sites);
+
+/// <param name="Role">Null before the site's first join.</param>
+/// <param name="LastSeen">Null: never.</param>
+/// <param name="KeySha256">Of the identity's public key; null before enrolment.</param>
+internal sealed record SiteEntry(string Name, string State, string? Role, bool Connected, DateTimeOffset? LastSeen, string? KeySha256, IReadOnlyList<string> DataIds)
+{
+    public static SiteEntry Of(V1.Site site) => new(site.Name, site.State, NullIfEmpty(site.Role), site.Connected, Text.Time(site.LastSeenUnixMs), NullIfEmpty(site.KeySha256), [.. site.DataIds]);
+
+    private static string? NullIfEmpty(string text) => text.Length == 0 ? null : text;
+}

@@ -1,0 +1,28 @@
+using Federation.Cli.Results;
+using Federation.Cli.Verbs;
+using Federation.V1;
+using Spectre.Console;
+
+namespace Federation.Cli.Terminal;
+
+/// <summary>A run's progress on a terminal: one bar on stderr, notices above it.</summary>
+internal static class ProgressBar
+{
+    public static Task<RunDetail> ShowAsync(RunProgress progress, Func<Action<RunEvent>, Task<RunDetail>> follow)
+    {
+        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) });
+        return console.Progress()
+            .AutoClear(true)
+            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(), new ElapsedTimeColumn())
+            .StartAsync(context =>
+            {
+                ProgressTask bar = context.AddTask("preparing", maxValue: Math.Max(1, progress.Rounds));
+                return follow(happened =>
+                {
+                    if (progress.Add(happened) is { } notice) console.WriteLine(Output.OneLine(notice));
+                    bar.Value = progress.Completed;
+                    bar.Description = Markup.Escape($"round {progress.Completed}/{progress.Rounds}{progress.MetricsText}");
+                });
+            });
+    }
+}

@@ -1,0 +1,37 @@
+using Federation.Cli.Results;
+using Federation.V1;
+
+namespace Federation.Cli.Verbs;
+
+/// <summary>What a run's events add up to.</summary>
+internal sealed class RunProgress(uint rounds)
+{
+    public uint Rounds => rounds;
+
+    /// <summary>Rounds that changed the model.</summary>
+    public uint Completed { get; private set; }
+
+    /// <summary>The newest federated evaluation, or null.</summary>
+    public MetricValues? Metrics { get; private set; }
+
+    /// <summary>With a comma before it; empty where nothing was evaluated.</summary>
+    public string MetricsText => Metrics is null ? "" : $", {Metrics}";
+
+    /// <returns>A sentence that people should see, or null for the everyday steps of a round.</returns>
+    public string? Add(RunEvent happened)
+    {
+        switch (happened.Kind)
+        {
+            case "model" when happened.Round > 0:
+                Completed++;
+                return null;
+            case "evaluated" when happened.Site.Length == 0 && happened.Metrics is { } metrics:
+                Metrics = MetricValues.Of(metrics);
+                return null;
+            case "site-refused" or "site-failed" or "waiting" or "round-abandoned":
+                return happened.Message;
+            default:
+                return null;
+        }
+    }
+}

@@ -1,0 +1,38 @@
+using Federation.Cli.Results;
+using Federation.Cli.Terminal;
+
+namespace Federation.Cli.Verbs;
+
+/// <summary>A run as <c>fed run show</c> prints it.</summary>
+internal static class RunText
+{
+    private const int MostRounds = 20;
+
+    public static IEnumerable<string> Of(RunDetail detail)
+    {
+        RunEntry run = detail.Run;
+        yield return $"Run {run.Run} ({run.Name}): {run.State}, {run.CompletedRounds} of {run.Rounds} rounds, submitted {Text.Local(run.Submitted)}";
+        if (run.Reason is { } reason) yield return $"Reason: {reason}";
+        yield return $"Model {detail.ModelSha256}";
+        yield return "";
+        foreach (string line in TextTable.Lines(["site", "state", "problems"], detail.Sites.Select(site => (string[])[site.Site, site.State, site.Mismatches.Count == 0 ? "" : $"{site.Mismatches.Count}"]))) yield return line;
+        foreach (RunSiteEntry site in detail.Sites.Where(site => site.Mismatches.Count > 0))
+        {
+            yield return "";
+            yield return $"{site.Site}:";
+            foreach (string mismatch in site.Mismatches) yield return $"  - {Output.OneLine(mismatch)}";
+        }
+
+        if (detail.Rounds.Count == 0) yield break;
+        yield return "";
+        int left = Math.Max(0, detail.Rounds.Count - MostRounds);
+        foreach (string line in TextTable.Lines([">round", "state", ">sites", ">examples", ">seconds", ">down", ">up", ">control", "model"], detail.Rounds.Skip(left).Select(Row))) yield return line;
+        if (left > 0) yield return $"… and {left} earlier rounds; --json shows all.";
+    }
+
+    private static string[] Row(RoundEntry round) =>
+    [
+        $"{round.Round}", round.State, $"{round.Contributors.Count}/{round.Cohort.Count}", $"{round.Weight}", FormattableString.Invariant($"{round.Seconds:F1}"),
+        Text.Bytes(round.BytesDown), Text.Bytes(round.BytesUp), Text.Bytes(round.BytesControl), Text.Short(round.ModelSha256 ?? ""),
+    ];
+}

@@ -1,0 +1,68 @@
+using System.CommandLine;
+using Federation.Cli.CommandLine;
+using Federation.Cli.Results;
+using Federation.Cli.Terminal;
+using Federation.Formats;
+using Federation.Formats.Configuration;
+using Federation.Server;
+using Federation.Server.Identity;
+using Microsoft.Extensions.Logging;
+
+namespace Federation.Cli.Verbs;
+
+/// <summary><c>fed server</c>: the coordinator.</summary>
+internal static class ServerVerbs
+{
+    private const string DefaultConfig = "server.yaml";
+
+    private static readonly Option<string?> Config = new("--config") { Description = $"Configuration. Default: ./{DefaultConfig} where there is one.", HelpName = DefaultConfig };
+
+    private static readonly Option<string?> Nodes = new("--nodes") { Description = "Listen for nodes here (mutual TLS). Default: 0.0.0.0:8443. Port 0 takes a free one.", HelpName = "addr:port" };
+
+    private static readonly Option<string?> Operators = new("--operators") { Description = "Listen for operators here. Default: 127.0.0.1:8444.", HelpName = "addr:port" };
+
+    public static Verb Create() => new Verb("server", "Run the coordinator.", "fed server --state ./coordinator --nodes 0.0.0.0:8443\nfed server init --state ./coordinator", "server")
+        .With(CommonOptions.State, Config, Nodes, Operators)
+        .With(new Verb("init", "Make the federation's CA and the operator's credential, once.", "fed server init --state ./coordinator", "server-init").With(CommonOptions.State, Config).Does(InitAsync))
+        .Does(RunAsync);
+
+    private static Task<int> InitAsync(Invocation invocation)
+    {
+        string state = Configuration(invocation).State;
+        CoordinatorSetup.Initialize(state);
+        var result = new InitializedServer(state, Path.Combine(state, "ca", "ca.pem"), Path.Combine(state, "ca", "admin.pem"));
+        invocation.Output.Result(result, $"Made the federation's CA in {Path.Combine(state, "ca")}, readable by you alone.", $"The operator's credential is {result.AdminCredential}.", $"Next: fed server --state {state}");
+        return Task.FromResult(ExitCode.Done);
+    }
+
+    private static async Task<int> RunAsync(Invocation invocation)
+    {
+        ServerConfiguration configuration = Configuration(invocation);
+        configuration = configuration with
+        {
+            Nodes = Listener(invocation, Nodes) ?? configuration.Nodes,
+            Operators = Listener(invocation, Operators) ?? configuration.Operators,
+        };
+        using ILoggerFactory logs = ConsoleLoggerProvider.CreateFactory();
+        await using Coordinator coordinator = await Coordinator.StartAsync(configuration, TimeProvider.System, logs, invocation.Cancellation);
+        var result = new RunningServer(coordinator.NodesAddress, coordinator.OperatorsAddress, configuration.State);
+        invocation.Output.Result(result, $"Coordinator of {result.State}: nodes connect to {Shown(result.Nodes)}, operators to {Shown(result.Operators)}. Ctrl-C ends it.");
+        await Coordinator.WaitForShutdownAsync(invocation.Cancellation);
+        return invocation.Cancellation.IsCancellationRequested ? ExitCode.Interrupted : ExitCode.Done;
+    }
+
+    private static ServerConfiguration Configuration(Invocation invocation)
+    {
+        string? state = invocation.Get(CommonOptions.State);
+        string? path = invocation.Get(Config) ?? (File.Exists(DefaultConfig) ? DefaultConfig : null);
+        return path is null ? new ServerConfiguration { State = StateFolder.Resolve(state) } : ServerConfiguration.Load(path, state);
+    }
+
+    private static string? Listener(Invocation invocation, Option<string?> option)
+    {
+        if (invocation.Get(option) is not { } text) return null;
+        return ServerConfiguration.IsListener(text) ? text : throw new InvalidInputException(new Problem($"'{text}' is no listener.", Field: option.Name, Repair: "An IP address and a port are right, such as 0.0.0.0:8443."));
+    }
+
+    private static string Shown(Uri address) => address.GetLeftPart(UriPartial.Authority);
+}

@@ -1,0 +1,84 @@
+using System.Buffers;
+using Federation.Formats;
+using Federation.Formats.Data;
+using Federation.Formats.Models;
+using Federation.Formats.Runs;
+using Federation.Learning.Models;
+using Federation.Protocol;
+using Federation.V1;
+using Google.Protobuf;
+using Grpc.Core;
+
+namespace Federation.Cli.Verbs;
+
+/// <summary>A run spec with everything that travels with it, checked before the coordinator hears of it.</summary>
+internal sealed record Submission(RunSpec Spec, string SpecYaml, string SchemaYaml, ModelState Initial)
+{
+    /// <summary>Reads the spec, its schema and its initial model; makes the model from the seed where the spec names none.</summary>
+    /// <exception cref="InvalidInputException">Everything that is wrong with the first file that is.</exception>
+    public static Submission Prepare(string path)
+    {
+        string yaml = TextFile.Read(path);
+        RunSpec spec = RunSpec.Parse(yaml, path);
+        string folder = Path.GetDirectoryName(Path.GetFullPath(path)) ?? "/";
+        if (spec.Data is not { } data)
+        {
+            string file = spec.Model.Initial ?? throw new InvalidInputException(new Problem("is missing: nobody but you can make a custom model's first state.", path, Field: "model.initial", Repair: "Write initial: FILE.safetensors, saved from your module."));
+            return new Submission(spec, yaml, "", ModelState.Read(Path.GetFullPath(file, folder)));
+        }
+
+        string schemaPath = Path.GetFullPath(data.Schema, folder);
+        string schemaYaml = TextFile.Read(schemaPath);
+        DataSchema schema = DataSchema.Parse(schemaYaml, schemaPath);
+        return new Submission(spec, yaml, schemaYaml, SpecProblems.Place(path, () => TabularModel.Initial(spec, schema, folder)));
+    }
+
+    /// <summary>Uploads the initial model and submits.</summary>
+    /// <returns>The run's id.</returns>
+    /// <exception cref="RpcException">The coordinator refused, or cannot be reached.</exception>
+    public async Task<string> SendAsync(Operator.OperatorClient client, CancellationToken cancellation)
+    {
+        await UploadAsync(client, cancellation);
+        var request = new SubmitRunRequest { SpecYaml = SpecYaml, SchemaYaml = SchemaYaml, InitialModelSha256 = Initial.Sha256 };
+        SubmitRunReply reply = await client.SubmitRunAsync(request, cancellationToken: cancellation);
+        return reply.RunId;
+    }
+
+    private async Task UploadAsync(Operator.OperatorClient client, CancellationToken cancellation)
+    {
+        // Through a file, not an array: a model may be larger than an array can be.
+        await using FileStream file = new(Path.GetTempFileName(), new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.ReadWrite, Options = FileOptions.DeleteOnClose });
+        Initial.Write(file);
+        file.Position = 0;
+        using AsyncClientStreamingCall<BlobChunk, BlobReply> call = client.UploadBlob(cancellationToken: cancellation);
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(Limits.ChunkBytes);
+        try
+        {
+            ulong offset = 0;
+            int count;
+            while ((count = await file.ReadAtLeastAsync(buffer.AsMemory(0, Limits.ChunkBytes), Limits.ChunkBytes, throwOnEndOfStream: false, cancellation)) > 0)
+            {
+                var chunk = new BlobChunk { Offset = offset, Data = ByteString.CopyFrom(buffer, 0, count) };
+                if (offset == 0) (chunk.Sha256, chunk.Size) = (Initial.Sha256, (ulong)file.Length);
+                await call.RequestStream.WriteAsync(chunk, cancellation);
+                offset += (ulong)count;
+            }
+
+            await call.RequestStream.CompleteAsync();
+        }
+        catch (RpcException)
+        {
+            // The coordinator ended the call early; the response below says why.
+        }
+        catch (InvalidOperationException)
+        {
+            // The same, noticed by the writer before the status arrived.
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+
+        await call.ResponseAsync;
+    }
+}

@@ -1,0 +1,213 @@
+using System.Text.Json;
+
+namespace Federation.Cli.Tests;
+
+public sealed class LifeTests(LiveFederation life) : IClassFixture<LiveFederation>
+{
+    private string Folder => life.Workspace.Folder;
+
+    [Fact]
+    public async Task Server_Started_SaysItsAddresses() => await OutputSchema.AssertValidAsync("server", life.Started);
+
+    [Fact]
+    public async Task NodeEnroll_TokenOnStdin_MakesTheSite()
+    {
+        FedResult enrolled = life.Enrolled["alpha"];
+
+        Assert.Equal((0, ""), (enrolled.ExitCode, enrolled.Error));
+        await OutputSchema.AssertValidAsync("node-enroll", enrolled.Output);
+        Assert.Equal("alpha", enrolled.Json.GetProperty("site").GetString());
+    }
+
+    [Fact]
+    public async Task NodeEnroll_UsedToken_IsRefusedInOneLine()
+    {
+        FedResult invited = await life.OperateAsync("site", "invite", "twice", "--json");
+        await OutputSchema.AssertValidAsync("site-invite", invited.Output);
+        life.Workspace.Write("token", invited.Json.GetProperty("token").GetString()!);
+        string[] enroll = ["node", "enroll", "--coordinator", life.NodesUrl, "--token-file", "token", "--state"];
+
+        FedResult first = await Fed.RunAsync(Folder, [.. enroll, "twice-1"]);
+        FedResult second = await Fed.RunAsync(Folder, [.. enroll, "twice-2"]);
+
+        Assert.Equal(0, first.ExitCode);
+        Assert.Equal(2, second.ExitCode);
+        Assert.Contains("used", Assert.Single(second.ErrorLines), StringComparison.Ordinal);
+        Assert.False(File.Exists(Path.Combine(life.Workspace["twice-2"], "identity.pem")));
+    }
+
+    [Fact]
+    public async Task SiteList_AfterEnrolment_ShowsEverySite()
+    {
+        FedResult list = await life.OperateAsync("site", "list", "--json");
+
+        Assert.Equal(0, list.ExitCode);
+        await OutputSchema.AssertValidAsync("site-list", list.Output);
+        JsonElement alpha = list.Json.GetProperty("sites").EnumerateArray().Single(site => site.GetProperty("name").GetString() == "alpha");
+        Assert.Equal("enrolled", alpha.GetProperty("state").GetString());
+        Assert.Equal("trainer", alpha.GetProperty("role").GetString());
+        Assert.Equal("demo", Assert.Single(alpha.GetProperty("dataIds").EnumerateArray()).GetString());
+    }
+
+    [Fact]
+    public async Task RunSubmit_Watched_CompletesWithAtMost20LinesOfProgress()
+    {
+        Assert.True(life.Submitted.ExitCode == 0, life.Submitted.Error);
+        await OutputSchema.AssertValidAsync("run-submit", life.Submitted.Output);
+        Assert.Equal("completed", life.Submitted.Json.GetProperty("state").GetString());
+        Assert.InRange(life.Submitted.ErrorLines.Length, 1, 20);
+    }
+
+    [Fact]
+    public async Task RunWatch_EndedRun_PrintsEveryEventAsALine()
+    {
+        FedResult watch = await life.OperateAsync("run", "watch", "--json");
+
+        Assert.Equal(0, watch.ExitCode);
+        foreach (string line in watch.OutputLines) await OutputSchema.AssertValidAsync("run-watch", line);
+        string[] kinds = [.. watch.OutputLines.Select(line => JsonDocument.Parse(line).RootElement.GetProperty("kind").GetString()!)];
+        Assert.Contains("site-refused", kinds);
+        Assert.Contains("evaluated", kinds);
+        Assert.Equal("completed", kinds[^1]);
+    }
+
+    [Fact]
+    public async Task RunWatch_EndedRunAsText_EndsWithAVerdict()
+    {
+        FedResult watch = await life.OperateAsync("run", "watch");
+
+        Assert.Equal(0, watch.ExitCode);
+        Assert.StartsWith("Completed: 4 of 4 rounds, model ", Assert.Single(watch.OutputLines), StringComparison.Ordinal);
+        Assert.Contains(", AUC ", watch.Output, StringComparison.Ordinal);
+        Assert.InRange(watch.ErrorLines.Length, 1, 19);
+        Assert.Equal("round 4 of 4", watch.ErrorLines[^1][.."round 4 of 4".Length]);
+    }
+
+    [Fact]
+    public async Task RunShow_SiteWithWrongFile_ListsItsMismatches()
+    {
+        FedResult json = await life.OperateAsync("run", "show", "--json"), text = await life.OperateAsync("run", "show", "latest");
+
+        await OutputSchema.AssertValidAsync("run-show", json.Output);
+        JsonElement broken = json.Json.GetProperty("sites").EnumerateArray().Single(site => site.GetProperty("site").GetString() == LiveFederation.Broken);
+        Assert.Equal("refused", broken.GetProperty("state").GetString());
+        Assert.Contains("chol", Assert.Single(broken.GetProperty("mismatches").EnumerateArray()).GetString()!, StringComparison.Ordinal);
+        Assert.Equal(4, json.Json.GetProperty("rounds").GetArrayLength());
+        Assert.Contains("chol", text.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain(Folder, text.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task RunList_OneRun_ShowsIt()
+    {
+        FedResult list = await life.OperateAsync("run", "list", "--json");
+
+        await OutputSchema.AssertValidAsync("run-list", list.Output);
+        Assert.Contains(list.Json.GetProperty("runs").EnumerateArray(), run => run.GetProperty("run").GetString() == life.Submitted.Json.GetProperty("run").GetString());
+    }
+
+    [Fact]
+    public async Task RunShow_UnknownRun_ExitsWith2()
+    {
+        FedResult show = await life.OperateAsync("run", "show", "no-such-run");
+
+        Assert.Equal(2, show.ExitCode);
+        Assert.Contains("no-such-run", Assert.Single(show.ErrorLines), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task RunCancel_EndedRun_IsRefusedWithItsState()
+    {
+        FedResult cancel = await life.OperateAsync("run", "cancel");
+
+        Assert.Equal(2, cancel.ExitCode);
+        Assert.Contains("completed", Assert.Single(cancel.ErrorLines), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Model_ListExportEvaluatePredict_FitTogether()
+    {
+        FedResult list = await life.OperateAsync("model", "list", "--best", "auc", "--json");
+        await OutputSchema.AssertValidAsync("model-list", list.Output);
+        JsonElement best = Assert.Single(list.Json.GetProperty("models").EnumerateArray());
+
+        FedResult export = await life.OperateAsync("model", "export", best.GetProperty("sha256").GetString()![..12], "-o", "best.safetensors", "--json");
+        await OutputSchema.AssertValidAsync("model-export", export.Output);
+        Assert.Equal(best.GetProperty("sha256").GetString(), export.Json.GetProperty("sha256").GetString());
+
+        FedResult evaluate = await Fed.RunAsync(Folder, ["model", "evaluate", "best.safetensors", "--spec", "run.yaml", "--data", "alpha.csv", "--json"]);
+        Assert.Equal((0, ""), (evaluate.ExitCode, evaluate.Error));
+        await OutputSchema.AssertValidAsync("model-evaluate", evaluate.Output);
+        Assert.Equal(80, evaluate.Json.GetProperty("metrics").GetProperty("examples").GetInt32());
+
+        FedResult predict = await Fed.RunAsync(Folder, ["model", "predict", "best.safetensors", "--spec", "run.yaml", "--data", "alpha.csv", "--json"]);
+        await OutputSchema.AssertValidAsync("model-predict", predict.Output);
+        Assert.Equal(80, predict.Json.GetProperty("predictions").GetArrayLength());
+        Assert.Equal(2, predict.Json.GetProperty("predictions")[0].GetProperty("line").GetInt32());
+    }
+
+    [Fact]
+    public async Task ModelExport_FileExists_OverwritesOnlyWithForce()
+    {
+        life.Workspace.Write("old.safetensors", "precious");
+
+        FedResult refused = await life.OperateAsync("model", "export", "-o", "old.safetensors");
+        Assert.Equal(2, refused.ExitCode);
+        Assert.Contains("exists already", Assert.Single(refused.ErrorLines), StringComparison.Ordinal);
+        Assert.Equal("precious", File.ReadAllText(life.Workspace["old.safetensors"]));
+
+        FedResult forced = await life.OperateAsync("model", "export", "-o", "old.safetensors", "--force");
+        Assert.Equal(0, forced.ExitCode);
+        Assert.NotEqual("precious", File.ReadAllText(life.Workspace["old.safetensors"]));
+    }
+
+    [Fact]
+    public async Task NodeCheck_EnrolledSite_FindsNothingWrong()
+    {
+        FedResult check = await Fed.RunAsync(Folder, ["node", "check", "--config", "alpha.yaml", "--json"]);
+
+        Assert.Equal((0, ""), (check.ExitCode, check.Error));
+        await OutputSchema.AssertValidAsync("node-check", check.Output);
+        Assert.Equal("alpha", check.Json.GetProperty("site").GetString());
+    }
+
+    [Fact]
+    public async Task Server_PortInUse_SaysWhichInOneLine()
+    {
+        string taken = new Uri(life.NodesUrl).Authority;
+        await Fed.RunAsync(Folder, ["server", "init", "--state", "other"]);
+
+        FedResult server = await Fed.RunAsync(Folder, ["server", "--state", "other", "--nodes", taken, "--operators", "127.0.0.1:0"]);
+
+        Assert.Equal(2, server.ExitCode);
+        Assert.Contains(taken, Assert.Single(server.ErrorLines), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task ServerInit_Twice_LeavesTheFirstAlone()
+    {
+        byte[] before = File.ReadAllBytes(life.Workspace["coordinator/ca/ca.pem"]);
+
+        FedResult init = await Fed.RunAsync(Folder, ["server", "init", "--state", "coordinator"]);
+
+        Assert.Equal(2, init.ExitCode);
+        Assert.Single(init.ErrorLines);
+        Assert.Equal(before, File.ReadAllBytes(life.Workspace["coordinator/ca/ca.pem"]));
+    }
+
+    [Theory]
+    [InlineData("INT")]
+    [InlineData("TERM")]
+    public async Task Server_Signal_ExitsWith130(string signal)
+    {
+        string state = "signalled-" + signal;
+        FedResult init = await Fed.RunAsync(Folder, ["server", "init", "--state", state, "--json"]);
+        await OutputSchema.AssertValidAsync("server-init", init.Output);
+        await using Fed server = Fed.Start(Folder, ["server", "--state", state, "--nodes", "127.0.0.1:0", "--operators", "127.0.0.1:0"]);
+        Assert.Contains("nodes connect to https://127.0.0.1:", await server.FirstLineAsync(), StringComparison.Ordinal);
+
+        await server.InterruptAsync(signal);
+
+        Assert.Equal(130, (await server.EndAsync()).ExitCode);
+    }
+}
