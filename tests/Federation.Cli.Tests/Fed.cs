@@ -23,6 +23,7 @@ internal sealed class Fed : IAsyncDisposable
     private readonly Process _process;
     private readonly StringBuilder _output = new(), _error = new();
     private readonly Task _readingOutput, _readingError;
+    private TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource<string> _firstLine = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private Fed(Process process)
@@ -64,6 +65,28 @@ internal sealed class Fed : IAsyncDisposable
         return line.Length > 0 ? line : throw new InvalidOperationException($"fed ended without a line: {(await EndAsync()).Error}");
     }
 
+    /// <summary>Waits until a line on stdout fits.</summary>
+    /// <exception cref="InvalidOperationException">The process ended without one.</exception>
+    public async Task LineAsync(Func<string, bool> fits)
+    {
+        for (int next = 0; ;)
+        {
+            Task changed = Volatile.Read(ref _changed).Task;
+            string[] lines;
+            lock (_output) lines = _output.ToString().Split('\n')[..^1];
+            for (; next < lines.Length; next++) if (fits(lines[next])) return;
+            if (_readingOutput.IsCompleted) throw new InvalidOperationException($"fed ended without the line. stdout: {_output} stderr: {_error}");
+            await Task.WhenAny(changed, _readingOutput).WaitAsync(Hang);
+        }
+    }
+
+    /// <summary>kill -9.</summary>
+    public async Task KillAsync()
+    {
+        _process.Kill();
+        await _process.WaitForExitAsync();
+    }
+
     /// <summary>Ctrl-C.</summary>
     public async Task InterruptAsync(string signal = "INT")
     {
@@ -92,11 +115,12 @@ internal sealed class Fed : IAsyncDisposable
         _process.Dispose();
     }
 
-    private static async Task ReadAsync(StreamReader reader, StringBuilder all, TaskCompletionSource<string>? first)
+    private async Task ReadAsync(StreamReader reader, StringBuilder all, TaskCompletionSource<string>? first)
     {
         while (await reader.ReadLineAsync() is { } line)
         {
             lock (all) all.Append(line).Append('\n');
+            Interlocked.Exchange(ref _changed, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
             first?.TrySetResult(line);
         }
 

@@ -11,4 +11,4 @@ internal sealed record NodeData(string Id, string Path, DataReport? Report);
 
 /// <summary>How the run ended that the node waited for with <c>--exit-after-run</c>.</summary>
 /// <param name="State">completed, failed or cancelled.</param>
-internal sealed record FinishedNode(string RunId, string State, string ModelSha256, int Rounds, string Reason);
+internal sealed record FinishedNode(string Run, string State, string ModelSha256, int Rounds, string Reason);
