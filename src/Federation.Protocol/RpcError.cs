@@ -11,6 +11,9 @@ public static class RpcError
 {
     private const string Domain = "federation.v1";
 
+    // A status travels in trailers, of which clients take 64 kB; text grows there by a third, and the message up to ninefold.
+    private const int LongestDetails = 20_000, LongestText = 2500;
+
     /// <param name="message">One sentence that says what is wrong and names the value.</param>
     /// <param name="field">The message field or file field it is about.</param>
     /// <param name="repair">What would be right.</param>
@@ -21,16 +24,25 @@ public static class RpcError
     public static RpcException Refuse(StatusCode code, Refusal reason, IReadOnlyList<Problem> problems)
     {
         var badRequest = new BadRequest();
+        int room = LongestDetails;
         foreach (Problem problem in problems)
         {
-            badRequest.FieldViolations.Add(new BadRequest.Types.FieldViolation { Field = FieldOf(problem), Description = problem.Message, Reason = problem.Repair ?? "" });
+            var violation = new BadRequest.Types.FieldViolation { Field = Shorten(FieldOf(problem)), Description = Shorten(problem.Message), Reason = Shorten(problem.Repair ?? "") };
+            room -= violation.CalculateSize();
+            if (room < 0)
+            {
+                badRequest.FieldViolations.Add(new BadRequest.Types.FieldViolation { Description = string.Create(CultureInfo.InvariantCulture, $"And {problems.Count - badRequest.FieldViolations.Count} more problems.") });
+                break;
+            }
+
+            badRequest.FieldViolations.Add(violation);
         }
 
         string more = problems.Count > 1 ? string.Create(CultureInfo.InvariantCulture, $" (and {problems.Count - 1} more)") : "";
         return new Google.Rpc.Status
         {
             Code = (int)code,
-            Message = (problems[0].Repair is { } repair ? $"{problems[0].Message} {repair}" : problems[0].Message) + more,
+            Message = Shorten(problems[0].Repair is { } repair ? $"{problems[0].Message} {repair}" : problems[0].Message) + more,
             Details = { Any.Pack(new ErrorInfo { Domain = Domain, Reason = reason.ToString() }), Any.Pack(badRequest) },
         }.ToRpcException();
     }
@@ -55,6 +67,8 @@ public static class RpcError
             _ => [new Problem($"The coordinator answered {error.StatusCode}: {error.Status.Detail}")],
         };
     }
+
+    private static string Shorten(string text) => text.Length <= LongestText ? text : text[..LongestText] + "…";
 
     private static string FieldOf(Problem problem) =>
         problem.Line is { } line ? string.Create(CultureInfo.InvariantCulture, $"{problem.File}:{line}:{problem.Field}") : problem.Field ?? "";

@@ -34,6 +34,20 @@ public sealed class OperatorTests : IAsyncLifetime
         Assert.Empty((await _test.Operator.ListRunsAsync(new ListRunsRequest())).Runs);
     }
 
+    [Fact]
+    public async Task Submit_SpecWithThousandsOfProblems_IsRefusedInAStatusThatArrives()
+    {
+        string spec = Tiny.Spec() + string.Concat(Enumerable.Range(0, 3000).Select(i => $"\nunknown-field-{i}: {i}"));
+        RpcException error = await Tiny.RefusedAsync(Refusal.Invalid, StatusCode.InvalidArgument, () => _test.SubmitAsync(spec: spec), "more)");
+        IReadOnlyList<Problem> problems = RpcError.Describe(error);
+        Assert.InRange(problems.Count, 51, 2999);
+        Assert.Equal($"And {3000 - problems.Count + 1} more problems.", problems[^1].Message);
+    }
+
+    [Fact]
+    public async Task Submit_NameOfManyForeignLetters_IsRefusedInAStatusThatArrives() =>
+        await Tiny.RefusedAsync(Refusal.Invalid, StatusCode.InvalidArgument, () => _test.SubmitAsync(spec: Tiny.Spec().Replace("name: tiny", $"name: {new string('病', 200_000)}", StringComparison.Ordinal)));
+
     [Theory]
     [InlineData("diseas", "binary-classification", "disease")]
     [InlineData("age", "binary-classification", "no label 'age'")]
