@@ -5,69 +5,6 @@ using Federation.Protocol;
 
 namespace Federation.Server.Runs;
 
-/// <summary>The sites as the coordinator sees them at one moment.</summary>
-/// <param name="Trainers">Enrolled sites that train (or have not said yet what they do).</param>
-/// <param name="Live">Those heard of lately.</param>
-public sealed record Roster(IReadOnlySet<string> Trainers, IReadOnlySet<string> Live);
-
-/// <summary>What happened.</summary>
-public abstract record RunEvent;
-
-/// <summary>Time went by, or sites came or went.</summary>
-public sealed record Tick : RunEvent;
-
-public sealed record SiteAnswered(string Site, IReadOnlyList<string> Mismatches) : RunEvent;
-
-/// <summary>A node process started; what kept its site out may be mended, so it is asked again.</summary>
-public sealed record SiteJoined(string Site) : RunEvent;
-
-/// <param name="Round">0: before the first round.</param>
-public sealed record SiteFailed(string Site, int Round, string Reason) : RunEvent;
-
-/// <summary>An upload is complete and its content was checked.</summary>
-public sealed record UpdateArrived(string Site, int Round, string ModelSha256, Contribution Contribution) : RunEvent;
-
-public sealed record Aggregated(int Round, string ModelSha256) : RunEvent;
-
-/// <summary>The sum could not be made.</summary>
-public sealed record AggregationFailed(int Round, string Reason) : RunEvent;
-
-public sealed record EvaluationArrived(string Site, int Round, EvaluationSums Sums) : RunEvent;
-
-public sealed record CancelRequested : RunEvent;
-
-/// <summary>What the host has to do after the new state is stored.</summary>
-public abstract record RunEffect;
-
-/// <summary>A line of the run's log. <see cref="RunLog"/> lists the kinds.</summary>
-public sealed record Announce(string Kind, string Message, int Round = 0, string Site = "", string Model = "", Metrics? Metrics = null) : RunEffect;
-
-/// <summary>Sum the uploads of these sites into the next model.</summary>
-public sealed record Aggregate(int Round, ImmutableSortedDictionary<string, Contribution> Contributions) : RunEffect;
-
-/// <summary>The round's uploads are no longer needed.</summary>
-public sealed record DropUploads(int Round) : RunEffect;
-
-/// <summary>The round has a new summary.</summary>
-public sealed record Summarize(int Round, string State, ImmutableSortedSet<string> Cohort, ImmutableSortedDictionary<string, Contribution> Contributions, DateTimeOffset OpenedAt, string Model = "") : RunEffect;
-
-/// <summary>The round made this model.</summary>
-public sealed record KeepModel(int Round, string Sha256) : RunEffect;
-
-/// <summary>Federated evaluation of a round's model.</summary>
-public sealed record KeepEvaluation(int Round, EvaluationSums Sums) : RunEffect;
-
-/// <summary>Kinds of <see cref="Announce"/>.</summary>
-public static class RunLog
-{
-    public const string Submitted = "submitted", SiteReady = "site-ready", SiteRefused = "site-refused", SiteFailed = "site-failed", Waiting = "waiting", RoundOpened = "round-opened",
-        Contributed = "contributed", RoundClosed = "round-closed", RoundAbandoned = "round-abandoned", Model = "model", Evaluated = "evaluated", Completed = "completed", Failed = "failed", Cancelled = "cancelled";
-}
-
-/// <param name="Refused">Null, or why the event changed nothing.</param>
-/// <param name="Duplicate">The event had happened before; nothing changed and nothing is wrong.</param>
-public sealed record Transition(RunState State, IReadOnlyList<RunEffect> Effects, Refusal? Refused = null, string Reason = "", bool Duplicate = false);
-
 /// <summary>The rules of a run: pure, no I/O, clock or randomness. A refused event leaves the state as it was.</summary>
 public static class RunMachine
 {
