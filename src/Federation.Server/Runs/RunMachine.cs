@@ -51,7 +51,7 @@ public static class RunMachine
         }
 
         if (round < state.Round || state.Phase is not RoundOpen open || now > open.Deadline) return (Refusal.Late, $"Round {round} is closed; the update came too late.");
-        if (!open.Cohort.Contains(site)) return (Refusal.NotInCohort, $"This site is not in the cohort of round {round}.");
+        if (!open.Cohort.Contains(site) || !state.Sites.ContainsKey(site)) return (Refusal.NotInCohort, $"This site is not in the cohort of round {round}.");
         if (modelSha256 != state.ModelSha256) return (Refusal.WrongModel, $"The update starts from model {modelSha256}; round {round} starts from {state.ModelSha256}.");
         return null;
     }
@@ -146,7 +146,13 @@ public static class RunMachine
         string[] fresh = state.Plan.Sites is null ? [.. roster.Trainers.Where(site => !state.Sites.ContainsKey(site))] : [];
         if (fresh.Length > 0) return new Transition(state with { Sites = state.Sites.AddRange(fresh.Select(site => KeyValuePair.Create(site, RunSite.Asked))) }, []);
         string[] gone = state.Plan.Sites is null ? [.. state.Sites.Where(site => site.Value.Standing == SiteStanding.Checking && !roster.Trainers.Contains(site.Key)).Select(site => site.Key)] : [];
-        if (gone.Length > 0) return new Transition(state with { Sites = state.Sites.RemoveRange(gone) }, []);
+        if (gone.Length > 0)
+        {
+            // A site that became an evaluator while its round was open: the round does not wait for it.
+            RunPhase phase = state.Phase is RoundOpen round ? round with { Failed = round.Failed.Union(gone.Where(site => round.Cohort.Contains(site) && !round.Contributions.ContainsKey(site))) } : state.Phase;
+            return new Transition(state with { Phase = phase, Sites = state.Sites.RemoveRange(gone) }, []);
+        }
+
         return state.Phase switch
         {
             Preparing preparing => AdvancePreparing(state, preparing, roster, now),

@@ -20,6 +20,21 @@ public sealed class RunMachineTests
         Assert.Equal([1, 2], run.Effects.OfType<KeepModel>().Select(model => model.Round));
     }
 
+    [Fact] // It fell out, joined again as an evaluator, and an upload from before still arrives
+    public void Round_SiteBecameAnEvaluator_IsNotWaitedForAndItsUpdateRefused()
+    {
+        var run = new Scenario(least: 2);
+        run.Ready("a", "b", "c");
+        run.Apply(new SiteFailed("c", 0, "It lost its record of the run."));
+        run.BecomeEvaluator("c");
+        run.Apply(new SiteJoined("c"));
+        Assert.DoesNotContain("c", run.State.Sites.Keys);
+        Assert.Equal(Refusal.NotInCohort, run.Contribute("c").Refused);
+        run.Contribute("a");
+        run.Contribute("b");
+        Assert.Equal(["a", "b"], Assert.IsType<Aggregating>(run.State.Phase).Contributions.Keys);
+    }
+
     [Fact]
     public void Start_ASiteHasNotAnswered_WaitsForItUntilTheDeadline()
     {

@@ -56,6 +56,13 @@ internal sealed class Scenario
         Come(site);
     }
 
+    /// <summary>The site says that it evaluates from now on.</summary>
+    public void BecomeEvaluator(string site)
+    {
+        _trainers.Remove(site);
+        _live.Remove(site);
+    }
+
     public void Come(string site)
     {
         _live.Add(site);
