@@ -6,6 +6,8 @@ namespace Federation.Cli.Verbs;
 /// <summary>What a run's events add up to.</summary>
 internal sealed class RunProgress(uint rounds)
 {
+    private uint _measuredAfter;
+
     public uint Rounds => rounds;
 
     /// <summary>Rounds that changed the model.</summary>
@@ -15,7 +17,7 @@ internal sealed class RunProgress(uint rounds)
     public MetricValues? Metrics { get; private set; }
 
     /// <summary>With a comma before it; empty where nothing was evaluated.</summary>
-    public string MetricsText => Metrics is null ? "" : $", {Metrics}";
+    public string MetricsText => Metrics is null ? "" : Completed == _measuredAfter ? $", {Metrics}" : $", {Metrics} after round {_measuredAfter}";
 
     /// <returns>A sentence that people should see, or null for the everyday steps of a round.</returns>
     public string? Add(RunEvent happened)
@@ -26,7 +28,7 @@ internal sealed class RunProgress(uint rounds)
                 Completed++;
                 return null;
             case "evaluated" when happened.Site.Length == 0 && happened.Metrics is { } metrics:
-                Metrics = MetricValues.Of(metrics);
+                (Metrics, _measuredAfter) = (MetricValues.Of(metrics), Completed);
                 return null;
             case "site-refused" or "site-failed" or "waiting" or "round-abandoned":
                 return happened.Message;
