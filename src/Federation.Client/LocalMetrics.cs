@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Federation.Formats.Evaluation;
@@ -25,7 +26,10 @@ public static class LocalMetrics
     public static void Append(string runFolder, int round, string modelSha256, Metrics metrics)
     {
         var line = new LocalMetricsLine(round, modelSha256, metrics.Examples, metrics.Accuracy, metrics.Auc, metrics.LogLoss, metrics.Brier);
-        File.AppendAllText(Path.Combine(runFolder, FileName), JsonSerializer.Serialize(line) + "\n");
+        using var file = new FileStream(Path.Combine(runFolder, FileName), FileMode.OpenOrCreate, FileAccess.ReadWrite);
+        bool cut = file.Length > 0 && file.Seek(-1, SeekOrigin.End) >= 0 && file.ReadByte() != '\n'; // a crash cut the last line
+        file.Seek(0, SeekOrigin.End);
+        file.Write(Encoding.UTF8.GetBytes((cut ? "\n" : "") + JsonSerializer.Serialize(line) + "\n"));
     }
 
     /// <summary>All complete lines; one that a crash cut short is left out.</summary>
