@@ -66,7 +66,7 @@ internal static class MedicalSample
         string comparison = federated > local ? "better than" : federated < local ? "worse than" : "as good as";
         string published = data.IsSynthetic ? "" : $" FLamby's FedAvg: 70.6 %, its pooled model: 75.0 %{(experiment.FlambyRowsOnly ? "" : " (on 13 features)")}.";
         string people = data.IsSynthetic ? "made-up patients" : "held-out patients";
-        return string.Create(CultureInfo.InvariantCulture, $"Verdict: the federated model is right for {federated:P1} of {figures.TestRows.Sum()} {people}, {comparison} each hospital alone ({local:P1}); pooling all records gives {pooled:P1}.{published}");
+        return string.Create(CultureInfo.InvariantCulture, $"Verdict: the federated model is right for {federated:P1} of {figures.TestRows.Sum()} {people}, {comparison} the hospitals' own models ({local:P1}); pooling all records gives {pooled:P1}.{published}");
     }
 
     private static string CreateOutput(string path)

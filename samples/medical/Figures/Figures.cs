@@ -43,7 +43,7 @@ internal sealed record Comparison(
             [.. results.Select(result => Figure.Of(result.Rows.Select(row => (row.Local, row.Label))))],
             [.. pooled.Select(Figure.Of)],
             Figure.Of(all.Select(row => (row.Federated, row.Label))),
-            Figure.Of(all.Select(row => (row.Local, row.Label))),
+            Figure.Of(all.Select(row => (row.Local, row.Label))) with { Auc = null }, // scores of four different models have no common order
             Figure.Of(pooled.SelectMany(rows => rows)),
             [.. results.Select(result => result.Rows.Count)],
             [.. byRound]);
