@@ -111,12 +111,3 @@ public sealed class BlobDownloadTests
         }
     }
 }
-
-internal sealed class TemporaryFolder : IDisposable
-{
-    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("fed-client");
-
-    public string Path => _folder.FullName;
-
-    public void Dispose() => _folder.Delete(recursive: true);
-}

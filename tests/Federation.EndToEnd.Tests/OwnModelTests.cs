@@ -41,7 +41,7 @@ public sealed class OwnModelTests
     [Fact] // The page shows the program that the test runs, and it is short
     public void Documentation_ShowsTheProgramThatRuns()
     {
-        string root = ProjectReferenceTests.RepositoryRoot();
+        string root = Repository.Root;
         string program = File.ReadAllText(Path.Combine(root, "tests", "Federation.EndToEnd.Tests", "OwnModel.cs"));
         string shown = program[program.IndexOf("using Federation.Client;", StringComparison.Ordinal)..].Trim();
         Assert.Contains(shown, File.ReadAllText(Path.Combine(root, "docs", "own-model.md")));

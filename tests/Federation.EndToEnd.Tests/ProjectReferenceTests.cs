@@ -20,7 +20,7 @@ public sealed class ProjectReferenceTests
     [Fact]
     public void Projects_ReferenceOnlyWhatTheTableAllows()
     {
-        string root = RepositoryRoot();
+        string root = Repository.Root;
         string[] projects = [.. new[] { "src", "samples" }.SelectMany(folder => Directory.EnumerateFiles(Path.Combine(root, folder), "*.csproj", SearchOption.AllDirectories))];
         Assert.Equal(Allowed.Keys.Order(), projects.Select(project => Path.GetFileNameWithoutExtension(project)).Order());
         foreach (string project in projects)
@@ -39,7 +39,7 @@ public sealed class ProjectReferenceTests
     [InlineData("Privacy", "Grpc.Net.Client")]
     public void Project_DoesNotReachWhatItMustNot(string project, string forbidden)
     {
-        string root = RepositoryRoot();
+        string root = Repository.Root;
         Queue<string> open = new([Path.Combine(root, "src", project, project + ".csproj")]);
         HashSet<string> reached = [];
         while (open.TryDequeue(out string? path))
@@ -56,21 +56,11 @@ public sealed class ProjectReferenceTests
     [Fact]
     public void Projects_AreAllInTheSolution()
     {
-        string root = RepositoryRoot(), solution = File.ReadAllText(Path.Combine(root, "Federated.sln")).Replace('\\', '/');
+        string root = Repository.Root, solution = File.ReadAllText(Path.Combine(root, "Federated.sln")).Replace('\\', '/');
         foreach (string project in new[] { "src", "samples", "tests" }.SelectMany(folder => Directory.EnumerateFiles(Path.Combine(root, folder), "*.csproj", SearchOption.AllDirectories)))
         {
             Assert.Contains(Path.GetRelativePath(root, project).Replace('\\', '/'), solution);
         }
-    }
-
-    internal static string RepositoryRoot()
-    {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (File.Exists(Path.Combine(folder.FullName, "Federated.sln"))) return folder.FullName;
-        }
-
-        throw new InvalidOperationException("The tests do not lie in the repository.");
     }
 
     private static IEnumerable<string> ReferencesOf(string project)

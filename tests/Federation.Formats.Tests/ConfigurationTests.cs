@@ -47,19 +47,3 @@ public sealed class ConfigurationTests
         Assert.Equal(("operators", 1), (error.Problems[0].Field, error.Problems[0].Line));
     }
 }
-
-internal sealed class TemporaryFolder : IDisposable
-{
-    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("fed-formats");
-
-    public string Path => _folder.FullName;
-
-    public string Write(string name, string text)
-    {
-        string path = System.IO.Path.Combine(Path, name);
-        File.WriteAllText(path, text);
-        return path;
-    }
-
-    public void Dispose() => _folder.Delete(recursive: true);
-}

@@ -37,7 +37,7 @@ public sealed class HeartDataTests
     [InlineData("va", 200, 51, "56 56 7 0 53 53 56 102 198 166")]
     public void Load_RealHospital_CountsWhatItsReadmeSays(string site, int rows, int healthy, string missing)
     {
-        var source = new DataSource("heart-disease", Path.Combine(DataFolder.Require("heart-disease"), $"processed.{site}.data"));
+        var source = new DataSource("heart-disease", Path.Combine(TestData.FolderWith("heart-disease"), "heart-disease", $"processed.{site}.data"));
         var set = TabularDataSet.Load(source, DataSchema.Parse(SchemaYaml, "schema"), new DataSpec("schema"), Task);
         Assert.Equal((rows, 0, 0), (set.Train.Count, set.Test.Count, set.RowsWithoutLabel));
         Assert.Equal(healthy, set.Train.Labels.Count(label => label == 0));

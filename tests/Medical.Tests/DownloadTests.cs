@@ -15,7 +15,7 @@ public sealed class DownloadTests
     [Fact]
     public async Task Download_RightFiles_EntersTheCache()
     {
-        string source = Path.Combine(HeartFolder.Require(), "heart-disease");
+        string source = Path.Combine(TestData.FolderWith("heart-disease"), "heart-disease");
         using var sample = new Sample();
         await using WebApplication server = await ServeAsync(name => File.ReadAllBytes(Path.Combine(source, name)));
         string cache = Path.Combine(sample.Folder, "cache");
@@ -26,7 +26,7 @@ public sealed class DownloadTests
     [Fact]
     public async Task Download_OneWrongByte_IsRefusedAndNotCached()
     {
-        string source = Path.Combine(HeartFolder.Require(), "heart-disease");
+        string source = Path.Combine(TestData.FolderWith("heart-disease"), "heart-disease");
         using var sample = new Sample();
         await using WebApplication server = await ServeAsync(name =>
         {

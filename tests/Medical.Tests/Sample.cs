@@ -49,28 +49,3 @@ internal sealed class Sample : IDisposable
 
     public void Dispose() => _folder.Delete(recursive: true);
 }
-
-/// <summary>The UCI files: <c>FED_DATA</c>, else <c>shared/data</c> beside the repository. Without them a test is skipped, or fails where <c>FED_REQUIRE</c> asks for data.</summary>
-internal static class HeartFolder
-{
-    public static string Require()
-    {
-        string data = Environment.GetEnvironmentVariable("FED_DATA") is { Length: > 0 } given ? given : Default();
-        string path = Path.Combine(data, "heart-disease");
-        if (Directory.Exists(path)) return data;
-        string reason = $"The heart-disease files are not at {path}; set FED_DATA.";
-        if ((Environment.GetEnvironmentVariable("FED_REQUIRE") ?? "").Split(',').Contains("data")) Assert.Fail(reason);
-        Assert.Skip(reason);
-        return data;
-    }
-
-    private static string Default()
-    {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (File.Exists(Path.Combine(folder.FullName, "Federated.sln"))) return Path.Combine(folder.Parent?.FullName ?? "/", "shared", "data");
-        }
-
-        return "shared/data";
-    }
-}

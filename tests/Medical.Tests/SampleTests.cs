@@ -18,7 +18,7 @@ public sealed class SampleTests
     [Fact]
     public async Task Sample_RealHospitals_WritesWhatItPromisesAndRepeats()
     {
-        string data = HeartFolder.Require();
+        string data = TestData.FolderWith("heart-disease");
         using var sample = new Sample();
         SampleResult result = await sample.RunAsync(["--json", "--seed", "43"], ("FED_DATA", data));
         Assert.Equal(0, result.ExitCode);
@@ -60,7 +60,7 @@ public sealed class SampleTests
     {
         if (OperatingSystem.IsWindows()) Assert.Skip("Signals are sent with kill.");
         using var sample = new Sample();
-        using Process process = sample.Start([], [("FED_DATA", HeartFolder.Require())]);
+        using Process process = sample.Start([], [("FED_DATA", TestData.FolderWith("heart-disease"))]);
         while (await process.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken) is { } line && !line.Contains("round", StringComparison.Ordinal))
         {
             // until the federation is under way
@@ -77,7 +77,7 @@ public sealed class SampleTests
     {
         if (!OperatingSystem.IsLinux()) Assert.Skip("Children are found in /proc.");
         using var sample = new Sample();
-        using Process process = sample.Start([], [("FED_DATA", HeartFolder.Require())]);
+        using Process process = sample.Start([], [("FED_DATA", TestData.FolderWith("heart-disease"))]);
         while (await process.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken) is { } line && !line.Contains("round", StringComparison.Ordinal))
         {
             // until the federation is under way
