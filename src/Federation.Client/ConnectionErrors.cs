@@ -1,4 +1,3 @@
-using System.Security.Authentication;
 using Federation.Protocol;
 using Grpc.Core;
 
@@ -7,20 +6,9 @@ namespace Federation.Client;
 /// <summary>Which errors pass by themselves and which need somebody.</summary>
 internal static class ConnectionErrors
 {
-    /// <summary>The TLS handshake failed because the coordinator's certificate is not of this federation.</summary>
-    public static bool IsForeignCoordinator(RpcException error)
-    {
-        for (Exception? cause = error.Status.DebugException; cause is not null; cause = cause.InnerException)
-        {
-            if (cause is AuthenticationException) return true;
-        }
-
-        return false;
-    }
-
     /// <summary>Trying again cannot help.</summary>
     public static bool IsFinal(RpcException error) =>
-        IsForeignCoordinator(error) || error.StatusCode is StatusCode.Unauthenticated or StatusCode.PermissionDenied or StatusCode.Unimplemented || RpcError.Is(error, Refusal.ProtocolVersion);
+        RpcError.IsForeignCoordinator(error) || error.StatusCode is StatusCode.Unauthenticated or StatusCode.PermissionDenied or StatusCode.Unimplemented || RpcError.Is(error, Refusal.ProtocolVersion);
 
     /// <summary>The coordinator will not have this update, whatever the connection does.</summary>
     public static bool IsRefusal(RpcException error) => RpcError.ReasonOf(error) is { } reason

@@ -61,7 +61,7 @@ public static class FederatedNode
             }
             catch (RpcException error) when (ConnectionErrors.IsFinal(error))
             {
-                throw new InvalidInputException(ConnectionErrors.IsForeignCoordinator(error)
+                throw new InvalidInputException(RpcError.IsForeignCoordinator(error)
                     ? [new Problem($"The coordinator at {options.Configuration.Coordinator} is not of the federation that enrolled this node.", Repair: "Check the address, or enrol with an invitation of that coordinator.")]
                     : RpcError.Describe(error));
             }

@@ -52,7 +52,7 @@ public static class NodeEnrolment
             return await new Enrolment.EnrolmentClient(channel).EnrollAsync(
                 new EnrollRequest { Token = token.Trim(), CertificateSigningRequest = ByteString.CopyFrom(signingRequest) }, cancellationToken: cancellationToken);
         }
-        catch (RpcException error) when (ConnectionErrors.IsForeignCoordinator(error))
+        catch (RpcException error) when (RpcError.IsForeignCoordinator(error))
         {
             throw new InvalidInputException(new Problem($"The coordinator at {coordinator} is not of the federation that invited this site; the token was not sent.", Repair: "Check the address."));
         }

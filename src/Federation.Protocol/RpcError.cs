@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Security.Authentication;
 using Federation.Formats;
 using Google.Protobuf.WellKnownTypes;
 using Google.Rpc;
@@ -61,6 +62,7 @@ public static class RpcError
             return [.. details.FieldViolations.Select(ToProblem)];
         }
 
+        if (IsForeignCoordinator(error)) return [new Problem("Who answers there is not the coordinator of this federation: its certificate was refused.", Repair: "Check the address, and which credential belongs to it.")];
         return error.StatusCode switch
         {
             StatusCode.Unavailable => [new Problem($"The coordinator cannot be reached: {Innermost(error)}.", Repair: "Check its address, and that it is running.")],
@@ -69,6 +71,17 @@ public static class RpcError
     }
 
     private static string Shorten(string text) => text.Length <= LongestText ? text : text[..LongestText] + "…";
+
+    /// <summary>The TLS handshake failed because the coordinator's certificate is not of the federation whose credential was used.</summary>
+    public static bool IsForeignCoordinator(RpcException error)
+    {
+        for (Exception? cause = error.Status.DebugException; cause is not null; cause = cause.InnerException)
+        {
+            if (cause is AuthenticationException) return true;
+        }
+
+        return false;
+    }
 
     private static string FieldOf(Problem problem) =>
         problem.Line is { } line ? string.Create(CultureInfo.InvariantCulture, $"{problem.File}:{line}:{problem.Field}") : problem.Field ?? "";

@@ -3,7 +3,7 @@ using System.Net.Sockets;
 
 namespace Federation.EndToEnd.Tests;
 
-/// <summary>A TCP relay on loopback that cuts its first connection after so many bytes from the client, and counts what every connection carried.</summary>
+/// <summary>A TCP relay on loopback that cuts its first connection after so many bytes from the client, and counts what every connection carried. Later ones pass, or are closed at once.</summary>
 internal sealed class CuttingProxy : IDisposable
 {
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
@@ -11,10 +11,11 @@ internal sealed class CuttingProxy : IDisposable
     private readonly List<long> _sent = [];
     private readonly int _target;
     private readonly long _cutAfter;
+    private readonly bool _passLater;
 
-    public CuttingProxy(Uri target, long cutAfter)
+    public CuttingProxy(Uri target, long cutAfter, bool passLater = true)
     {
-        (_target, _cutAfter) = (target.Port, cutAfter);
+        (_target, _cutAfter, _passLater) = (target.Port, cutAfter, passLater);
         _listener.Start();
         _ = AcceptAsync();
     }
@@ -45,7 +46,8 @@ internal sealed class CuttingProxy : IDisposable
             {
                 TcpClient client = await _listener.AcceptTcpClientAsync(_stop.Token);
                 lock (_sent) _sent.Add(0);
-                _ = RelayAsync(client, connection);
+                if (connection == 0 || _passLater) _ = RelayAsync(client, connection);
+                else client.Dispose();
             }
         }
         catch (Exception error) when (error is OperationCanceledException or SocketException or ObjectDisposedException)

@@ -65,7 +65,9 @@ public sealed class CoordinatorChannelTests
         var client = new V1.Operator.OperatorClient(channel);
         Task call = client.ListRunsAsync(new V1.ListRunsRequest(), cancellationToken: cancellation).ResponseAsync;
         bool result = await accepted;
-        await Assert.ThrowsAsync<RpcException>(() => call);
+        var error = await Assert.ThrowsAsync<RpcException>(() => call);
+        Assert.Equal(!result, RpcError.IsForeignCoordinator(error));
+        if (!result) Assert.Contains("not the coordinator of this federation", RpcError.Describe(error)[0].Message);
         return result;
     }
 
