@@ -7,8 +7,13 @@ internal static class Precise
     /// <summary>ln(1 + x), x ≥ −1.</summary>
     public static double Log1P(double x)
     {
+        if (Math.Abs(x) < 0.01)
+        {
+            // The series to x⁹; the next term is below x·1e-19.
+            return x * (1 - (x * (0.5 - (x * ((1.0 / 3) - (x * (0.25 - (x * (0.2 - (x * ((1.0 / 6) - (x * ((1.0 / 7) - (x * (0.125 - (x / 9))))))))))))))));
+        }
+
         double sum = 1 + x;
-        if (sum == 1) return x;
         return double.IsInfinity(sum) || sum == 0 ? Math.Log(sum) : Math.Log(sum) * (x / (sum - 1));
     }
 
@@ -16,8 +21,8 @@ internal static class Precise
     public static double Expm1(double x)
     {
         if (Math.Abs(x) > 1) return Math.Exp(x) - 1;
+        if (Math.Abs(x) < 0.01) return x * (1 + (x / 2 * (1 + (x / 3 * (1 + (x / 4 * (1 + (x / 5 * (1 + (x / 6 * (1 + (x / 7)))))))))))); // to x⁷
         double power = Math.Exp(x);
-        if (power == 1) return x;
         return (power - 1) * (x / Math.Log(power));
     }
 
@@ -26,4 +31,21 @@ internal static class Precise
 
     /// <summary>ln(1 + e^x).</summary>
     public static double LogOnePlusExp(double x) => x > 40 ? x : Log1P(Math.Exp(x));
+
+    /// <summary>e^(αL) − 1 − α(e^L − 1).</summary>
+    public static double Excess(double log, double order)
+    {
+        if (Math.Abs(order * log) > 0.05) return Precise.Expm1(order * log) - (order * Precise.Expm1(log));
+        // Σ_{k≥2} (α^k − α) L^k / k!
+        double sum = 0, power = log, orderPower = order, factorial = 1;
+        for (int k = 2; k <= 9; k++)
+        {
+            power *= log;
+            orderPower *= order;
+            factorial *= k;
+            sum += (orderPower - order) * power / factorial;
+        }
+
+        return sum;
+    }
 }

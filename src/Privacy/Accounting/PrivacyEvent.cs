@@ -34,6 +34,71 @@ public sealed record LaplaceEvent : PrivacyEvent
     public SamplingRate SamplingRate { get; }
 }
 
+/// <summary>f(D) + discrete Gaussian noise, Pr[x] ∝ e^(−x²/(2σ²)) on the integers, f an integer.</summary>
+/// <remarks>Canonne, Kamath, Steinke 2020.</remarks>
+public sealed record DiscreteGaussianEvent : PrivacyEvent
+{
+    /// <param name="variance">The parameter σ², in [0, ∞); 0 is no noise.</param>
+    /// <param name="sensitivity">Of f, a positive integer.</param>
+    /// <param name="statisticalDistance">At most this far, in total variation, is the noise that was really added from the exact one; in [0, 1). Accountants add (1 + e^ε) times it to δ.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A value is out of range or NaN.</exception>
+    public DiscreteGaussianEvent(double variance, long sensitivity = 1, double samplingRate = 1, double statisticalDistance = 0)
+    {
+        if (variance is not (>= 0 and < double.PositiveInfinity)) throw new ArgumentOutOfRangeException(nameof(variance), variance, "A variance must be in [0, ∞).");
+        if (sensitivity <= 0) throw new ArgumentOutOfRangeException(nameof(sensitivity), sensitivity, "A sensitivity must be a positive integer.");
+        if (statisticalDistance is not (>= 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(statisticalDistance), statisticalDistance, "A statistical distance must be in [0, 1).");
+        (Variance, Sensitivity, SamplingRate, StatisticalDistance) = (variance, sensitivity, new SamplingRate(samplingRate), statisticalDistance);
+    }
+
+    public double Variance { get; }
+
+    public long Sensitivity { get; }
+
+    public SamplingRate SamplingRate { get; }
+
+    public double StatisticalDistance { get; }
+}
+
+/// <summary>f(D) + discrete Laplace noise, Pr[x] ∝ e^(−λ|x|) on the integers, f an integer.</summary>
+/// <remarks>Ghosh, Roughgarden, Sundararajan 2009 (the geometric mechanism).</remarks>
+public sealed record DiscreteLaplaceEvent : PrivacyEvent
+{
+    /// <param name="parameter">λ, in (0, ∞]; ∞ is no noise.</param>
+    /// <param name="sensitivity">Of f, a positive integer.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A value is out of range or NaN.</exception>
+    public DiscreteLaplaceEvent(double parameter, long sensitivity = 1, double samplingRate = 1)
+    {
+        if (parameter is not > 0) throw new ArgumentOutOfRangeException(nameof(parameter), parameter, "The parameter must be in (0, ∞].");
+        if (sensitivity <= 0) throw new ArgumentOutOfRangeException(nameof(sensitivity), sensitivity, "A sensitivity must be a positive integer.");
+        (Parameter, Sensitivity, SamplingRate) = (parameter, sensitivity, new SamplingRate(samplingRate));
+    }
+
+    public double Parameter { get; }
+
+    public long Sensitivity { get; }
+
+    public SamplingRate SamplingRate { get; }
+}
+
+/// <summary>A unit's category, replaced with probability p by one drawn evenly from all. Defined under <see cref="NeighboringRelation.ReplaceOne"/> only.</summary>
+/// <remarks>Warner 1965; k categories: Kairouz, Oh, Viswanath 2014.</remarks>
+public sealed record RandomizedResponseEvent : PrivacyEvent
+{
+    /// <param name="noiseParameter">p, in [0, 1]; 0 is no noise.</param>
+    /// <param name="categories">k, at least 2.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A value is out of range or NaN.</exception>
+    public RandomizedResponseEvent(double noiseParameter, int categories = 2)
+    {
+        if (noiseParameter is not (>= 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(noiseParameter), noiseParameter, "A noise parameter must be in [0, 1].");
+        if (categories < 2) throw new ArgumentOutOfRangeException(nameof(categories), categories, "There must be at least 2 categories.");
+        (NoiseParameter, Categories) = (noiseParameter, categories);
+    }
+
+    public double NoiseParameter { get; }
+
+    public int Categories { get; }
+}
+
 /// <summary>An event that happened several times, independently.</summary>
 public sealed record RepeatedEvent : PrivacyEvent
 {

@@ -21,6 +21,17 @@ public sealed record PrivacyLoss
     public double Delta { get; }
 
     public NeighboringRelation Relation { get; }
+
+    /// <summary>The same promise for k units that change together, such as a family: (kε, δ·(e^(kε) − 1)/(e^ε − 1)).</summary>
+    /// <remarks>Vadhan 2017, Lemma 2.2.</remarks>
+    /// <exception cref="ArgumentOutOfRangeException">The size is not positive.</exception>
+    public PrivacyLoss ForGroup(int size)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(size);
+        // Σ_{i<k} e^(iε), which is k at ε = 0.
+        double factor = Epsilon == 0 ? size : Delta == 0 ? 0 : Precise.Expm1(size * Epsilon) / Precise.Expm1(Epsilon);
+        return new(size * Epsilon, double.IsNaN(factor) ? 1 : Math.Min(1, Delta * factor), Relation);
+    }
 }
 
 /// <summary>Noise standard deviation over L2 sensitivity, in [0, ∞); 0 is no noise, hence no privacy.</summary>

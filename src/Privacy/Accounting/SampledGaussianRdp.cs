@@ -70,24 +70,7 @@ public static class SampledGaussianRdp
         for (long i = 0; i <= count; i++)
         {
             double x = low + (i * step), log = LogRatio(q, sigma, x);
-            sum += weight * Math.Exp(-x * x / (2 * sigma * sigma)) * Excess(log, order);
-        }
-
-        return sum;
-    }
-
-    /// <summary>e^(αL) − 1 − α(e^L − 1).</summary>
-    private static double Excess(double log, double order)
-    {
-        if (Math.Abs(order * log) > 0.05) return Precise.Expm1(order * log) - (order * Precise.Expm1(log));
-        // Σ_{k≥2} (α^k − α) L^k / k!
-        double sum = 0, power = log, orderPower = order, factorial = 1;
-        for (int k = 2; k <= 9; k++)
-        {
-            power *= log;
-            orderPower *= order;
-            factorial *= k;
-            sum += (orderPower - order) * power / factorial;
+            sum += weight * Math.Exp(-x * x / (2 * sigma * sigma)) * Precise.Excess(log, order);
         }
 
         return sum;

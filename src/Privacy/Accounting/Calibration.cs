@@ -1,0 +1,77 @@
+namespace Federation.Privacy.Accounting;
+
+/// <summary>Parameters that just meet a target (ε, δ), by any accountant. What is returned meets it; a thousandth of a percent less noise does not.</summary>
+public static class Calibration
+{
+    private const double Tolerance = 1e-5, Largest = 1e9;
+
+    /// <summary>The smallest noise multiplier whose events meet the target.</summary>
+    /// <param name="events">The run's events at a noise multiplier.</param>
+    /// <exception cref="UnreachableTargetException">No noise is enough: another event alone exceeds the target.</exception>
+    public static NoiseMultiplier NoiseMultiplier(IPrivacyAccountant accountant, PrivacyLoss target, Func<NoiseMultiplier, IEnumerable<PrivacyEvent>> events)
+    {
+        double Epsilon(double sigma) => accountant.AtDelta(events(new(sigma)), target.Delta, target.Relation).Epsilon;
+        double high = 1;
+        while (Epsilon(high) > target.Epsilon)
+        {
+            high *= 2;
+            if (high > Largest) throw new UnreachableTargetException($"No noise multiplier up to {Largest:G1} meets ε = {target.Epsilon:R} at δ = {target.Delta:R}.");
+        }
+
+        double low = high / 2;
+        while (low > 1 / Largest && Epsilon(low) <= target.Epsilon) (high, low) = (low, low / 2);
+        return new(Between(low, high, sigma => Epsilon(sigma) <= target.Epsilon));
+    }
+
+    /// <summary>The largest number of repetitions that meets the target; 0 if one is too many.</summary>
+    /// <param name="step">What each repetition releases.</param>
+    public static long Steps(IPrivacyAccountant accountant, PrivacyLoss target, PrivacyEvent step)
+    {
+        const long Most = 1L << 40;
+        bool Meets(long count) => accountant.AtDelta([new RepeatedEvent(step, count)], target.Delta, target.Relation).Epsilon <= target.Epsilon;
+        if (!Meets(1)) return 0;
+        long low = 1, high = 2;
+        while (high < Most && Meets(high)) (low, high) = (high, 2 * high);
+        while (high - low > 1)
+        {
+            long middle = low + ((high - low) / 2);
+            if (Meets(middle)) low = middle;
+            else high = middle;
+        }
+
+        return low;
+    }
+
+    /// <summary>The largest sampling rate whose events meet the target.</summary>
+    /// <param name="events">The run's events at a sampling rate.</param>
+    /// <exception cref="UnreachableTargetException">Not even a rate of one in a billion is low enough.</exception>
+    public static SamplingRate SamplingRate(IPrivacyAccountant accountant, PrivacyLoss target, Func<SamplingRate, IEnumerable<PrivacyEvent>> events)
+    {
+        bool Meets(double rate) => accountant.AtDelta(events(new(rate)), target.Delta, target.Relation).Epsilon <= target.Epsilon;
+        if (Meets(1)) return Accounting.SamplingRate.All;
+        double low = 0.5, high = 1;
+        while (!Meets(low))
+        {
+            (high, low) = (low, low / 2);
+            if (low < 1 / Largest) throw new UnreachableTargetException($"No sampling rate down to {1 / Largest:G1} meets ε = {target.Epsilon:R} at δ = {target.Delta:R}.");
+        }
+
+        return new(1 / Between(1 / high, 1 / low, inverse => Meets(1 / inverse)));
+    }
+
+    /// <summary>The least value that meets a condition, found by halving its logarithm; high does meet it.</summary>
+    private static double Between(double low, double high, Func<double, bool> meets)
+    {
+        while (high / low > 1 + Tolerance)
+        {
+            double middle = Math.Sqrt(low * high);
+            if (meets(middle)) high = middle;
+            else low = middle;
+        }
+
+        return high;
+    }
+}
+
+/// <summary>No parameter meets the privacy that was asked for.</summary>
+public sealed class UnreachableTargetException(string message) : InvalidOperationException(message);
