@@ -6,6 +6,7 @@ namespace Federation.Privacy.Tests.Accounting;
 internal sealed class PlainLoss(Func<double, double> densityP, Func<double, double> densityQ, double low, double high)
 {
     private const int Panels = 100;
+    private const int OuterPanels = 800; // δ(ε − l(x)) bends within a few hundredths of x where q is small
     private static readonly double[] s_nodes = [-0.9061798459386640, -0.5384693101056831, 0, 0.5384693101056831, 0.9061798459386640];
     private static readonly double[] s_weights = [0.2369268850561891, 0.4786286704993665, 0.5688888888888889, 0.4786286704993665, 0.2369268850561891];
 
@@ -26,7 +27,7 @@ internal sealed class PlainLoss(Func<double, double> densityP, Func<double, doub
     }
 
     /// <summary>Of two independent steps: E_P[δ(ε − l)].</summary>
-    public double DeltaOfTwo(double epsilon) => Integrate(x => densityP(x) * Delta(epsilon - Math.Log(densityP(x) / densityQ(x))), low, high);
+    public double DeltaOfTwo(double epsilon) => Integrate(x => densityP(x) * Delta(epsilon - Math.Log(densityP(x) / densityQ(x))), low, high, OuterPanels);
 
     public static PlainLoss Remove(double sigma, double q) => new(x => ((1 - q) * Gaussian(x, sigma)) + (q * Gaussian(x - 1, sigma)), x => Gaussian(x, sigma), -12 * sigma, (12 * sigma) + 1);
 
@@ -38,10 +39,10 @@ internal sealed class PlainLoss(Func<double, double> densityP, Func<double, doub
 
     private static double Gaussian(double x, double sigma) => Math.Exp(-x * x / (2 * sigma * sigma)) / (sigma * Math.Sqrt(2 * Math.PI));
 
-    private static double Integrate(Func<double, double> function, double low, double high)
+    private static double Integrate(Func<double, double> function, double low, double high, int panels = Panels)
     {
-        double sum = 0, half = (high - low) / (2 * Panels);
-        for (int panel = 0; panel < Panels; panel++)
+        double sum = 0, half = (high - low) / (2 * panels);
+        for (int panel = 0; panel < panels; panel++)
         {
             double middle = low + (((2 * panel) + 1) * half);
             for (int i = 0; i < s_nodes.Length; i++) sum += s_weights[i] * half * function(middle + (half * s_nodes[i]));
