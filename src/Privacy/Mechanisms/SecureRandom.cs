@@ -1,0 +1,124 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+
+namespace Federation.Privacy.Mechanisms;
+
+/// <summary>
+/// Uniform bits for noise, keys and sampling: AES-256 in counter mode, its key from the operating system's generator. Thread-safe; a forked child draws a key of its own.
+/// Dispose wipes the key and what was drawn ahead. Bytes that were handed out are wiped from the buffer at once.
+/// </summary>
+/// <remarks>NIST SP 800-38A, section 6.5; a new key every 2²⁶ blocks, so 2¹²⁸ possible blocks are far from repeating visibly.</remarks>
+public sealed class SecureRandom : IDisposable
+{
+    private const int BlockLength = 16, BufferBlocks = 1024;
+    private const ulong BlocksPerKey = 1UL << 26;
+
+    private readonly Lock _lock = new();
+    private readonly byte[]? _knownKey;
+    private readonly byte[] _counters = GC.AllocateArray<byte>(BufferBlocks * BlockLength, pinned: true);
+    private readonly byte[] _buffer = GC.AllocateArray<byte>(BufferBlocks * BlockLength, pinned: true);
+    private ICryptoTransform? _cipher;
+    private int _used = BufferBlocks * BlockLength;
+    private ulong _block;
+    private long _generation;
+    private bool _disposed;
+
+    public SecureRandom()
+    {
+    }
+
+    private SecureRandom(byte[] knownKey) => _knownKey = knownKey;
+
+    /// <summary>The same bits every time. For tests, public randomness and runs that say that they are not private: whoever knows the key knows the noise.</summary>
+    /// <param name="key">32 bytes.</param>
+    public static SecureRandom WithKnownKey(ReadOnlySpan<byte> key)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(key.Length, 32, nameof(key));
+        return new(key.ToArray());
+    }
+
+    /// <exception cref="ObjectDisposedException">The key has been wiped.</exception>
+    public void Fill(Span<byte> destination)
+    {
+        lock (_lock)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            if (_generation != ForkGuard.Generation) Rekey();
+            while (destination.Length > 0)
+            {
+                if (_used == _buffer.Length) Refill();
+                int length = Math.Min(destination.Length, _buffer.Length - _used);
+                Span<byte> drawn = _buffer.AsSpan(_used, length);
+                drawn.CopyTo(destination);
+                drawn.Clear();
+                _used += length;
+                destination = destination[length..];
+            }
+        }
+    }
+
+    public uint NextUInt32()
+    {
+        uint value = 0;
+        Fill(MemoryMarshal.AsBytes(new Span<uint>(ref value)));
+        return value;
+    }
+
+    public ulong NextUInt64()
+    {
+        ulong value = 0;
+        Fill(MemoryMarshal.AsBytes(new Span<ulong>(ref value)));
+        return value;
+    }
+
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            _disposed = true;
+            _cipher?.Dispose();
+            _cipher = null;
+            CryptographicOperations.ZeroMemory(_buffer);
+            CryptographicOperations.ZeroMemory(_knownKey);
+        }
+    }
+
+    private void Refill()
+    {
+        if (_cipher == null || _block >= BlocksPerKey) Rekey();
+        for (int i = 0; i < BufferBlocks; i++) BinaryPrimitives.WriteUInt64BigEndian(_counters.AsSpan((i * BlockLength) + 8), _block + (ulong)i);
+        _cipher!.TransformBlock(_counters, 0, _counters.Length, _buffer, 0);
+        _block += BufferBlocks;
+        _used = 0;
+    }
+
+    private void Rekey()
+    {
+        long generation = ForkGuard.Generation;
+        bool forked = _cipher != null && _generation != generation;
+        _generation = generation;
+        // A known key's stream goes on, in the next counters' range; a forked child starts its own whatever the key was.
+        if (_knownKey != null && !forked)
+        {
+            if (_cipher == null) _cipher = Encryptor(_knownKey);
+            return;
+        }
+
+        byte[] key = GC.AllocateUninitializedArray<byte>(32, pinned: true);
+        RandomNumberGenerator.Fill(key);
+        ICryptoTransform? former = _cipher;
+        _cipher = Encryptor(key);
+        former?.Dispose();
+        CryptographicOperations.ZeroMemory(key);
+        CryptographicOperations.ZeroMemory(_buffer);
+        (_block, _used) = (0, _buffer.Length);
+    }
+
+    private static ICryptoTransform Encryptor(byte[] key)
+    {
+        using Aes aes = Aes.Create();
+        (aes.Mode, aes.Padding, aes.Key) = (CipherMode.ECB, PaddingMode.None, key);
+        return aes.CreateEncryptor();
+    }
+}
