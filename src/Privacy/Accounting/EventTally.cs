@@ -33,13 +33,16 @@ internal sealed class EventTally
             case ComposedEvent composed:
                 foreach (PrivacyEvent part in composed.Events) Add(part, count, relation);
                 return;
+            case InexactEvent inexact:
+                StatisticalDistance += count * inexact.StatisticalDistance;
+                Add(inexact.Exact, count, relation);
+                return;
             case RandomizedResponseEvent when relation != NeighboringRelation.ReplaceOne:
                 throw new UnsupportedEventException("Randomised response hides which category a unit has, not whether the unit is there: account for it under ReplaceOne.");
         }
 
         if (IsNoiseless(one)) HasNoiseless = true;
         if (IsFree(one)) return;
-        if (one is DiscreteGaussianEvent { StatisticalDistance: > 0 } inexact) StatisticalDistance += count * inexact.StatisticalDistance;
         if (_counts.TryGetValue(one, out long before) && before > long.MaxValue - count) throw TooMany();
         _counts[one] = before + count;
     }

@@ -40,14 +40,12 @@ public sealed record DiscreteGaussianEvent : PrivacyEvent
 {
     /// <param name="variance">The parameter σ², in [0, ∞); 0 is no noise.</param>
     /// <param name="sensitivity">Of f, a positive integer.</param>
-    /// <param name="statisticalDistance">At most this far, in total variation, is the noise that was really added from the exact one; in [0, 1). Accountants add (1 + e^ε) times it to δ.</param>
     /// <exception cref="ArgumentOutOfRangeException">A value is out of range or NaN.</exception>
-    public DiscreteGaussianEvent(double variance, long sensitivity = 1, double samplingRate = 1, double statisticalDistance = 0)
+    public DiscreteGaussianEvent(double variance, long sensitivity = 1, double samplingRate = 1)
     {
         if (variance is not (>= 0 and < double.PositiveInfinity)) throw new ArgumentOutOfRangeException(nameof(variance), variance, "A variance must be in [0, ∞).");
         if (sensitivity <= 0) throw new ArgumentOutOfRangeException(nameof(sensitivity), sensitivity, "A sensitivity must be a positive integer.");
-        if (statisticalDistance is not (>= 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(statisticalDistance), statisticalDistance, "A statistical distance must be in [0, 1).");
-        (Variance, Sensitivity, SamplingRate, StatisticalDistance) = (variance, sensitivity, new SamplingRate(samplingRate), statisticalDistance);
+        (Variance, Sensitivity, SamplingRate) = (variance, sensitivity, new SamplingRate(samplingRate));
     }
 
     public double Variance { get; }
@@ -55,8 +53,6 @@ public sealed record DiscreteGaussianEvent : PrivacyEvent
     public long Sensitivity { get; }
 
     public SamplingRate SamplingRate { get; }
-
-    public double StatisticalDistance { get; }
 }
 
 /// <summary>f(D) + discrete Laplace noise, Pr[x] ∝ e^(−λ|x|) on the integers, f an integer.</summary>
@@ -97,6 +93,23 @@ public sealed record RandomizedResponseEvent : PrivacyEvent
     public double NoiseParameter { get; }
 
     public int Categories { get; }
+}
+
+/// <summary>A mechanism whose output is not quite the exact one's.</summary>
+public sealed record InexactEvent : PrivacyEvent
+{
+    /// <param name="exact">The mechanism that was meant.</param>
+    /// <param name="statisticalDistance">At most this far, in total variation, is what was really released; in [0, 1]. Accountants add (1 + e^ε) times it to δ.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The distance is out of range or NaN.</exception>
+    public InexactEvent(PrivacyEvent exact, double statisticalDistance)
+    {
+        if (statisticalDistance is not (>= 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(statisticalDistance), statisticalDistance, "A statistical distance must be in [0, 1].");
+        (Exact, StatisticalDistance) = (exact, statisticalDistance);
+    }
+
+    public PrivacyEvent Exact { get; }
+
+    public double StatisticalDistance { get; }
 }
 
 /// <summary>An event that happened several times, independently.</summary>

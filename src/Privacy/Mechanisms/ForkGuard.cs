@@ -11,6 +11,9 @@ internal static unsafe partial class ForkGuard
     private static readonly Lock s_lock = new();
     private static long s_children;
 
+    /// <summary>The page; null where there is none.</summary>
+    internal static long* Page => s_page;
+
     /// <summary>A number that differs between a process and every child forked from it.</summary>
     public static long Generation
     {
@@ -36,7 +39,7 @@ internal static unsafe partial class ForkGuard
         if (!OperatingSystem.IsLinux()) return null;
         nuint length = (nuint)Environment.SystemPageSize;
         void* page = MapMemory(null, length, ReadWrite, PrivateAnonymous, -1, 0);
-        if (page == (void*)-1) return null;
+        if ((nint)page == -1) return null;
         if (Advise(page, length, WipeOnFork) != 0) return null;
         *(long*)page = 1;
         return (long*)page;

@@ -11,7 +11,7 @@ internal sealed class NoiseTable
 {
     public const double LargestVariance = 6400;
 
-    /// <summary>Of the table's distribution from the discrete Gaussian: 2e^(−1024²/(2·6400)) &lt; 2^−117 beyond the table (σ-sub-Gaussian: Canonne, Kamath, Steinke 2020, Corollary 17), 2^−117 from rounding 2047 masses.</summary>
+    /// <summary>Of the table's distribution from the discrete Gaussian: 2e^(−1024²/(2·6400)) &lt; 2^−117 beyond the table (E[e^(λX)] ≤ e^(λ²σ²/2), so each tail is at most e^(−x²/(2σ²))), less than 2^−117 from rounding 2047 masses.</summary>
     public const double StatisticalDistance = 1.0 / (1UL << 58) / (1UL << 58); // 2^−116
 
     private const int Columns = 2048, Middle = Columns / 2, ColumnBits = 11, FractionBits = 21, RestBits = 96;
@@ -100,7 +100,7 @@ internal sealed class NoiseTable
     }
 
     /// <summary>e^(−value), in units of 2^−256.</summary>
-    private static BigInteger ExpOfMinus(BigInteger value)
+    internal static BigInteger ExpOfMinus(BigInteger value)
     {
         const int Guard = 64;
         BigInteger one = BigInteger.One << (Precision + Guard);

@@ -136,7 +136,8 @@ public sealed class PldAccountantTests
     public void Epsilon_NoiseFurtherThanExact_CostsItsStatisticalDistance()
     {
         const double Delta = 1e-6, Distance = 1e-12;
-        DiscreteGaussianEvent exact = new(100), inexact = new(100, statisticalDistance: Distance);
+        DiscreteGaussianEvent exact = new(100);
+        InexactEvent inexact = new(exact, Distance);
         foreach (IPrivacyAccountant accountant in (IPrivacyAccountant[])[s_pld, s_rdp])
         {
             double epsilon = accountant.AtDelta([new RepeatedEvent(inexact, 100)], Delta, NeighboringRelation.AddOrRemoveOne).Epsilon;

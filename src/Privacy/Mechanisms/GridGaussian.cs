@@ -1,0 +1,76 @@
+using Federation.Privacy.Accounting;
+
+namespace Federation.Privacy.Mechanisms;
+
+/// <summary>
+/// The Gaussian mechanism for real vectors without its floating-point holes: values are rounded to a grid, the noise is whole grid steps, the sum is one of integers.
+/// What comes out depends on the data only through that sum, so neither the doubles' gaps (Mironov 2012) nor their rounding (Haney, Desfontaines, Hartman, Shrestha, Hay 2022) tells anything.
+/// </summary>
+/// <remarks>
+/// The grid's step g is a power of two. Rounding moves two neighbouring vectors apart by at most g√d more, so the L2 sensitivity is Δ + g√d.
+/// A discrete Gaussian of variance s² around an integer vector is, within 2^−111 a coordinate, the continuous one of variance s² − 4 followed by a discrete Gaussian of variance 4 around its outcome
+/// (as for <see cref="DiscreteGaussianSampler"/>, by Poisson summation). The latter is post-processing, so the release costs no more than the continuous Gaussian of noise multiplier g√(s² − 4)/(Δ + g√d); <see cref="Event"/> says so.
+/// </remarks>
+public sealed class GridGaussian
+{
+    private const int Chunk = 1024;
+    private const double Fineness = 1.0 / (1 << 14); // of the grid against σ and Δ/√d
+    private const double RoundingVariance = 4, RoundingDistance = 1.0 / (1UL << 56) / (1UL << 55); // 2^−111
+    private const double LargestMultiple = 1L << 61;
+
+    private readonly DiscreteGaussianSampler _sampler;
+    private readonly int _dimension;
+
+    /// <param name="standardDeviation">σ of the noise in each coordinate, positive.</param>
+    /// <param name="sensitivity">Δ, the L2 sensitivity of the vector before rounding, positive.</param>
+    /// <param name="dimension">d, positive.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A value is not positive and finite, or σ is more than 2⁵⁰ of the grid's steps.</exception>
+    public GridGaussian(double standardDeviation, double sensitivity, int dimension, SecureRandom random)
+    {
+        if (standardDeviation is not (> 0 and < double.PositiveInfinity)) throw new ArgumentOutOfRangeException(nameof(standardDeviation), standardDeviation, "A standard deviation must be in (0, ∞).");
+        if (sensitivity is not (> 0 and < double.PositiveInfinity)) throw new ArgumentOutOfRangeException(nameof(sensitivity), sensitivity, "A sensitivity must be in (0, ∞).");
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(dimension);
+        double root = Math.Sqrt(dimension);
+        Step = Math.ScaleB(1, Math.ILogB(Fineness * Math.Min(standardDeviation, sensitivity / root)));
+        double inSteps = standardDeviation / Step; // exact: a power of two
+        if (!double.IsFinite(inSteps) || inSteps * inSteps > DiscreteGaussianSampler.LargestVariance)
+        {
+            throw new ArgumentOutOfRangeException(nameof(standardDeviation), standardDeviation, $"Noise of {standardDeviation} is too wide for {dimension} values of sensitivity {sensitivity}.");
+        }
+
+        _dimension = dimension;
+        _sampler = new(inSteps * inSteps, random);
+        double wide = (sensitivity / Step) + root;
+        double noiseMultiplier = Math.Sqrt(_sampler.Variance - RoundingVariance) / wide * (1 - 1e-15); // rounded down
+        Event = new InexactEvent(new GaussianEvent(noiseMultiplier), Math.Min(1, dimension * (_sampler.StatisticalDistance + RoundingDistance)));
+    }
+
+    /// <summary>g: what comes out is a multiple of it.</summary>
+    public double Step { get; }
+
+    /// <summary>What one release costs.</summary>
+    public PrivacyEvent Event { get; }
+
+    /// <param name="values">Length d; clipped before, so that Δ holds.</param>
+    /// <param name="noisy">Length d; may be the same memory.</param>
+    /// <exception cref="ArgumentException">A length is not d.</exception>
+    /// <exception cref="NonFiniteValueException">A value is NaN, ∞ or beyond 2⁶¹ steps of the grid; nothing may be released.</exception>
+    public void AddNoise(ReadOnlySpan<double> values, Span<double> noisy)
+    {
+        if (values.Length != _dimension || noisy.Length != _dimension) throw new ArgumentException($"{values.Length} values and {noisy.Length} places, where the dimension is {_dimension}.", nameof(values));
+        for (int i = 0; i < values.Length; i++)
+        {
+            if (!(Math.Abs(values[i] / Step) <= LargestMultiple)) throw new NonFiniteValueException($"Value {i} of {values.Length} is {values[i]}; the grid holds ±{LargestMultiple * Step}.");
+        }
+
+        Span<long> noise = stackalloc long[Chunk];
+        for (int start = 0; start < values.Length; start += Chunk)
+        {
+            Span<long> chunk = noise[..Math.Min(Chunk, values.Length - start)];
+            _sampler.Fill(chunk);
+            for (int i = 0; i < chunk.Length; i++) noisy[start + i] = ((long)Math.Round(values[start + i] / Step) + chunk[i]) * Step;
+        }
+
+        noise.Clear();
+    }
+}
