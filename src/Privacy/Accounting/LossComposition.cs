@@ -1,5 +1,3 @@
-using System.Numerics;
-
 namespace Federation.Privacy.Accounting;
 
 /// <summary>Many steps' losses, all in one direction, added up: plans tilt, grid and window from coarse sketches, then convolves by FFT.</summary>
@@ -13,7 +11,7 @@ internal sealed class LossComposition(IReadOnlyList<(StepLoss Loss, long Count)>
     private const int SmallestLog = 14, LargestLog = 22;
 
     // Normwise relative error of a radix-2 transform, a level (Higham 2002, Theorem 24.2, with twiddles good to 2 units; the packing of reals is one more level), and of a product.
-    private const double TransformError = 10 * 1.2e-16, ProductError = 4 * 1.2e-16;
+    internal const double TransformError = 10 * 1.2e-16, ProductError = 4 * 1.2e-16;
 
     // A plan's view of each part: the bins that it does not leave out, and the mass of those that it does.
     private readonly LossBin[][] _finite = [.. parts.Select(part => part.Loss.Sketch)];
@@ -69,8 +67,8 @@ internal sealed class LossComposition(IReadOnlyList<(StepLoss Loss, long Count)>
         long first = (long)Math.Floor(bottom / step);
         double extra = Math.Min(LeastAt(t => (Cumulant(tilt + t).Value - Cumulant(tilt).Value + WindowNats) / t), 1 / step);
 
-        Complex[] product = new Complex[(length / 2) + 1];
-        Array.Fill(product, Complex.One);
+        RealTransform transform = new(length);
+        Spectrum product = Spectrum.Ones((length / 2) + 1);
         double[] weights = new double[length];
         for (int i = 0; i < parts.Count; i++)
         {
@@ -84,10 +82,10 @@ internal sealed class LossComposition(IReadOnlyList<(StepLoss Loss, long Count)>
             infinite += count * (loss.Infinite + _truncated[i]);
             tailLog += count * grid.LogMoment(extra);
             Spread(grid, weights);
-            error += count * Norm(weights) * ((TransformError * log * Multiply(RealTransform.Forward(weights), count, product)) + ProductError);
+            error += count * Norm(weights) * ((TransformError * log * Multiply(product, transform.Forward(weights), count)) + ProductError);
         }
 
-        double[] sums = RealTransform.Inverse(product);
+        double[] sums = transform.Inverse(product);
         error += TransformError * log * Norm(sums);
         for (int i = 0; i < length; i++) weights[i] = Math.Max(0, sums[Modulo(first + i, length)]);
 
@@ -109,26 +107,8 @@ internal sealed class LossComposition(IReadOnlyList<(StepLoss Loss, long Count)>
         return Math.Sqrt(sum);
     }
 
-    /// <summary>product ← product · spectrum^count by repeated squaring. Returns the root mean square of |spectrum|^(count − 1), which damps the transform's errors.</summary>
-    private static double Multiply(Complex[] spectrum, long count, Complex[] product)
-    {
-        double damping = 0;
-        for (int i = 0; i < spectrum.Length; i++)
-        {
-            Complex square = spectrum[i], power = Complex.One;
-            double size = (square.Real * square.Real) + (square.Imaginary * square.Imaginary);
-            for (long rest = count; rest > 0; rest >>= 1)
-            {
-                if ((rest & 1) == 1) power *= square;
-                square *= square;
-            }
-
-            damping += size > 0 ? Math.Min(1, ((power.Real * power.Real) + (power.Imaginary * power.Imaginary)) / size) : 0;
-            product[i] *= power;
-        }
-
-        return Math.Sqrt((damping / spectrum.Length) + (count == 1 ? 1 : 0));
-    }
+    /// <summary>product ← product · spectrum^count. Returns the root mean square of |spectrum|^(count − 1), which damps the transform's errors.</summary>
+    private static double Multiply(Spectrum product, Spectrum spectrum, long count) => Math.Sqrt((product.MultiplyByPower(spectrum, count) / product.Real.Length) + (count == 1 ? 1 : 0));
 
     /// <summary>Leaves out each step's highest losses while their mass, times the steps, is below e^−17·δ: they count as infinite.</summary>
     private void Truncate(double logDelta)

@@ -18,7 +18,7 @@ public sealed class PldAccountant : IPrivacyAccountant
         EventTally tally = EventTally.Of(events, relation);
         if (tally.HasNoiseless) return new(double.PositiveInfinity, delta, relation);
         (double sigma, List<LossComposition> directions) = Directions(tally, relation);
-        double Bound(double left) => directions.Count == 0 ? (double.IsPositiveInfinity(sigma) ? 0 : AnalyticGaussian.Epsilon(sigma, left)) : directions.Max(direction => Epsilon(direction, left));
+        double Bound(double left) => directions.Count == 0 ? (double.IsPositiveInfinity(sigma) ? 0 : AnalyticGaussian.Epsilon(sigma, left)) : directions.AsParallel().Max(direction => Epsilon(direction, left));
         return new(WithDistance(Bound, delta, tally.StatisticalDistance), delta, relation);
     }
 
@@ -30,7 +30,7 @@ public sealed class PldAccountant : IPrivacyAccountant
         (double sigma, List<LossComposition> directions) = Directions(tally, relation);
         double delta = directions.Count == 0
             ? (double.IsPositiveInfinity(sigma) ? 0 : AnalyticGaussian.Delta(sigma, epsilon))
-            : directions.Max(direction => Delta(direction, epsilon));
+            : directions.AsParallel().Max(direction => Delta(direction, epsilon));
         return new(epsilon, PlusDistance(delta, epsilon, tally.StatisticalDistance), relation);
     }
 
