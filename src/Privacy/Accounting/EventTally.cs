@@ -19,8 +19,15 @@ internal sealed class EventTally
     public static EventTally Of(IEnumerable<PrivacyEvent> events, NeighboringRelation relation)
     {
         EventTally tally = new();
-        foreach (PrivacyEvent one in events) tally.Add(one, 1, relation);
+        tally.Add(events, relation);
         return tally;
+    }
+
+    /// <exception cref="OverflowException">More than 2⁶³ − 1 repetitions.</exception>
+    /// <exception cref="UnsupportedEventException">An event means nothing under this relation.</exception>
+    public void Add(IEnumerable<PrivacyEvent> events, NeighboringRelation relation)
+    {
+        foreach (PrivacyEvent one in events) Add(one, 1, relation);
     }
 
     private void Add(PrivacyEvent one, long count, NeighboringRelation relation)
@@ -42,12 +49,12 @@ internal sealed class EventTally
         }
 
         if (IsNoiseless(one)) HasNoiseless = true;
-        if (IsFree(one)) return;
+        if (IsFree(one) || one is NonPrivateEvent) return;
         if (_counts.TryGetValue(one, out long before) && before > long.MaxValue - count) throw TooMany();
         _counts[one] = before + count;
     }
 
-    private static bool IsNoiseless(PrivacyEvent one) => one is GaussianEvent { NoiseMultiplier.Value: 0 } or LaplaceEvent { Scale: 0 } or DiscreteGaussianEvent { Variance: 0 }
+    private static bool IsNoiseless(PrivacyEvent one) => one is NonPrivateEvent or GaussianEvent { NoiseMultiplier.Value: 0 } or LaplaceEvent { Scale: 0 } or DiscreteGaussianEvent { Variance: 0 }
         or DiscreteLaplaceEvent { Parameter: double.PositiveInfinity } or RandomizedResponseEvent { NoiseParameter: 0 };
 
     private static bool IsFree(PrivacyEvent one) => one is RandomizedResponseEvent { NoiseParameter: 1 };

@@ -28,6 +28,7 @@ internal abstract class LossPair
         DiscreteGaussianEvent discrete => new DiscreteGaussianLossPair(discrete.Variance, discrete.Sensitivity),
         DiscreteLaplaceEvent discrete => new DiscreteLaplaceLossPair(discrete.Parameter, discrete.Sensitivity),
         RandomizedResponseEvent response => new RandomizedResponseLossPair(response.NoiseParameter, response.Categories),
+        RenyiEvent => throw new UnsupportedEventException("Of this event only the Rényi divergences are known: use the RDP accountant."),
         _ => throw new UnsupportedEventException($"No accountant knows the loss of a {one.GetType().Name}."),
     };
 }

@@ -112,6 +112,41 @@ public sealed record InexactEvent : PrivacyEvent
     public double StatisticalDistance { get; }
 }
 
+/// <summary>A release without any noise: whoever sees it may learn everything. ε is infinite from then on.</summary>
+public sealed record NonPrivateEvent : PrivacyEvent;
+
+/// <summary>Something of which only the Rényi divergences are known. The RDP accountant takes it; no other can.</summary>
+public sealed record RenyiEvent : PrivacyEvent
+{
+    /// <param name="divergences">An upper bound at each of <see cref="RdpAccountant.DefaultOrders"/>, in [0, ∞].</param>
+    /// <exception cref="ArgumentException">Not one for each order.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A divergence is negative or NaN.</exception>
+    public RenyiEvent(IEnumerable<double> divergences)
+    {
+        double[] values = [.. divergences];
+        if (values.Length != RdpAccountant.DefaultOrders.Count) throw new ArgumentException($"There are {values.Length} divergences for {RdpAccountant.DefaultOrders.Count} orders.", nameof(divergences));
+        foreach (double value in values)
+        {
+            if (value is not >= 0) throw new ArgumentOutOfRangeException(nameof(divergences), value, "A divergence must be in [0, ∞].");
+        }
+
+        Divergences = values;
+    }
+
+    public IReadOnlyList<double> Divergences { get; }
+
+    /// <summary>The bound at any order: that of the next listed one, because divergences do not fall with the order; beyond the last, ∞.</summary>
+    internal double At(double order)
+    {
+        for (int i = 0; i < Divergences.Count; i++)
+        {
+            if (RdpAccountant.DefaultOrders[i] >= order) return Divergences[i];
+        }
+
+        return double.PositiveInfinity;
+    }
+}
+
 /// <summary>An event that happened several times, independently.</summary>
 public sealed record RepeatedEvent : PrivacyEvent
 {

@@ -55,28 +55,24 @@ public sealed class RdpAccountant : IPrivacyAccountant
     internal double Epsilon(double[] divergences, double delta)
     {
         double least = double.PositiveInfinity;
-        for (int i = 0; i < _orders.Length; i++)
-        {
-            double order = _orders[i], r = divergences[i];
-            double epsilon = (delta * delta) + Precise.Expm1(-r) > 0 ? 0 : r + Precise.Log1P(-1 / order) - (Math.Log(delta * order) / (order - 1));
-            least = Math.Min(least, Math.Max(0, epsilon));
-        }
-
+        for (int i = 0; i < _orders.Length; i++) least = Math.Min(least, EpsilonAt(_orders[i], divergences[i], delta));
         return least;
     }
 
     internal double Delta(double[] divergences, double epsilon)
     {
-        double least = 1;
-        for (int i = 0; i < _orders.Length; i++)
-        {
-            double order = _orders[i], r = divergences[i];
-            double log = Math.Min(0.5 * Math.Log(-Precise.Expm1(-r)), ((order - 1) * (r - epsilon + Precise.Log1P(-1 / order))) - Math.Log(order));
-            least = Math.Min(least, Math.Exp(log));
-        }
-
-        return least;
+        double least = 0;
+        for (int i = 0; i < _orders.Length; i++) least = Math.Min(least, LogDeltaAt(_orders[i], divergences[i], epsilon));
+        return Math.Exp(least);
     }
+
+    /// <summary>ε at δ from a divergence r of this order.</summary>
+    internal static double EpsilonAt(double order, double r, double delta) =>
+        (delta * delta) + Precise.Expm1(-r) > 0 ? 0 : Math.Max(0, r + Precise.Log1P(-1 / order) - (Math.Log(delta * order) / (order - 1)));
+
+    /// <summary>ln δ at ε from a divergence r of this order.</summary>
+    internal static double LogDeltaAt(double order, double r, double epsilon) =>
+        Math.Min(0.5 * Math.Log(-Precise.Expm1(-r)), ((order - 1) * (r - epsilon + Precise.Log1P(-1 / order))) - Math.Log(order));
 
     internal double[] Divergences(EventTally tally, NeighboringRelation relation)
     {

@@ -16,6 +16,8 @@ internal static class RenyiDivergence
         if (rate < 1 && relation == NeighboringRelation.ReplaceOne) throw new UnsupportedEventException("The RDP accountant bounds sampled mechanisms under AddOrRemoveOne only; use the PLD accountant for ReplaceOne.");
         switch (one)
         {
+            case RenyiEvent known:
+                return known.At;
             case GaussianEvent gaussian:
                 return order => SampledGaussianRdp.At(rate, gaussian.NoiseMultiplier.Value, order);
             case DiscreteGaussianEvent discrete when rate == 1:

@@ -1,0 +1,126 @@
+using Federation.Privacy.Accounting;
+
+namespace Federation.Privacy.Ledger;
+
+/// <summary>A ledger's records, checked one after another and added up. Pure: reads no file, knows no clock.</summary>
+internal sealed class LedgerChain
+{
+    private readonly HashSet<long> _reservations = [];
+    private readonly Dictionary<string, long> _acknowledged = [];
+    private readonly HashSet<string> _lost = [];
+
+    public OpenedRecord? Opened { get; private set; }
+
+    /// <summary>Hash of record 0; empty before it.</summary>
+    public string LedgerId { get; private set; } = "";
+
+    public PrivacyBudget? Budget { get; private set; }
+
+    /// <summary>One more than the last number.</summary>
+    public long Count { get; private set; }
+
+    /// <summary>Of the last record; empty before the first.</summary>
+    public string Hash { get; private set; } = "";
+
+    public BudgetCheck? Check { get; private set; }
+
+    /// <summary>Reservations that were never committed; they count like the others.</summary>
+    public IReadOnlyCollection<long> Uncommitted => _reservations;
+
+    /// <summary>How far a recipient has seen this chain, as far as the chain itself tells.</summary>
+    public long AcknowledgedBy(string recipient) => _acknowledged.GetValueOrDefault(recipient);
+
+    /// <summary>Whether the chain that ended in this record was lost, and paid for here.</summary>
+    public bool HasPaidFor(string lostHash) => _lost.Contains(lostHash);
+
+    /// <summary>Takes the next record.</summary>
+    /// <param name="signed">Whether to check the signature too; the head's covers all records, so this only helps to say which one is wrong.</param>
+    /// <returns>What is wrong with it, one sentence each, and the record if it could be read. The chain goes on behind it either way.</returns>
+    public (IReadOnlyList<string> Problems, LedgerRecord? Record) Add(StoredRecord stored, bool signed)
+    {
+        List<string> problems = [];
+        long place = stored.Place, expected = Count;
+        byte[] digest = StoredRecord.Digest(stored.Content);
+        if (Convert.ToHexStringLower(digest) != stored.Hash) problems.Add($"Record {place} was edited: its content does not give its hash.");
+        LedgerRecord? record = null;
+        string previous = "";
+        try
+        {
+            (record, previous) = RecordJson.Read(stored.Content);
+        }
+        catch (FormatException error)
+        {
+            problems.Add($"Record {place} cannot be read: {error.Message}.");
+        }
+
+        if (record is not null) problems.AddRange(Place(record, previous, place, expected));
+        (Count, Hash) = (place + 1, stored.Hash);
+        if (place == 0) LedgerId = stored.Hash;
+        if (record is null) return (problems, null);
+        if (Apply(record) is { } refused) problems.Add($"Record {place}: {refused}");
+        if (signed && (Opened is null || !LedgerKey.Verify(Opened.PublicKey, digest, stored.Signature))) problems.Add($"Record {place} is not signed by this ledger's key.");
+        return (problems, record);
+    }
+
+    private IEnumerable<string> Place(LedgerRecord record, string previous, long place, long expected)
+    {
+        if (record.Number != place)
+        {
+            yield return $"Record {record.Number} stands in the place of record {place}: they were re-ordered.";
+            yield break;
+        }
+
+        // A loss takes the number with which the lost chain would have gone on.
+        bool jumps = record is LostRecord lost && place == Math.Max(expected, lost.LostCount);
+        if (place > expected && !jumps)
+        {
+            yield return place - expected == 1 ? $"Record {expected} is missing: it was deleted." : $"Records {expected} to {place - 1} are missing: they were deleted.";
+            yield break;
+        }
+
+        if (previous != Hash) yield return $"Record {place} does not follow the record before it: one of the two was exchanged.";
+    }
+
+    /// <returns>What makes no sense about it, or null.</returns>
+    private string? Apply(LedgerRecord record)
+    {
+        if ((record is OpenedRecord) != (record.Number == 0)) return record is OpenedRecord ? "a ledger is opened once only." : "a ledger begins with its opening.";
+        if (Check is null && record is not OpenedRecord) return "it stands before the opening.";
+        switch (record)
+        {
+            case OpenedRecord opened:
+                (Opened, Check) = (opened, new BudgetCheck(opened.Terms.Relation));
+                return null;
+            case BudgetRecord budget:
+                Budget = budget.Budget;
+                return null;
+            case ReservedRecord reserved:
+                _reservations.Add(reserved.Number);
+                return Reserve(reserved.Release.Events);
+            case LostRecord lost:
+                // What others have seen of the lost chain is not this one.
+                _acknowledged.Clear();
+                _lost.Add(lost.LostHash);
+                return Reserve(lost.Events);
+            case CommittedRecord committed:
+                if (!_reservations.Remove(committed.Reservation)) return $"it commits reservation {committed.Reservation}, which is not open.";
+                _acknowledged[committed.Recipient] = Math.Max(AcknowledgedBy(committed.Recipient), Math.Min(committed.Acknowledged, committed.Number));
+                return null;
+            default:
+                return null;
+        }
+    }
+
+    private string? Reserve(IReadOnlyList<PrivacyEvent> events)
+    {
+        try
+        {
+            Check!.Add(events);
+            return null;
+        }
+        catch (Exception error) when (error is OverflowException or UnsupportedEventException)
+        {
+            return error.Message;
+        }
+    }
+}

@@ -1,0 +1,231 @@
+using System.Globalization;
+using Microsoft.Data.Sqlite;
+
+namespace Federation.Privacy.Ledger;
+
+/// <summary>The SQLite file: records and signed heads of one or more data sets' ledgers. Every write is on disk when it returns.</summary>
+internal sealed class LedgerFile : IDisposable
+{
+    private const int ApplicationId = 0x4645444C, SchemaVersion = 1; // "FEDL"
+    private const int Busy = 5, SqliteLocked = 6, ReadOnly = 8, Corrupt = 11, Full = 13, CannotOpen = 14, NoDatabase = 26;
+
+    private const string Schema = """
+        CREATE TABLE record(data_set TEXT NOT NULL, number INTEGER NOT NULL, content TEXT NOT NULL, hash TEXT NOT NULL, signature BLOB NOT NULL, PRIMARY KEY(data_set, number)) STRICT;
+        CREATE TABLE head(data_set TEXT PRIMARY KEY, ledger TEXT NOT NULL, count INTEGER NOT NULL, hash TEXT NOT NULL, divergences BLOB NOT NULL, distance REAL NOT NULL, public_key BLOB NOT NULL, signature BLOB NOT NULL) STRICT;
+        """;
+
+    private readonly SqliteConnection _connection;
+    private readonly string _path;
+
+    private LedgerFile(string path, SqliteConnection connection) => (_path, _connection) = (path, connection);
+
+    /// <summary>For writing; made if there is none, readable by its owner only.</summary>
+    /// <param name="patience">How long to wait for another process.</param>
+    /// <exception cref="LedgerException">The file cannot be used.</exception>
+    public static LedgerFile Open(string path, TimeSpan patience)
+    {
+        if (!File.Exists(path))
+        {
+            try
+            {
+                var options = new FileStreamOptions { Mode = FileMode.OpenOrCreate, Access = FileAccess.Write, Share = FileShare.ReadWrite };
+                if (!OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+                using var file = new FileStream(path, options);
+            }
+            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+            {
+                throw new LedgerException(LedgerFault.Unusable, $"The ledger cannot be made: {error.Message}", error);
+            }
+        }
+
+        LedgerFile ledger = new(path, Connect(path, SqliteOpenMode.ReadWrite, patience));
+        ledger.Guarded(() =>
+        {
+            ledger._connection.Open();
+            ledger.Execute("PRAGMA journal_mode = WAL");
+            ledger.Execute("PRAGMA synchronous = FULL");
+            ledger.InTransaction(() =>
+            {
+                if (ledger.Scalar("PRAGMA user_version") == 0 && ledger.Scalar("SELECT count(*) FROM sqlite_schema") == 0)
+                {
+                    ledger.Execute(Schema);
+                    ledger.Execute(FormattableString.Invariant($"PRAGMA application_id = {ApplicationId}"));
+                    ledger.Execute(FormattableString.Invariant($"PRAGMA user_version = {SchemaVersion}"));
+                }
+
+                return true;
+            });
+            ledger.RequireLedger();
+            return true;
+        });
+        return ledger;
+    }
+
+    /// <summary>For reading; nothing is written, not even beside the file.</summary>
+    /// <exception cref="LedgerException">The file cannot be used.</exception>
+    public static LedgerFile OpenForReading(string path)
+    {
+        if (!File.Exists(path)) throw new LedgerException(LedgerFault.Unusable, $"There is no ledger {path}.");
+        path = Path.GetFullPath(path);
+        // Without a log beside it nobody is writing, and the file alone is the ledger: it may lie on a read-only disk.
+        bool alone = !File.Exists(path + "-wal");
+        LedgerFile ledger = new(path, Connect(alone ? $"file:{Uri.EscapeDataString(path).Replace("%2F", "/", StringComparison.Ordinal)}?immutable=1" : path, SqliteOpenMode.ReadOnly, TimeSpan.FromSeconds(5)));
+        ledger.Guarded(() =>
+        {
+            ledger._connection.Open();
+            ledger.RequireLedger();
+            return true;
+        });
+        return ledger;
+    }
+
+    /// <summary>All data sets with a ledger here.</summary>
+    public IReadOnlyList<string> DataSets() => Guarded(() => Query("SELECT data_set FROM record UNION SELECT data_set FROM head ORDER BY 1", row => row.GetString(0)));
+
+    /// <summary>In order, from a number on, one by one.</summary>
+    public IEnumerable<StoredRecord> Records(string dataSet, long from = 0)
+    {
+        const int Page = 1000;
+        while (true)
+        {
+            List<StoredRecord> page = Guarded(() => Query(
+                "SELECT number, content, hash, signature FROM record WHERE data_set = $1 AND number >= $2 ORDER BY number LIMIT $3",
+                row => new StoredRecord(row.GetInt64(0), row.GetString(1), row.GetString(2), row.GetFieldValue<byte[]>(3)),
+                dataSet,
+                from,
+                Page));
+            foreach (StoredRecord record in page) yield return record;
+            if (page.Count < Page) yield break;
+            from = page[^1].Place + 1;
+        }
+    }
+
+    public LedgerHead? Head(string dataSet) => Guarded(() => Query(
+        "SELECT ledger, count, hash, divergences, distance, public_key, signature FROM head WHERE data_set = $1",
+        row => new LedgerHead(row.GetString(0), dataSet, row.GetInt64(1), row.GetString(2), Doubles(row.GetFieldValue<byte[]>(3)), row.GetDouble(4), row.GetFieldValue<byte[]>(5), row.GetFieldValue<byte[]>(6)),
+        dataSet).FirstOrDefault());
+
+    /// <summary>Reads and writes as one, alone: no other process writes meanwhile; all of it is on disk, or nothing.</summary>
+    public T Exclusively<T>(Func<T> work) => Guarded(() => InTransaction(work));
+
+    /// <summary>Only within <see cref="Exclusively"/>.</summary>
+    public void Append(string dataSet, StoredRecord record, LedgerHead head)
+    {
+        Execute("INSERT INTO record(data_set, number, content, hash, signature) VALUES($1, $2, $3, $4, $5)", dataSet, record.Place, record.Content, record.Hash, record.Signature);
+        Save(head);
+    }
+
+    /// <summary>Only within <see cref="Exclusively"/>.</summary>
+    public void Save(LedgerHead head) => Execute(
+        "INSERT OR REPLACE INTO head(data_set, ledger, count, hash, divergences, distance, public_key, signature) VALUES($1, $2, $3, $4, $5, $6, $7, $8)",
+        head.DataSet, head.LedgerId, head.Count, head.Hash, Bytes(head.Divergences), head.StatisticalDistance, head.PublicKey, head.Signature);
+
+    /// <summary>So many pages of 4 KiB at most, for tests of a full disk.</summary>
+    internal void Limit(int pages) => Execute(string.Create(CultureInfo.InvariantCulture, $"PRAGMA max_page_count = {pages}"));
+
+    public void Dispose() => _connection.Dispose();
+
+    private static SqliteConnection Connect(string source, SqliteOpenMode mode, TimeSpan patience) => new(new SqliteConnectionStringBuilder
+    {
+        DataSource = source,
+        Mode = mode,
+        Pooling = false,
+        DefaultTimeout = Math.Max(1, (int)patience.TotalSeconds),
+    }.ToString());
+
+    private void RequireLedger()
+    {
+        if (Scalar("PRAGMA application_id") != ApplicationId) throw new LedgerException(LedgerFault.Unusable, $"{_path} is no ledger, or it was cut short.");
+        if (Scalar("PRAGMA user_version") is var version && version != SchemaVersion) throw new LedgerException(LedgerFault.Unusable, $"{_path} is a ledger of version {version}; this program knows {SchemaVersion}. Update it.");
+    }
+
+    private T Guarded<T>(Func<T> work)
+    {
+        try
+        {
+            return work();
+        }
+        catch (SqliteException error)
+        {
+            throw error.SqliteErrorCode switch
+            {
+                Busy or SqliteLocked => new LedgerException(LedgerFault.Locked, $"Another process holds the ledger {_path}.", error),
+                Full => new LedgerException(LedgerFault.DiskFull, $"There is no room on the disk for another record in {_path}.", error),
+                Corrupt or NoDatabase => new LedgerException(LedgerFault.Broken, $"{_path} is damaged or cut short: {Cause(error)}. Its records cannot be read.", error),
+                ReadOnly => new LedgerException(LedgerFault.Unusable, $"{_path} cannot be written: {Cause(error)}.", error),
+                CannotOpen => new LedgerException(LedgerFault.Unusable, $"{_path} cannot be opened: {Cause(error)}.", error),
+                _ => new LedgerException(LedgerFault.Unusable, $"{_path}: {Cause(error)}.", error),
+            };
+        }
+        catch (Exception error) when (error is InvalidCastException or FormatException)
+        {
+            throw new LedgerException(LedgerFault.Broken, $"{_path} holds values of other types than a ledger's.", error);
+        }
+    }
+
+    private static string Cause(SqliteException error) => error.Message.Split('\'', 3) is [_, string text, _] ? text.TrimEnd('.') : error.Message;
+
+    private T InTransaction<T>(Func<T> work)
+    {
+        Execute("BEGIN IMMEDIATE");
+        try
+        {
+            T result = work();
+            Execute("COMMIT");
+            return result;
+        }
+        catch
+        {
+            try
+            {
+                Execute("ROLLBACK");
+            }
+            catch (SqliteException)
+            {
+                // SQLite has rolled back already, as it does on a full disk; the first error is the one to report
+            }
+
+            throw;
+        }
+    }
+
+    private static byte[] Bytes(IReadOnlyList<double> values)
+    {
+        byte[] bytes = new byte[8 * values.Count];
+        for (int i = 0; i < values.Count; i++) System.Buffers.Binary.BinaryPrimitives.WriteDoubleLittleEndian(bytes.AsSpan(8 * i), values[i]);
+        return bytes;
+    }
+
+    private static double[] Doubles(byte[] bytes) => [.. bytes.Chunk(8).Where(chunk => chunk.Length == 8).Select(chunk => System.Buffers.Binary.BinaryPrimitives.ReadDoubleLittleEndian(chunk))];
+
+    private long Scalar(string sql)
+    {
+        using SqliteCommand command = Command(sql, []);
+        return Convert.ToInt64(command.ExecuteScalar(), CultureInfo.InvariantCulture);
+    }
+
+    private void Execute(string sql, params object[] values)
+    {
+        using SqliteCommand command = Command(sql, values);
+        command.ExecuteNonQuery();
+    }
+
+    private List<T> Query<T>(string sql, Func<SqliteDataReader, T> read, params object[] values)
+    {
+        using SqliteCommand command = Command(sql, values);
+        using SqliteDataReader reader = command.ExecuteReader();
+        List<T> rows = [];
+        while (reader.Read()) rows.Add(read(reader));
+        return rows;
+    }
+
+    private SqliteCommand Command(string sql, object[] values)
+    {
+        SqliteCommand command = _connection.CreateCommand();
+#pragma warning disable CA2100 // every text is a literal of this class; values are parameters
+        command.CommandText = sql;
+#pragma warning restore CA2100
+        for (int i = 0; i < values.Length; i++) command.Parameters.AddWithValue(string.Create(CultureInfo.InvariantCulture, $"${i + 1}"), values[i]);
+        return command;
+    }
+}

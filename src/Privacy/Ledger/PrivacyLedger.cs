@@ -1,0 +1,267 @@
+using Federation.Privacy.Accounting;
+using Federation.Privacy.Canonical;
+
+namespace Federation.Privacy.Ledger;
+
+/// <param name="Number">Of the record that pays for it.</param>
+/// <param name="Recipient">Who gets the release.</param>
+/// <param name="Head">To go with the release.</param>
+public sealed record Reservation(long Number, string Recipient, LedgerHead Head);
+
+/// <summary>
+/// All releases from one data set: append-only, hash-chained, signed. A release is reserved before its noise is used and committed when it has arrived; a reservation counts from the moment it is made, committed or not.
+/// Any number of threads and processes may use one ledger; the budget holds for all of them together.
+/// </summary>
+/// <remarks>
+/// It belongs to the data set's id: new rows or other files renew nothing. Within the file nobody without the key can change, drop or move a record unseen. Whoever can copy the whole file can put an old copy back;
+/// that is seen by whoever was shown a <see cref="Head"/> meanwhile (<see cref="RequireNotBehind"/>).
+/// </remarks>
+public sealed class PrivacyLedger : IDisposable
+{
+    private const int LongestText = 200;
+
+    private readonly Lock _lock = new();
+    private readonly LedgerFile _file;
+    private readonly string _dataSet;
+    private readonly TimeProvider _time;
+    private readonly LedgerChain _chain = new();
+    private Spending _spending = new();
+    private LedgerKey? _key;
+    private LedgerHead? _head;
+    private LedgerException? _broken;
+
+    private PrivacyLedger(LedgerFile file, string dataSet, TimeProvider time) => (_file, _dataSet, _time) = (file, dataSet, time);
+
+    /// <summary>Opens a data set's ledger, and makes it where there is none: the file, and <c>ledger.key</c> beside it. Checks the chain and the signature over it.</summary>
+    /// <param name="path">The SQLite file; several data sets may share it.</param>
+    /// <param name="dataSet">The data set's id, 1 to 200 characters.</param>
+    /// <param name="terms">Fixed for good when the ledger is made.</param>
+    /// <param name="patience">How long to wait for another process; null: 10 s.</param>
+    /// <exception cref="LedgerException">The ledger or its key cannot be used, or the chain is broken.</exception>
+    public static PrivacyLedger Open(string path, string dataSet, LedgerTerms terms, TimeProvider time, TimeSpan? patience = null)
+    {
+        Bounded(dataSet, nameof(dataSet));
+        PrivacyLedger ledger = new(LedgerFile.Open(path, patience ?? TimeSpan.FromSeconds(10)), dataSet, time);
+        try
+        {
+            ledger.Begin(LedgerKey.PathFor(path), terms);
+            return ledger;
+        }
+        catch
+        {
+            ledger.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The signed head, as of the last look.</summary>
+    public LedgerHead Head => _head!;
+
+    public LedgerTerms Terms => _chain.Opened!.Terms;
+
+    /// <summary>Null: none is set; releases are recorded, none is refused.</summary>
+    public PrivacyBudget? Budget => _chain.Budget;
+
+    /// <summary>ε of everything reserved, at δ: the least that an accountant here can show.</summary>
+    /// <param name="delta">In (0, 1).</param>
+    public PrivacyLoss Spent(double delta)
+    {
+        Checked.Delta(delta);
+        lock (_lock)
+        {
+            _file.Exclusively(Refresh);
+            return new(_chain.Check!.Epsilon(_spending, delta).Epsilon, delta, Terms.Relation);
+        }
+    }
+
+    /// <summary>From now on this budget holds; the same one again changes nothing. Raising it renews nothing that was spent, and stays visible in the ledger.</summary>
+    /// <exception cref="LedgerException">The ledger cannot be written.</exception>
+    public void SetBudget(PrivacyBudget budget)
+    {
+        lock (_lock) Write(() => budget == _chain.Budget ? null : (new BudgetRecord(_chain.Count, Now, budget), _spending));
+    }
+
+    /// <summary>Pays for a release. On disk when it returns; only then may noise be drawn and anything leave.</summary>
+    /// <exception cref="BudgetExceededException">It does not fit the budget; nothing was recorded.</exception>
+    /// <exception cref="UnsupportedEventException">An event means nothing under the ledger's relation; nothing was recorded.</exception>
+    /// <exception cref="OverflowException">More repetitions than a 64-bit count holds; nothing was recorded.</exception>
+    /// <exception cref="LedgerException">The ledger cannot be written; nothing was recorded.</exception>
+    public Reservation Reserve(Release release)
+    {
+        Bounded(release.Run, nameof(release));
+        Bounded(release.Purpose, nameof(release));
+        Bounded(release.Recipient, nameof(release));
+        ArgumentOutOfRangeException.ThrowIfNegative(release.Round, nameof(release));
+        if (release.Events.Count == 0) throw new ArgumentException("A release needs at least one event; one without noise is a NonPrivateEvent.", nameof(release));
+        lock (_lock)
+        {
+            Write(() =>
+            {
+                Spending after = _spending.With(release.Events, Terms.Relation);
+                if (_chain.Budget is { } budget && !_chain.Check!.Fits(release.Events, after, budget)) throw Exceeded(budget, after);
+                return (new ReservedRecord(_chain.Count, Now, release), after);
+            });
+            return new Reservation(_chain.Count - 1, release.Recipient, Head);
+        }
+    }
+
+    /// <summary>Notes that a release has arrived. It costs nothing more.</summary>
+    /// <param name="contentSha256">Of what was released, lower-case hex.</param>
+    /// <exception cref="InvalidOperationException">The reservation is not open.</exception>
+    /// <exception cref="LedgerException">The ledger cannot be written.</exception>
+    public void Commit(Reservation reservation, string contentSha256)
+    {
+        if (!Sha256Hex.IsValid(contentSha256)) throw new ArgumentException($"'{contentSha256}' is no SHA-256 in lower-case hex.", nameof(contentSha256));
+        lock (_lock)
+        {
+            Write(() =>
+            {
+                if (!_chain.Uncommitted.Contains(reservation.Number)) throw new InvalidOperationException($"Reservation {reservation.Number} of '{_dataSet}' is not open: there is none, or it was committed before.");
+                return (new CommittedRecord(_chain.Count, Now, reservation.Number, contentSha256, reservation.Recipient, reservation.Head.Count), _spending);
+            });
+        }
+    }
+
+    /// <summary>Compares with what somebody outside has seen of this ledger.</summary>
+    /// <exception cref="LedgerException"><see cref="LedgerFault.RolledBack"/>: this ledger is behind it, another one, or went another way.</exception>
+    public void RequireNotBehind(LedgerHead known)
+    {
+        if (!known.IsAuthentic() || known.DataSet != _dataSet) throw new LedgerException(LedgerFault.Broken, $"What is said to be the ledger of '{_dataSet}' is not signed, or is another data set's.");
+        lock (_lock)
+        {
+            _file.Exclusively(Refresh);
+            if (Difference(known) is { } difference) throw new LedgerException(LedgerFault.RolledBack, difference);
+        }
+    }
+
+    /// <summary>Goes on after records were lost: charges what the lost ones had reserved. Does nothing where nothing was lost.</summary>
+    /// <param name="known">What the recipient has seen.</param>
+    /// <param name="recipient">By the name under which releases to it are recorded.</param>
+    /// <returns>Whether anything was charged.</returns>
+    /// <exception cref="LedgerException">The head is not signed, or the ledger cannot be written.</exception>
+    public bool AcceptLoss(LedgerHead known, string recipient)
+    {
+        if (!known.IsAuthentic() || known.DataSet != _dataSet) throw new LedgerException(LedgerFault.Broken, $"What is said to be the ledger of '{_dataSet}' is not signed, or is another data set's.");
+        lock (_lock)
+        {
+            return Write(() =>
+            {
+                if (Difference(known) is null) return null;
+                PrivacyEvent charge = new RenyiEvent(LostDivergences(known, recipient));
+                if (known.StatisticalDistance > 0) charge = new InexactEvent(charge, known.StatisticalDistance);
+                LostRecord lost = new(Math.Max(_chain.Count, known.Count), Now, known.LedgerId, known.Count, known.Hash, [charge]);
+                return (lost, _spending.With(lost.Events, Terms.Relation));
+            });
+        }
+    }
+
+    public void Dispose()
+    {
+        _file.Dispose();
+        _key?.Dispose();
+    }
+
+    private DateTimeOffset Now => _time.GetUtcNow();
+
+    /// <summary>What the known chain had reserved beyond the part that it surely shares with this one. Where that cannot be told, all of it.</summary>
+    private List<double> LostDivergences(LedgerHead known, string recipient)
+    {
+        // Another ledger, or one that went another way nobody knows where, shares nothing for sure.
+        long shared = known.LedgerId == _chain.LedgerId && known.Count > _chain.Count ? _chain.AcknowledgedBy(recipient) : 0;
+        Spending before = new();
+        foreach (StoredRecord stored in _file.Records(_dataSet).TakeWhile(stored => stored.Place < shared))
+        {
+            before = RecordJson.Read(stored.Content).Record switch
+            {
+                ReservedRecord reserved => before.With(reserved.Release.Events, Terms.Relation),
+                LostRecord lost => before.With(lost.Events, Terms.Relation),
+                _ => before,
+            };
+        }
+
+        // Sums of many doubles are off by some units in the last place; a difference is rounded up by more.
+        return [.. known.Divergences.Zip(before.Divergences, (all, part) => double.IsPositiveInfinity(all) ? all : Math.Max(0, all - part) + (1e-9 * all))];
+    }
+
+    private string? Difference(LedgerHead known)
+    {
+        if (_chain.HasPaidFor(known.Hash)) return null;
+        if (known.LedgerId != _chain.LedgerId) return $"The ledger of '{_dataSet}' was replaced: {known.Count} records of another one are known, of {known.LedgerId[..12]}; this is {_chain.LedgerId[..12]}.";
+        if (known.Count > _chain.Count) return $"The ledger of '{_dataSet}' was rolled back from {known.Count} to {_chain.Count}.";
+        string? there = _file.Records(_dataSet, known.Count - 1).Select(stored => stored.Place == known.Count - 1 ? stored.Hash : null).FirstOrDefault();
+        return there == known.Hash ? null : $"The ledger of '{_dataSet}' was rolled back and went another way: its record {known.Count - 1} is not the one that is known.";
+    }
+
+    private BudgetExceededException Exceeded(PrivacyBudget budget, Spending after)
+    {
+        PrivacyLoss At(double epsilon) => new(epsilon, budget.Delta, Terms.Relation);
+        return new(_dataSet, budget, At(_chain.Check!.Epsilon(_spending, budget.Delta).Epsilon), At(after.EpsilonByRdp(budget.Delta)));
+    }
+
+    private void Begin(string keyPath, LedgerTerms terms)
+    {
+        // Key and record 0 are written by whoever comes first.
+        _file.Exclusively(() =>
+        {
+            bool isNew = _file.DataSets().Count == 0;
+            if (isNew && File.Exists(keyPath)) throw new LedgerException(LedgerFault.RolledBack, $"The key {keyPath} is there, but the records that it signed are gone. Put the ledger back; only if it never held a record, remove the key.");
+            _key = isNew ? LedgerKey.Create(keyPath) : LedgerKey.Load(keyPath);
+            if (_file.Head(_dataSet) is not null || _file.Records(_dataSet).Any()) return true;
+            var opened = new OpenedRecord(0, Now, _dataSet, terms, _key.PublicKey);
+            StoredRecord stored = StoredRecord.Sign(opened, "", _key);
+            _file.Append(_dataSet, stored, SignHead(stored.Hash, 1, stored.Hash, _spending));
+            return true;
+        });
+        _file.Exclusively(Refresh);
+        if (!_chain.Opened!.PublicKey.AsSpan().SequenceEqual(_key!.PublicKey)) throw new LedgerException(LedgerFault.Key, $"The key beside the ledger is not the one of the ledger of '{_dataSet}'.");
+        if (Terms != terms)
+        {
+            throw new LedgerException(LedgerFault.Terms, $"The ledger of '{_dataSet}' is about one {LedgerNames.Of(Terms.Unit)} under {LedgerNames.Of(Terms.Relation)}, not one {LedgerNames.Of(terms.Unit)} under {LedgerNames.Of(terms.Relation)}: that is fixed for good.");
+        }
+    }
+
+    /// <summary>Takes what other processes have written. Within a transaction.</summary>
+    private bool Refresh()
+    {
+        if (_broken is not null) throw _broken;
+        LedgerHead? head = _file.Head(_dataSet);
+        if (_head is not null && head is not null && head.Count == _chain.Count && head.Hash == _chain.Hash) return true;
+        foreach (StoredRecord stored in _file.Records(_dataSet, _chain.Count))
+        {
+            if (_chain.Add(stored, signed: false).Problems is [var problem, ..]) throw Broken(problem);
+        }
+
+        if (LedgerVerification.HeadProblem(head, _chain) is { } wrong) throw Broken(wrong);
+        (_head, _spending) = (head, new Spending([.. head!.Divergences], head.StatisticalDistance));
+        return true;
+    }
+
+    private LedgerException Broken(string problem) => _broken = new LedgerException(LedgerFault.Broken, $"The ledger of '{_dataSet}' is broken. {problem}");
+
+    /// <summary>Adds at most one record, alone and durably. Memory follows the disk, never the other way round.</summary>
+    private bool Write(Func<(LedgerRecord Record, Spending After)?> next)
+    {
+        (StoredRecord Stored, LedgerHead Head, Spending After)? written = _file.Exclusively<(StoredRecord, LedgerHead, Spending)?>(() =>
+        {
+            Refresh();
+            if (next() is not var (record, after)) return null;
+            StoredRecord stored = StoredRecord.Sign(record, _chain.Hash, _key!);
+            LedgerHead head = SignHead(_chain.LedgerId, record.Number + 1, stored.Hash, after);
+            _file.Append(_dataSet, stored, head);
+            return (stored, head, after);
+        });
+        if (written is not var (added, signed, spending)) return false;
+        _chain.Add(added, signed: false);
+        (_head, _spending) = (signed, spending);
+        return true;
+    }
+
+    private LedgerHead SignHead(string ledgerId, long count, string hash, Spending spending) => new(
+        ledgerId, _dataSet, count, hash, spending.Divergences, spending.StatisticalDistance, _key!.PublicKey,
+        _key.Sign(LedgerHead.Digest(ledgerId, _dataSet, count, hash, spending.Divergences, spending.StatisticalDistance)));
+
+    private static void Bounded(string text, string parameter)
+    {
+        if (text.Length is 0 or > LongestText || text.Any(char.IsControl)) throw new ArgumentException($"'{text}' is not 1 to {LongestText} characters without control characters.", parameter);
+    }
+}
