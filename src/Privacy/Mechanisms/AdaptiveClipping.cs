@@ -9,6 +9,7 @@ namespace Federation.Privacy.Mechanisms;
 /// </remarks>
 public sealed class AdaptiveClipping
 {
+    private const double SmallestNorm = 1e-30, LargestNorm = 1e30; // noise must not drive C to where it cannot come back from
     private readonly double _learningRate, _variance;
     private readonly DiscreteGaussianSampler? _sampler;
 
@@ -35,8 +36,9 @@ public sealed class AdaptiveClipping
     public double Quantile { get; }
 
     /// <summary>What one <see cref="Update"/> costs. A contributor more or less moves the sum by 1, another in its place by 2.</summary>
-    public PrivacyEvent Event(NeighboringRelation relation) =>
-        new InexactEvent(new DiscreteGaussianEvent(_variance, relation == NeighboringRelation.ReplaceOne ? 2 : 1), _sampler?.StatisticalDistance ?? 0);
+    /// <param name="samplingRate">With which each contributor was drawn into the round. Count and update then share one sample: to account for both as one event, take <see cref="UpdateNoiseMultiplier"/> instead of this.</param>
+    public PrivacyEvent Event(NeighboringRelation relation, double samplingRate = 1) =>
+        new InexactEvent(new DiscreteGaussianEvent(_variance, relation == NeighboringRelation.ReplaceOne ? 2 : 1, samplingRate), _sampler?.StatisticalDistance ?? 0);
 
     /// <summary>A contributor's vote about its own norm.</summary>
     public int Vote(double norm) => norm <= Norm ? 1 : -1;
@@ -49,15 +51,21 @@ public sealed class AdaptiveClipping
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(contributors);
         double fraction = 0.5 + ((votes + (_sampler?.Next() ?? 0)) / (2.0 * contributors));
-        Norm *= Math.Exp(-_learningRate * (fraction - Quantile));
+        Norm = Math.Clamp(Norm * Math.Exp(-_learningRate * (fraction - Quantile)), SmallestNorm, LargestNorm);
     }
 
-    /// <summary>The noise multiplier left to the updates so that they and the count together cost what z alone would: (z⁻² − (2σ_b)⁻²)^(−1/2).</summary>
-    /// <remarks>Andrew et al. 2021, Theorem 1.</remarks>
-    /// <exception cref="ArgumentOutOfRangeException">The count alone costs more than z.</exception>
-    public static double UpdateNoiseMultiplier(double noiseMultiplier, double countNoise)
+    /// <summary>The noise multiplier left to the updates so that they and the count together cost what z alone would: (z⁻² − s⁻²)^(−1/2), s the count's own.</summary>
+    /// <remarks>
+    /// Andrew et al. 2021, Theorem 1, with s = 2σ_b. Its count has continuous noise, ours has discrete noise, which may cost more where it is narrow; but a discrete Gaussian of variance (2σ_b)² is at least as private as
+    /// a continuous one of variance (2σ_b)² − 4 (as for <see cref="GridGaussian"/>, within 2⁻¹¹¹), so s = √((2σ_b)² − 4). Under ReplaceOne the count moves by 2, and s is half of that.
+    /// </remarks>
+    /// <param name="noiseMultiplier">z, positive: noise over sensitivity under the same relation.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A value is out of range or NaN, or the count alone costs more than z.</exception>
+    public static double UpdateNoiseMultiplier(double noiseMultiplier, double countNoise, NeighboringRelation relation)
     {
-        if (!(2 * countNoise > noiseMultiplier)) throw new ArgumentOutOfRangeException(nameof(countNoise), countNoise, $"The count's noise must be above half the noise multiplier {noiseMultiplier}.");
-        return Math.Pow(Math.Pow(noiseMultiplier, -2) - Math.Pow(2 * countNoise, -2), -0.5);
+        if (noiseMultiplier is not (> 0 and < double.PositiveInfinity)) throw new ArgumentOutOfRangeException(nameof(noiseMultiplier), noiseMultiplier, "A noise multiplier must be in (0, ∞) here.");
+        double square = (4 * countNoise * countNoise) - 4, count = Math.Sqrt(square) / (relation == NeighboringRelation.ReplaceOne ? 2 : 1);
+        if (!(count > noiseMultiplier)) throw new ArgumentOutOfRangeException(nameof(countNoise), countNoise, $"The count's noise is too small for a noise multiplier of {noiseMultiplier}: it alone costs more.");
+        return Math.Pow(Math.Pow(noiseMultiplier, -2) - Math.Pow(count, -2), -0.5);
     }
 }

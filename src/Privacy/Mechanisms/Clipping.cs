@@ -10,8 +10,8 @@ public sealed class NonFiniteValueException(string message) : ArithmeticExceptio
 /// <remarks>Abadi et al. 2016, Algorithm 1; per layer: McMahan et al. 2018, section 2.3.</remarks>
 public static class Clipping
 {
-    // Each product below is off by at most 2⁻²⁴ of itself and a norm by less than 2⁻²⁴ of itself (double sums of up to 2²⁸ terms); four times their sum is left free.
-    private const double Margin = 1 - (1.0 / (1 << 21));
+    // A norm is off by less than 2⁻²⁴ of itself (double sums of up to 2²⁸ terms); four times that is left free. Products are rounded towards zero, so they add nothing.
+    private const double Margin = 1 - (1.0 / (1 << 22));
 
     /// <summary>Scales the whole vector to L2 norm at most C; one that is short enough stays as it is.</summary>
     /// <param name="vector">Any length; changed in place.</param>
@@ -55,12 +55,15 @@ public static class Clipping
         }
     }
 
-    /// <summary>L2 sensitivity of layers clipped to these norms: √ΣC².</summary>
+    /// <summary>L2 sensitivity of layers clipped to these norms: √ΣC², rounded up.</summary>
     public static double Sensitivity(ReadOnlySpan<double> norms)
     {
-        double sum = 0;
-        foreach (double norm in norms) sum += norm * norm;
-        return Math.BitIncrement(Math.Sqrt(sum) * (1 + (norms.Length * 1e-16)));
+        double largest = 0, sum = 0;
+        foreach (double norm in norms) largest = Math.Max(largest, norm);
+        if (largest == 0) return 0;
+        // Scaled, so that no square underflows or overflows.
+        foreach (double norm in norms) sum += norm / largest * (norm / largest);
+        return Math.BitIncrement(Math.Sqrt(sum) * largest * (1 + ((norms.Length + 4) * 2.3e-16)));
     }
 
     /// <summary>‖vector‖₂, summed in double precision.</summary>
@@ -84,11 +87,27 @@ public static class Clipping
     private static void Shorten(Span<float> vector, double before, double norm)
     {
         if (before <= norm * Margin) return;
-        // Rounded down twice: to a float, and by the margin.
-        float factor = MathF.BitDecrement((float)(norm / before * Margin));
+        double factor = norm / before * Margin;
         Span<Vector<float>> blocks = MemoryMarshal.Cast<float, Vector<float>>(vector);
-        for (int i = 0; i < blocks.Length; i++) blocks[i] *= factor;
-        foreach (ref float value in vector[(blocks.Length * Vector<float>.Count)..]) value *= factor;
+        foreach (ref Vector<float> block in blocks)
+        {
+            Vector.Widen(block, out Vector<double> low, out Vector<double> high);
+            (low, high) = (low * factor, high * factor);
+            Vector<float> rounded = Vector.Narrow(low, high);
+            Vector.Widen(rounded, out Vector<double> roundedLow, out Vector<double> roundedHigh);
+            // All ones, which is −1, where rounding went away from zero: one unit in the last place back.
+            Vector<int> back = Vector.Narrow(Vector.GreaterThan(Vector.Abs(roundedLow), Vector.Abs(low)), Vector.GreaterThan(Vector.Abs(roundedHigh), Vector.Abs(high)));
+            block = Vector.AsVectorSingle(Vector.AsVectorInt32(rounded) + back);
+        }
+
+        foreach (ref float value in vector[(blocks.Length * Vector<float>.Count)..]) value = TowardsZero(value * factor);
+    }
+
+    /// <summary>The float nearest to it that is no further from zero.</summary>
+    internal static float TowardsZero(double value)
+    {
+        float rounded = (float)value;
+        return Math.Abs((double)rounded) > Math.Abs(value) ? BitConverter.Int32BitsToSingle(BitConverter.SingleToInt32Bits(rounded) - 1) : rounded;
     }
 
     private static void Checked(double norm)
@@ -98,11 +117,8 @@ public static class Clipping
 
     private static NonFiniteValueException NonFinite(ReadOnlySpan<float> vector)
     {
-        for (int i = 0; i < vector.Length; i++)
-        {
-            if (!float.IsFinite(vector[i])) return new($"Value {i} of {vector.Length} is {vector[i]}.");
-        }
-
-        return new("The norm is infinite.");
+        int i = 0;
+        while (float.IsFinite(vector[i])) i++; // a sum of squares of finite floats is finite in double precision
+        return new($"Value {i} of {vector.Length} is {vector[i]}.");
     }
 }

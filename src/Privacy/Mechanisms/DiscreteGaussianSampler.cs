@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
@@ -6,7 +7,8 @@ namespace Federation.Privacy.Mechanisms;
 
 /// <summary>
 /// Discrete Gaussian noise for long vectors, Pr[x] ∝ e^(−x²/(2σ²)) on the integers: nanoseconds a value for any σ, by a few look-ups in small tables.
-/// Not exact, but within <see cref="StatisticalDistance"/> of it, which accountants add to δ. The work does not depend on the values drawn, but for one draw in 2²¹; the tables are read at secret places.
+/// Not exact, but within <see cref="StatisticalDistance"/> of it, which accountants add to δ. The vector kernel's work does not depend on the values drawn, but for one draw in 2²¹; the tables are read at secret places.
+/// The first few hundred values come from <see cref="ExactSampler"/>, because they take less time than the tables.
 /// </summary>
 /// <remarks>
 /// A wide Gaussian is a sum: x₁ + k·x₂ with σ² = σ₁² + k²σ₂². Pr[x₁ + k·x₂ = x] = Σ_j ρ_σ₁(x − kj)·ρ_σ₂(j) ∝ ρ_σ(x)·Σ_j ρ_s(j − c·x), s = σ₁σ₂/σ, c = kσ₂²/σ²;
@@ -19,12 +21,18 @@ public sealed class DiscreteGaussianSampler
 
     private const int Chunk = 1024, LargestShift = 5;
     private const double LeastSmoothness = 2; // of s = σ₁σ₂/σ
+    private const double BlocksPerValue = 64; // of the generator, at most on average; an exact value takes about 15, one from tables a quarter a part
     private const double ConvolutionDistance = 1.0 / (1UL << 56) / (1UL << 56); // 2^−112
     private const ulong KeptVariance = 5200; // σ₁² is in [5200, 5200 + 4^5), within what a table holds
 
+    // A table takes about as long as so many exact values.
+    private const long ValuesPerTable = 800;
+
     private readonly SecureRandom _random;
-    private readonly NoiseTable[] _tables; // of x₁, x₂, …
+    private readonly double[] _parts; // variances of x₁, x₂, …
     private readonly int[] _shifts; // log₂ k between them
+    private NoiseTable[]? _tables;
+    private long _asked;
 
     /// <param name="variance">σ², in (0, 2¹⁰⁰]: the exact value of the double.</param>
     /// <exception cref="ArgumentOutOfRangeException">The variance is out of range or NaN.</exception>
@@ -35,42 +43,50 @@ public sealed class DiscreteGaussianSampler
         List<double> parts = [];
         List<int> shifts = [];
         Split(variance, parts, shifts);
-        _tables = [.. parts.Select(part => new NoiseTable(part))];
-        _shifts = [.. shifts];
-        StatisticalDistance = (parts.Count * NoiseTable.StatisticalDistance) + (shifts.Count * ConvolutionDistance);
+        (_parts, _shifts) = ([.. parts], [.. shifts]);
+        StatisticalDistance = (parts.Count * NoiseTable.StatisticalDistance) + (shifts.Count * ConvolutionDistance) + (BlocksPerValue * SecureRandom.StatisticalDistancePerBlock);
     }
 
     /// <summary>σ², the parameter.</summary>
     public double Variance { get; }
 
-    /// <summary>At most this far, in total variation, is one value's distribution from the discrete Gaussian; below 2^−108. Of n values: n times as far.</summary>
+    /// <summary>At most this far, in total variation, is one value's distribution from the discrete Gaussian; below 2^−107, AES-256 taken for a random permutation. Of n values: n times as far.</summary>
     public double StatisticalDistance { get; }
 
     public long Next()
     {
         long value = 0;
-        FillScalar(new Span<long>(ref value));
+        Fill(new Span<long>(ref value));
         return value;
     }
 
     /// <summary>Independent noise in every place; what was there is overwritten.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)] // the first call may be the only one, and long
     public void Fill(Span<long> noise)
     {
+        if (_tables is null && Interlocked.Add(ref _asked, noise.Length) < ValuesPerTable * _parts.Length)
+        {
+            ExactSampler exact = new(_random);
+            foreach (ref long value in noise) value = (long)exact.DiscreteGaussian(Variance);
+            return;
+        }
+
+        NoiseTable[] tables = Tables();
         if (!Avx2.IsSupported || noise.Length < Vector256<int>.Count)
         {
             FillScalar(noise);
             return;
         }
 
-        Span<uint> bits = stackalloc uint[Chunk];
+        Span<uint> bits = stackalloc uint[Math.Min(Chunk, noise.Length)];
         for (; noise.Length > 0; noise = noise[Math.Min(Chunk, noise.Length)..])
         {
             Span<long> chunk = noise[..Math.Min(Chunk, noise.Length)];
             chunk.Clear();
-            for (int part = _tables.Length - 1; part >= 0; part--)
+            for (int part = tables.Length - 1; part >= 0; part--)
             {
                 _random.Fill(MemoryMarshal.AsBytes(bits[..chunk.Length]));
-                Include(chunk, bits[..chunk.Length], part);
+                Include(chunk, bits[..chunk.Length], tables[part], Shift(part));
             }
         }
 
@@ -78,30 +94,35 @@ public sealed class DiscreteGaussianSampler
     }
 
     /// <summary>The plain twin: the same noise from the same bits.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal void FillScalar(Span<long> noise)
     {
+        NoiseTable[] tables = Tables();
         Span<uint> bits = stackalloc uint[Math.Min(Chunk, noise.Length)];
         for (; noise.Length > 0; noise = noise[Math.Min(Chunk, noise.Length)..])
         {
             Span<long> chunk = noise[..Math.Min(Chunk, noise.Length)];
             chunk.Clear();
-            for (int part = _tables.Length - 1; part >= 0; part--)
+            for (int part = tables.Length - 1; part >= 0; part--)
             {
                 _random.Fill(MemoryMarshal.AsBytes(bits[..chunk.Length]));
-                for (int i = 0; i < chunk.Length; i++) chunk[i] = (chunk[i] << Shift(part)) + _tables[part].Value(bits[i], _random);
+                for (int i = 0; i < chunk.Length; i++) chunk[i] = (chunk[i] << Shift(part)) + tables[part].Value(bits[i], _random);
             }
         }
 
         bits.Clear();
     }
 
+    /// <summary>From here on every value comes from tables.</summary>
+    internal NoiseTable[] Tables() => _tables ??= [.. _parts.Select(NoiseTable.Of)];
+
     private int Shift(int part) => part < _shifts.Length ? _shifts[part] : 0;
 
     /// <summary>chunk[i] ← 2^shift·chunk[i] + the table's value of bits[i].</summary>
-    private unsafe void Include(Span<long> chunk, ReadOnlySpan<uint> bits, int part)
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private unsafe void Include(Span<long> chunk, ReadOnlySpan<uint> bits, NoiseTable table, int shift)
     {
-        NoiseTable table = _tables[part];
-        int shift = Shift(part), i = 0;
+        int i = 0;
         fixed (uint* entries = table.Entries)
         fixed (uint* source = bits)
         fixed (long* target = chunk)

@@ -22,7 +22,8 @@ public sealed class GridGaussian
     private readonly int _dimension;
 
     /// <param name="standardDeviation">σ of the noise in each coordinate, positive.</param>
-    /// <param name="sensitivity">Δ, the L2 sensitivity of the vector before rounding, positive.</param>
+    /// <param name="sensitivity">Δ, the L2 sensitivity of the vector before rounding, under the relation that <see cref="Event"/> will be accounted for, positive: a clipping norm C is Δ under AddOrRemoveOne, 2C is it under ReplaceOne.
+    /// The sum of the contributions must be exact, or its rounding be part of Δ (Casacuberta, Shoemate, Vadhan, Wagaman 2022).</param>
     /// <param name="dimension">d, positive.</param>
     /// <exception cref="ArgumentOutOfRangeException">A value is not positive and finite, or σ is more than 2⁵⁰ of the grid's steps.</exception>
     public GridGaussian(double standardDeviation, double sensitivity, int dimension, SecureRandom random)
@@ -48,7 +49,7 @@ public sealed class GridGaussian
     /// <summary>g: what comes out is a multiple of it.</summary>
     public double Step { get; }
 
-    /// <summary>What one release costs.</summary>
+    /// <summary>What one release costs, under the relation of the sensitivity.</summary>
     public PrivacyEvent Event { get; }
 
     /// <param name="values">Length d; clipped before, so that Δ holds.</param>
@@ -60,7 +61,7 @@ public sealed class GridGaussian
         if (values.Length != _dimension || noisy.Length != _dimension) throw new ArgumentException($"{values.Length} values and {noisy.Length} places, where the dimension is {_dimension}.", nameof(values));
         for (int i = 0; i < values.Length; i++)
         {
-            if (!(Math.Abs(values[i] / Step) <= LargestMultiple)) throw new NonFiniteValueException($"Value {i} of {values.Length} is {values[i]}; the grid holds ±{LargestMultiple * Step}.");
+            if (!(Math.Abs(values[i] / Step) <= LargestMultiple)) throw new NonFiniteValueException($"Value {i} of {values.Length} is not finite, or beyond the grid's ±{LargestMultiple * Step}."); // never the value: messages are logged
         }
 
         Span<long> noise = stackalloc long[Chunk];

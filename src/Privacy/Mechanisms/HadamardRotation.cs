@@ -4,7 +4,8 @@ using System.Runtime.InteropServices;
 namespace Federation.Privacy.Mechanisms;
 
 /// <summary>
-/// x → H·D·x in blocks, D random signs and H the orthonormal Walsh-Hadamard matrix: spreads a vector's length evenly over its coordinates, so that a grid and cuts fit them all. Norms stay.
+/// x → H·D·x in blocks, D random signs and H the orthonormal Walsh-Hadamard matrix: spreads a vector's length evenly over its coordinates, so that a grid and cuts fit them all.
+/// Norms stay but for rounding: one may grow to 1 + (log₂ n + 2)·2⁻²⁴ times itself, so a norm that must hold is clipped after the rotation.
 /// The signs are public: they come from a seed that everybody in the round knows.
 /// </summary>
 /// <remarks>Ailon and Chazelle 2009; for federated updates: Suresh, Yu, Kumar, McMahan 2017, section 3.</remarks>
@@ -25,7 +26,10 @@ public sealed class HadamardRotation
     public int BlockLength { get; }
 
     /// <summary>The least multiple of the block's length that holds so many values; the rest is for zeros.</summary>
-    public int PaddedLength(int length) => checked((length + BlockLength - 1) / BlockLength * BlockLength);
+    /// <exception cref="ArgumentOutOfRangeException">The length is negative, or padded more than 2³¹ − 1.</exception>
+    public int PaddedLength(int length) => length >= 0 && length <= int.MaxValue - BlockLength + 1 ? Padded(length) : throw new ArgumentOutOfRangeException(nameof(length), length, $"A length must be 0 to {int.MaxValue - BlockLength + 1}.");
+
+    private int Padded(int length) => (length + BlockLength - 1) / BlockLength * BlockLength;
 
     /// <param name="vector">Whole blocks; changed in place.</param>
     /// <exception cref="ArgumentException">The length is not a multiple of the block's.</exception>
@@ -98,6 +102,6 @@ public sealed class HadamardRotation
 
     private void Checked(int length)
     {
-        if (length % BlockLength != 0) throw new ArgumentException($"{length} values are not whole blocks of {BlockLength}: pad with zeros to {PaddedLength(length)}.", nameof(length));
+        if (length % BlockLength != 0) throw new ArgumentException($"{length} values are not whole blocks of {BlockLength}: pad with zeros to a multiple.", nameof(length));
     }
 }

@@ -1,4 +1,6 @@
+using System.Collections.Concurrent;
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace Federation.Privacy.Mechanisms;
 
@@ -19,6 +21,16 @@ internal sealed class NoiseTable
 
     private readonly uint[] _entries = GC.AllocateArray<uint>(Columns, pinned: true); // threshold's top 21 bits, then the alias
     private readonly UInt128[] _rests = new UInt128[Columns]; // the threshold's other 96 bits
+
+    private const int MostKept = 64;
+    private static readonly ConcurrentDictionary<double, NoiseTable> s_kept = [];
+
+    /// <summary>A table of this variance; the last few are kept, 40 kB each. They hold no secret.</summary>
+    public static NoiseTable Of(double variance)
+    {
+        if (s_kept.Count >= MostKept) s_kept.Clear();
+        return s_kept.GetOrAdd(variance, value => new NoiseTable(value));
+    }
 
     public NoiseTable(double variance)
     {
@@ -42,6 +54,7 @@ internal sealed class NoiseTable
     public ReadOnlySpan<uint> Entries => _entries;
 
     /// <summary>The value of 32 uniform bits; a tie, one in 2²¹, asks for more.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public int Value(uint bits, SecureRandom random)
     {
         uint column = bits >> FractionBits, fraction = bits & ((1u << FractionBits) - 1), entry = _entries[column], threshold = entry >> ColumnBits;

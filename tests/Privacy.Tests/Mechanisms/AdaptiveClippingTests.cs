@@ -25,13 +25,44 @@ public sealed class AdaptiveClippingTests
         Assert.Equal(quantile * 10, Math.Exp(sum / 200), 0.06 * quantile * 10);
     }
 
-    [Fact] // Andrew et al. 2021, Theorem 1: together they cost what z alone would
-    public void UpdateNoiseMultiplier_WithTheCount_CostsTheWhole()
+    [Theory] // Andrew et al. 2021, Theorem 1: together they cost at most what z alone would, with the count's discrete noise too
+    [InlineData(1.2, 5.0)]
+    [InlineData(0.3, 1.05)]
+    [InlineData(1.0, 1.2)]
+    [InlineData(2.0, 20.0)]
+    public void UpdateNoiseMultiplier_WithTheCount_CostsAtMostTheWhole(double z, double countNoise)
     {
-        const double Z = 1.2, CountNoise = 5;
-        double left = AdaptiveClipping.UpdateNoiseMultiplier(Z, CountNoise);
-        Assert.Equal(1 / (Z * Z), (1 / (left * left)) + (1 / (4 * CountNoise * CountNoise)), 1e-12);
-        Assert.Throws<ArgumentOutOfRangeException>(() => AdaptiveClipping.UpdateNoiseMultiplier(1.2, 0.6));
+        PldAccountant accountant = new();
+        foreach (NeighboringRelation relation in Enum.GetValues<NeighboringRelation>())
+        {
+            double noise = relation == NeighboringRelation.ReplaceOne ? 2 * countNoise : countNoise;
+            double left = AdaptiveClipping.UpdateNoiseMultiplier(z, noise, relation);
+            foreach (double delta in (double[])[1e-3, 1e-6])
+            {
+                double whole = AnalyticGaussian.Epsilon(z, delta);
+                double together = accountant.AtDelta([new GaussianEvent(left), new DiscreteGaussianEvent(4 * noise * noise, relation == NeighboringRelation.ReplaceOne ? 2 : 1)], delta, relation).Epsilon;
+                Assert.InRange(together, whole * 0.5, whole * (1 + 3e-5));
+            }
+        }
+    }
+
+    [Fact]
+    public void UpdateNoiseMultiplier_CountThatCostsMore_IsRefused()
+    {
+        foreach ((double z, double noise) in (IEnumerable<(double, double)>)[(1.2, 0.6), (0.3, 0.16), (1, 0.51), (1.2, double.NaN)]) Assert.Throws<ArgumentOutOfRangeException>(() => AdaptiveClipping.UpdateNoiseMultiplier(z, noise, NeighboringRelation.AddOrRemoveOne));
+        foreach (double z in (double[])[0, -1.2, double.NaN]) Assert.Throws<ArgumentOutOfRangeException>(() => AdaptiveClipping.UpdateNoiseMultiplier(z, 5, NeighboringRelation.AddOrRemoveOne));
+    }
+
+    [Fact]
+    public void Norm_DrivenByNoiseAlone_StaysPositiveAndFinite()
+    {
+        using SecureRandom random = new();
+        AdaptiveClipping clipping = new(1, 0.5, 1, 1e6, random);
+        for (int i = 0; i < 20; i++)
+        {
+            clipping.Update(0, 1);
+            Assert.InRange(clipping.Norm, 1e-30, 1e30);
+        }
     }
 
     [Fact]
@@ -44,6 +75,8 @@ public sealed class AdaptiveClippingTests
         Assert.Equal(AnalyticGaussian.Epsilon(10, 1e-6), one, 0.01 * one);
         double replaced = accountant.AtDelta([clipping.Event(NeighboringRelation.ReplaceOne)], 1e-6, NeighboringRelation.ReplaceOne).Epsilon;
         Assert.Equal(AnalyticGaussian.Epsilon(5, 1e-6), replaced, 0.01 * replaced);
+        double sampled = accountant.AtDelta([new RepeatedEvent(clipping.Event(NeighboringRelation.AddOrRemoveOne, 0.01), 1000)], 1e-6, NeighboringRelation.AddOrRemoveOne).Epsilon;
+        Assert.InRange(sampled, 0.1, 0.2);
         AdaptiveClipping open = new(1, 0.5, 0.2, 0, random);
         Assert.Equal(double.PositiveInfinity, accountant.AtDelta([open.Event(NeighboringRelation.AddOrRemoveOne)], 1e-6, NeighboringRelation.AddOrRemoveOne).Epsilon);
     }

@@ -20,6 +20,40 @@ public sealed class ClippingTests
         else Assert.True(after >= norm * 0.99999);
     }, iter: 3000);
 
+    [Theory] // where a float's products underflow or its sums nearly overflow
+    [InlineData(3.4e38f, 1, 1e-10)]
+    [InlineData(3.4e38f, 1, 1e-7)]
+    [InlineData(3e38f, 100_000, 1e-3)]
+    [InlineData(1e-38f, 1_000_000, 1.05e-42)]
+    [InlineData(1e-44f, 2, 1.5e-45)]
+    [InlineData(-1e-44f, 19, 3e-45)]
+    [InlineData(1f, 33, 1e-320)]
+    public void Flat_ExtremeSizes_IsAtMostTheNormAndKeepsTheSign(float value, int length, double norm)
+    {
+        float[] vector = new float[length];
+        Array.Fill(vector, value);
+        Clipping.Flat(vector, norm);
+        Assert.True(Clipping.Norm(vector) <= norm, $"{Clipping.Norm(vector):R} above {norm:R}");
+        Assert.All(vector.Distinct(), clipped => Assert.True(clipped * value >= 0));
+    }
+
+    [Fact]
+    public void TowardsZero_AnyDouble_IsTheNextFloatDown() => Gen.Double.Sample(value =>
+    {
+        if (Math.Abs(value) > float.MaxValue || !double.IsFinite(value)) return;
+        float rounded = Clipping.TowardsZero(value);
+        Assert.True(Math.Abs((double)rounded) <= Math.Abs(value));
+        Assert.True(Math.Abs((double)MathF.BitIncrement(Math.Abs(rounded))) > Math.Abs(value));
+    }, iter: 5000);
+
+    [Fact]
+    public void Sensitivity_ExtremeNorms_IsNotBelowTheRoot()
+    {
+        Assert.InRange(Clipping.Sensitivity([1e-170, 1e-170]), Math.Sqrt(2) * 1e-170, Math.Sqrt(2) * 1.000001e-170);
+        Assert.InRange(Clipping.Sensitivity([1e200, 1e200]), Math.Sqrt(2) * 1e200, Math.Sqrt(2) * 1.000001e200);
+        Assert.Equal(0, Clipping.Sensitivity([]));
+    }
+
     [Fact]
     public void PerLayer_TwoLayers_EachIsAtMostItsNorm()
     {

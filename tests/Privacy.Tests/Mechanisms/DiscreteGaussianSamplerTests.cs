@@ -41,12 +41,43 @@ public sealed class DiscreteGaussianSamplerTests
         Assert.NotNull(Fit.Complaint(values, variance));
     }
 
+    // Samplers that are wrong in other ways, made from a right one.
+    public static TheoryData<string> Wrongs => [.. s_wrongs.Keys];
+
+    private static readonly Dictionary<string, Func<long[], long[]>> s_wrongs = new()
+    {
+        ["every value twice"] = values => [.. values.Select((_, i) => values[i / 2])],
+        ["pairs of opposite sign"] = values => [.. values.Select((_, i) => i % 2 == 0 ? values[i] : -values[i - 1])],
+        ["one sign for eight lanes"] = values => [.. values.Select((value, i) => values[i / 8 * 8] < 0 ? -Math.Abs(value) : Math.Abs(value))],
+        ["chunks repeated"] = values => [.. values.Select((_, i) => values[i / 2048 * 1024 + (i % 1024)])],
+        ["even values only"] = values => [.. values.Select(value => value & ~1L)],
+        ["low bits lost"] = values => [.. values.Select(value => value & ~31L)],
+        ["moved by three"] = values => [.. values.Select(value => value + 3)],
+        ["cut at 4.5 deviations"] = values => [.. values.Select(value => Math.Abs(value) > 4500 ? 0 : value)],
+        ["one-sided tail"] = values => [.. values.Select(value => value < -4200 ? -value : value)],
+        ["absurd outliers"] = values => [.. values.Select((value, i) => i % 100_000 == 7 ? 100_000 : value)],
+        ["zero too often"] = values => [.. values.Select((value, i) => i % 1000 == 7 ? 0 : value)],
+    };
+
+    [Theory] // what else the fit can see
+    [MemberData(nameof(Wrongs))]
+    public void Fit_WrongInAnotherWay_Complains(string wrong)
+    {
+        using SecureRandom random = new();
+        long[] values = new long[8_000_000];
+        new DiscreteGaussianSampler(1e6, random).Fill(values);
+        Assert.Null(Fit.Complaint(values, 1e6));
+        Assert.NotNull(Fit.Complaint(s_wrongs[wrong](values), 1e6));
+    }
+
     [Fact]
     public void Fill_AnyVarianceAndLength_EqualsThePlainTwin() => Gen.Select(s_variance, Gen.Int[0, 3000], Gen.Byte.Array[32]).Sample((variance, length, key) =>
     {
         using SecureRandom one = SecureRandom.WithKnownKey(key), other = SecureRandom.WithKnownKey(key);
         long[] fast = new long[length], plain = new long[length];
-        new DiscreteGaussianSampler(variance, one).Fill(fast);
+        DiscreteGaussianSampler sampler = new(variance, one);
+        sampler.Tables(); // without the exact beginning
+        sampler.Fill(fast);
         new DiscreteGaussianSampler(variance, other).FillScalar(plain);
         Assert.Equal(plain, fast);
     }, iter: 60);
@@ -60,6 +91,33 @@ public sealed class DiscreteGaussianSamplerTests
         new DiscreteGaussianSampler(1000, one).Fill(fast);
         new DiscreteGaussianSampler(1000, other).FillScalar(plain);
         Assert.True(fast.AsSpan().SequenceEqual(plain));
+    }
+
+    [Fact] // one value at a time: exact ones first, then from tables
+    public void Next_ManyTimes_FitsTheDistribution()
+    {
+        using SecureRandom random = new();
+        DiscreteGaussianSampler sampler = new(37.21, random);
+        long[] values = new long[4_000_000];
+        for (int i = 0; i < values.Length; i++) values[i] = sampler.Next();
+        Assert.Null(Fit.Complaint(values, 37.21));
+    }
+
+    [Fact] // the words that a column turns into each value are as many as its threshold says: draws have the masses that Mass adds up
+    public void Table_EveryColumn_ComparesWithItsThreshold()
+    {
+        NoiseTable table = new(37.21);
+        using SecureRandom random = SecureRandom.WithKnownKey(new byte[32]);
+        ReadOnlySpan<uint> entries = table.Entries;
+        for (uint column = 0; column < entries.Length; column++)
+        {
+            uint threshold = entries[(int)column] >> 11;
+            int own = (int)column - 1024, alias = (int)(entries[(int)column] & 2047) - 1024;
+            int Value(uint fraction) => table.Value((column << 21) | fraction, random);
+            foreach (uint fraction in (uint[])[0, threshold / 2, threshold == 0 ? 0 : threshold - 1]) if (fraction < threshold) Assert.Equal(own, Value(fraction));
+            foreach (uint fraction in (uint[])[threshold + 1, (threshold + (1u << 21)) / 2, (1u << 21) - 1]) if (fraction > threshold && fraction < 1u << 21) Assert.Equal(alias, Value(fraction));
+            Assert.Contains(Value(threshold), (int[])[own, alias]);
+        }
     }
 
     [Fact] // variance = Σ 4^(shifts before)·part, to the last bit; every sum smooth enough
@@ -149,7 +207,7 @@ public sealed class DiscreteGaussianSamplerTests
     public void StatisticalDistance_AnyVariance_IsBelowItsBound() => s_variance.Sample(variance =>
     {
         using SecureRandom random = new();
-        Assert.InRange(new DiscreteGaussianSampler(variance, random).StatisticalDistance, 0, Math.ScaleB(1, -108));
+        Assert.InRange(new DiscreteGaussianSampler(variance, random).StatisticalDistance, 0, Math.ScaleB(1, -107));
     }, iter: 20);
 
     [Theory]

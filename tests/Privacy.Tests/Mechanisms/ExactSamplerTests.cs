@@ -7,15 +7,14 @@ namespace Federation.Privacy.Tests.Mechanisms;
 public sealed class ExactSamplerTests
 {
     [Theory]
-    [InlineData(0.05)]
-    [InlineData(1.0)]
+    [InlineData(0.5)]
+    [InlineData(2.0)]
     [InlineData(37.21)]
-    [InlineData(10000.0)]
     public void DiscreteGaussian_ManyDraws_FitTheDistribution(double variance)
     {
         using SecureRandom random = new();
         ExactSampler sampler = new(random);
-        long[] values = new long[200_000];
+        long[] values = new long[1_000_000];
         for (int i = 0; i < values.Length; i++) values[i] = (long)sampler.DiscreteGaussian(variance);
         Assert.Null(Fit.Complaint(values, variance));
     }

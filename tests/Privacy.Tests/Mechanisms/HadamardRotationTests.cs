@@ -45,6 +45,6 @@ public sealed class HadamardRotationTests
     {
         Assert.Throws<ArgumentOutOfRangeException>(() => new HadamardRotation(new byte[31], 8));
         Assert.Throws<ArgumentOutOfRangeException>(() => new HadamardRotation(new byte[32], 12));
-        Assert.Contains("pad with zeros to 16", Assert.Throws<ArgumentException>(() => new HadamardRotation(new byte[32], 8).Forward(new float[9])).Message, StringComparison.Ordinal);
+        Assert.Contains("pad with zeros to a multiple", Assert.Throws<ArgumentException>(() => new HadamardRotation(new byte[32], 8).Forward(new float[9])).Message, StringComparison.Ordinal);
     }
 }
