@@ -48,6 +48,7 @@ internal static class FedCommand
         root.Add(RunVerbs.Create());
         root.Add(ModelVerbs.Create());
         root.Add(DataVerbs.Create());
+        root.Add(PrivacyVerbs.Create());
         root.Add(CommonOptions.Json);
         root.Add(CommonOptions.Schema);
         HelpOption help = root.Options.OfType<HelpOption>().Single();

@@ -3,6 +3,7 @@ using Federation.Cli.CommandLine;
 using Federation.Formats;
 using Federation.Formats.Models;
 using Federation.Learning;
+using Federation.Privacy.Ledger;
 using Federation.Protocol;
 using Grpc.Core;
 
@@ -16,7 +17,7 @@ internal static class Failure
         InvalidInputException input => (ExitCode.WrongInput, input.Problems),
         LearningException or SafetensorsException => (ExitCode.WrongInput, [new Problem(exception.Message)]),
         RpcException call => (IsAboutInput(call) ? ExitCode.WrongInput : ExitCode.Failed, RpcError.Describe(call)),
-        IOException or UnauthorizedAccessException or SocketException => (ExitCode.Failed, [new Problem(exception.Message)]),
+        LedgerException or BudgetExceededException or IOException or UnauthorizedAccessException or SocketException => (ExitCode.Failed, [new Problem(exception.Message)]),
         _ => (ExitCode.Failed, [new Problem($"{exception.GetType().Name}: {exception.Message}", Repair: "This is a fault of fed; FED_DEBUG=1 shows where.")]),
     };
 

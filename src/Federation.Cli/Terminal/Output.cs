@@ -1,5 +1,6 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Federation.Cli.CommandLine;
 using Federation.Formats;
 
@@ -8,7 +9,11 @@ namespace Federation.Cli.Terminal;
 /// <summary>Where a verb's result goes (stdout) and where everything else goes (stderr).</summary>
 internal sealed class Output(bool json, TextWriter result, TextWriter error, bool terminal)
 {
-    private static readonly JsonSerializerOptions JsonOptions = new(JsonSerializerDefaults.Web) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions JsonOptions = new(JsonSerializerDefaults.Web)
+    {
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals, // "Infinity"
+    };
 
     /// <summary>Whether the result is JSON.</summary>
     public bool Json => json;

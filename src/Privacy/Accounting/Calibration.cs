@@ -10,7 +10,8 @@ public static class Calibration
     /// <exception cref="UnreachableTargetException">No noise is enough: another event alone exceeds the target.</exception>
     public static NoiseMultiplier NoiseMultiplier(IPrivacyAccountant accountant, PrivacyLoss target, Func<NoiseMultiplier, IEnumerable<PrivacyEvent>> events)
     {
-        double Epsilon(double sigma) => accountant.AtDelta(events(new(sigma)), target.Delta, target.Relation).Epsilon;
+        Dictionary<double, double> known = [];
+        double Epsilon(double sigma) => known.TryGetValue(sigma, out double before) ? before : known[sigma] = accountant.AtDelta(events(new(sigma)), target.Delta, target.Relation).Epsilon;
         double high = 1;
         while (Epsilon(high) > target.Epsilon)
         {
@@ -20,7 +21,7 @@ public static class Calibration
 
         double low = high / 2;
         while (low > 1 / Largest && Epsilon(low) <= target.Epsilon) (high, low) = (low, low / 2);
-        return new(Between(low, high, sigma => Epsilon(sigma) <= target.Epsilon));
+        return new(Between(low, high, target.Epsilon, Epsilon));
     }
 
     /// <summary>The largest number of repetitions that meets the target; 0 if one is too many.</summary>
@@ -57,6 +58,26 @@ public static class Calibration
         }
 
         return new(1 / Between(1 / high, 1 / low, inverse => Meets(1 / inverse)));
+    }
+
+    /// <summary>The least noise whose ε is at most the target's, by interpolating ln ε over ln σ, which is nearly straight; high meets the target. Where that gets stuck, by halving.</summary>
+    private static double Between(double low, double high, double target, Func<double, double> epsilon)
+    {
+        double atLow = Math.Log(epsilon(low) / target), atHigh = Math.Log(epsilon(high) / target);
+        bool wasHigh = false;
+        for (int step = 0; high / low > 1 + Tolerance; step++)
+        {
+            double width = Math.Log(high / low), part = atLow / (atLow - atHigh);
+            if (step % 6 == 5 || !double.IsFinite(part)) part = 0.5;
+            // A third of the tolerance beyond the estimate, on the side that the last step missed, so that both ends close in.
+            double aside = Tolerance / 3 / width;
+            double middle = low * Math.Exp(width * Math.Clamp(part + (wasHigh ? -aside : aside), Math.Min(0.5, aside), Math.Max(0.5, 1 - aside))), at = Math.Log(epsilon(middle) / target);
+            wasHigh = at <= 0;
+            if (wasHigh) (high, atHigh) = (middle, at);
+            else (low, atLow) = (middle, at);
+        }
+
+        return high;
     }
 
     /// <summary>The least value that meets a condition, found by halving its logarithm; high does meet it.</summary>

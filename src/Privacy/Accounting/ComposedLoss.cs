@@ -35,6 +35,8 @@ internal sealed class ComposedLoss(double[] weights, long first, double step, do
         double decay = Math.Exp(-tilt * step), decayOne = Math.Exp(-(tilt + 1) * step);
         double sum = 0, sumOne = 0, errors = 0; // Σ w e^(−tilt(s−s_k)), Σ w e^(−(tilt+1)(s−s_k)), the errors' part of the first
         double logTarget = Math.Log(target);
+        // What the bound is compared with, and the mass above the window, each a factor from bin to bin: good enough to see from afar that δ is not reached yet.
+        double reach = 0, above = 0;
         for (long k = first + weights.Length - 1; k >= first; k--)
         {
             double at = k * step;
@@ -42,6 +44,16 @@ internal sealed class ComposedLoss(double[] weights, long first, double step, do
             sum *= decay;
             sumOne *= decayOne;
             errors *= decay;
+            (reach, above) = (reach * decay, above * decay);
+            if (k % 256 == 0) (reach, above) = (Math.Exp(logTarget - logMoment + (tilt * at)), Outside(at) - leftOut);
+            if (at > 0 && double.IsFinite(reach) && sum - sumOne + leftOut + above < 0.999 * reach)
+            {
+                sum += weights[k - first] + error;
+                sumOne += weights[k - first] + error;
+                errors += error;
+                continue;
+            }
+
             double log = logMoment - (tilt * at) + Math.Log(sum - sumOne + Outside(at));
             if (log > logTarget)
             {

@@ -6,6 +6,12 @@ namespace Federation.Privacy.Accounting;
 /// </summary>
 internal abstract class LossPair
 {
+    private const int Bins = 1024;
+    private (double Low, double High, double Without, double With)[]? _bins;
+
+    /// <summary>The density part in equal coarse bins, with <see cref="LogMass"/> of each.</summary>
+    public IReadOnlyList<(double Low, double High, double Without, double With)> DensityBins => _bins ??= MakeBins();
+
     /// <summary>Points of positive mass: the loss, and ln Pr[loss] without the unit; with it, the mass is e^Loss times that.</summary>
     public virtual IEnumerable<(double Loss, double LogMass)> Atoms => [];
 
@@ -20,6 +26,21 @@ internal abstract class LossPair
 
     /// <summary>Upper bound of the mass, with the unit, that neither the atoms nor the density range hold: its loss counts as infinite.</summary>
     public virtual double Truncated => 0;
+
+    private (double Low, double High, double Without, double With)[] MakeBins()
+    {
+        (double from, double to) = DensityRange;
+        if (!(to > from)) return [];
+        var bins = new (double, double, double, double)[Bins];
+        for (int i = 0; i < Bins; i++)
+        {
+            double low = from + ((to - from) * i / Bins), high = i == Bins - 1 ? to : from + ((to - from) * (i + 1) / Bins);
+            (double without, double with) = LogMass(low, high);
+            bins[i] = (low, high, without, with);
+        }
+
+        return bins;
+    }
 
     public static LossPair Of(PrivacyEvent one) => one switch
     {

@@ -20,9 +20,9 @@ internal static class Normal
     public static double Mills(double x)
     {
         if (x < 5) return Math.Exp(LogTail(x) + (0.5 * x * x) + LogRootTwoPi);
-        // Laplace's continued fraction, from the inside out: 1/(x + 1/(x + 2/(x + 3/(x + …)))).
+        // Laplace's continued fraction, from the inside out: 1/(x + 1/(x + 2/(x + 3/(x + …)))). The further out, the fewer terms: 80 at 5, 26 at 10, 10 from 27 on.
         double fraction = x;
-        for (int k = 80; k >= 1; k--) fraction = x + (k / fraction);
+        for (int k = 8 + (int)(1800 / (x * x)); k >= 1; k--) fraction = x + (k / fraction);
         return 1 / fraction;
     }
 
@@ -33,7 +33,7 @@ internal static class Normal
         {
             // φ(m)·w·(1 + (m²−1)w²/24 + (m⁴−6m²+3)w⁴/1920 + …): the density's Taylor series, integrated.
             double m2 = middle * middle, w2 = width * width;
-            return (-0.5 * m2) - LogRootTwoPi + Math.Log(width * (1 + ((m2 - 1) * w2 / 24) + (((m2 * m2) - (6 * m2) + 3) * w2 * w2 / 1920)));
+            return (-0.5 * m2) - LogRootTwoPi + Math.Log(width) + Precise.Log1P(((m2 - 1) * w2 / 24) + (((m2 * m2) - (6 * m2) + 3) * w2 * w2 / 1920));
         }
 
         double low = middle - (width / 2), high = middle + (width / 2);

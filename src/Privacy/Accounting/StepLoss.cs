@@ -21,7 +21,6 @@ internal enum LossDirection
 /// </remarks>
 internal sealed class StepLoss(LossPair pair, double q, LossDirection direction)
 {
-    private const int SketchBins = 1024;
     private readonly double _logQ = Math.Log(q), _logRest = Precise.Log1P(-q);
     private LossBin[]? _sketch;
 
@@ -83,9 +82,9 @@ internal sealed class StepLoss(LossPair pair, double q, LossDirection direction)
             if (right > left)
             {
                 (double without, double with) = pair.LogMass(left, right);
-                if (direction != LossDirection.Add) grid.AddStretch(k, Mixture(without, with), without);
-                if (direction == LossDirection.Add) grid.AddStretch(-(k + 1), without, Mixture(without, with));
-                if (direction == LossDirection.Replace) grid.AddStretch(-(k + 1), without, Mixture(without, with));
+                double mixture = Mixture(without, with);
+                if (direction != LossDirection.Add) grid.AddStretch(k, mixture, without);
+                if (direction != LossDirection.Remove) grid.AddStretch(-(k + 1), without, mixture);
             }
 
             left = right;
@@ -114,21 +113,17 @@ internal sealed class StepLoss(LossPair pair, double q, LossDirection direction)
     private LossBin[] MakeSketch()
     {
         List<LossBin> bins = [];
-        (double from, double to) = pair.DensityRange;
-        if (to > from)
+        foreach ((double low, double high, double without, double with) in pair.DensityBins)
         {
-            for (int i = 0; i < SketchBins; i++)
+            if (direction == LossDirection.Replace && low < 0)
             {
-                double left = from + ((to - from) * i / SketchBins), right = i == SketchBins - 1 ? to : from + ((to - from) * (i + 1) / SketchBins);
-                if (direction == LossDirection.Replace)
-                {
-                    if (right <= 0) continue;
-                    left = Math.Max(left, 0);
-                }
-
-                (double without, double with) = pair.LogMass(left, right);
-                Include(bins, Sampled(left), Sampled(right), without, Mixture(without, with));
+                if (high <= 0) continue;
+                (double positiveWithout, double positiveWith) = pair.LogMass(0, high);
+                Include(bins, 0, Sampled(high), positiveWithout, Mixture(positiveWithout, positiveWith));
+                continue;
             }
+
+            Include(bins, Sampled(low), Sampled(high), without, Mixture(without, with));
         }
 
         foreach ((double loss, double logMass) in pair.Atoms)
@@ -170,7 +165,7 @@ internal sealed class StepLoss(LossPair pair, double q, LossDirection direction)
     {
         if (q == 1) return with;
         double a = _logRest + without, b = _logQ + with, larger = Math.Max(a, b);
-        return double.IsNegativeInfinity(larger) ? larger : larger + Math.Log(Math.Exp(a - larger) + Math.Exp(b - larger));
+        return double.IsNegativeInfinity(larger) ? larger : larger + Precise.LogOnePlusExp(Math.Min(a, b) - larger);
     }
 
     private static double Clamp(double value, double low, double high) => Math.Min(Math.Max(value, low), high);

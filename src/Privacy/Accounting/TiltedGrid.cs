@@ -7,7 +7,7 @@ internal sealed class TiltedGrid(double step, double tilt, long first, long last
 {
     // What rounding can do to a mass and to where it is split, relative to the mass: a few units in the last place of the logarithms that it is computed from. Both are moved up by more.
     private const double Slack = 1e-14, SlackOfLog = 4e-16;
-    private readonly double _width = -Precise.Expm1(-step);
+    private readonly double _width = -Precise.Expm1(-step), _next = Math.Exp(tilt * step); // ∞ where a step is far too long for the tilt
 
     public double Step => step;
 
@@ -45,9 +45,9 @@ internal sealed class TiltedGrid(double step, double tilt, long first, long last
     private void Add(long k, double logMass, double upper)
     {
         upper = Math.Clamp(upper, 0, 1);
-        double mass = logMass - logScale;
-        if (upper < 1) Weights[k - first] += (1 - upper) * Math.Exp(mass + (tilt * k * step));
-        if (upper > 0) Weights[k + 1 - first] += upper * Math.Exp(mass + (tilt * (k + 1) * step));
+        double mass = Math.Exp(logMass - logScale + (tilt * k * step));
+        if (upper < 1) Weights[k - first] += (1 - upper) * mass;
+        if (upper > 0) Weights[k + 1 - first] += upper * (_next < 1e10 && mass > 1e-290 ? mass * _next : Math.Exp(logMass - logScale + (tilt * (k + 1) * step)));
     }
 
     /// <summary>ln Σ weights·e^(extra·loss), as the weights stand.</summary>

@@ -9,6 +9,9 @@ namespace Federation.Privacy.Ledger;
 /// <param name="Head">As stored; null: missing.</param>
 public sealed record LedgerVerification(string DataSet, string LedgerId, LedgerTerms? Terms, PrivacyBudget? Budget, LedgerHead? Head, IReadOnlyList<LedgerRecord> Records, IReadOnlyCollection<long> Uncommitted, IReadOnlyList<string> Problems)
 {
+    /// <summary>Hash by number.</summary>
+    internal IReadOnlyDictionary<long, string> Hashes { get; init; } = new Dictionary<long, string>();
+
     private const int MostProblems = 100;
     private const double SumTolerance = 1e-9;
 
@@ -40,11 +43,13 @@ public sealed record LedgerVerification(string DataSet, string LedgerId, LedgerT
         LedgerChain chain = new();
         List<string> problems = [];
         List<LedgerRecord> records = [];
+        Dictionary<long, string> hashes = [];
         Spending spending = new();
         foreach (StoredRecord one in stored)
         {
             (IReadOnlyList<string> found, LedgerRecord? record) = chain.Add(one, signed: true);
             problems.AddRange(found);
+            hashes[one.Place] = one.Hash;
             if (record is null) continue;
             records.Add(record);
             if (EventsOf(record) is { Count: > 0 } events && chain.Opened is { } opened && found.Count == 0) spending = spending.With(events, opened.Terms.Relation);
@@ -54,7 +59,17 @@ public sealed record LedgerVerification(string DataSet, string LedgerId, LedgerT
         if (HeadProblem(head, chain) is { } wrong) problems.Add(wrong);
         else if (problems.Count == 0 && !Equal(head!, spending)) problems.Add("The signed head's sums are not those of the records.");
         if (problems.Count > MostProblems) problems = [.. problems.Take(MostProblems), $"And {problems.Count - MostProblems} more."];
-        return new LedgerVerification(dataSet, chain.LedgerId, chain.Opened?.Terms, chain.Budget, head, records, chain.Uncommitted, problems);
+        return new LedgerVerification(dataSet, chain.LedgerId, chain.Opened?.Terms, chain.Budget, head, records, chain.Uncommitted, problems) { Hashes = hashes };
+    }
+
+    /// <summary>What differs from a head that somebody else has seen; null: nothing.</summary>
+    /// <param name="count">The head's count.</param>
+    /// <param name="hash">The head's hash, or its beginning.</param>
+    public string? DifferenceFrom(long count, string hash)
+    {
+        if (Hashes.TryGetValue(count - 1, out string? here)) return here.StartsWith(hash, StringComparison.Ordinal) ? null : $"Record {count - 1} is not the one that is known: the ledger was rolled back and went another way, or is another one.";
+        if (Records.OfType<LostRecord>().Any(lost => lost.LostCount == count && lost.LostHash.StartsWith(hash, StringComparison.Ordinal))) return null;
+        return $"The ledger was rolled back from {count} to {(Hashes.Count == 0 ? 0 : Hashes.Keys.Max() + 1)}.";
     }
 
     /// <summary>What a record reserves.</summary>

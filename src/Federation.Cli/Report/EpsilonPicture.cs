@@ -1,0 +1,56 @@
+using System.Globalization;
+using System.Net;
+using System.Text;
+
+namespace Federation.Cli.Report;
+
+/// <summary>ε over the releases as an SVG picture: a staircase, the budget as a line. Needs no font and no script.</summary>
+internal static class EpsilonPicture
+{
+    private const double Width = 680, Height = 220, Left = 48, Right = 12, Top = 14, Bottom = 34;
+
+    public static string Svg(IReadOnlyList<SpentPoint> points, double? budget)
+    {
+        SpentPoint[] finite = [.. points.Where(point => double.IsFinite(point.Epsilon))];
+        double largest = Math.Max(finite.Select(point => point.Epsilon).DefaultIfEmpty(0).Max(), budget ?? 0);
+        if (largest <= 0) largest = 1;
+        double step = NiceStep(largest / 4), top = Math.Ceiling(largest / step * 1.0001) * step;
+        double from = points.Count > 0 ? points[0].Time.ToUnixTimeMilliseconds() : 0, to = points.Count > 0 ? points[^1].Time.ToUnixTimeMilliseconds() : 1;
+        // All within a moment: spread by order instead.
+        bool byOrder = to - from < 1000;
+        double X(int index) => Left + ((Width - Left - Right) * (points.Count < 2 ? 0 : byOrder ? index / (points.Count - 1.0) : (points[index].Time.ToUnixTimeMilliseconds() - from) / (to - from)));
+        double Y(double epsilon) => Height - Bottom - ((Height - Top - Bottom) * Math.Min(epsilon, top) / top);
+
+        StringBuilder svg = new();
+        svg.Append(Invariant($"<svg viewBox=\"0 0 {Width} {Height}\" role=\"img\" aria-labelledby=\"picture-title\"><title id=\"picture-title\">{WebUtility.HtmlEncode(Title(points, budget))}</title>"));
+        for (double value = 0; value <= top * 1.0001; value += step)
+        {
+            svg.Append(Invariant($"<line class=\"grid\" x1=\"{Left}\" y1=\"{Y(value):F1}\" x2=\"{Width - Right}\" y2=\"{Y(value):F1}\"/><text x=\"{Left - 6}\" y=\"{Y(value) + 4:F1}\" text-anchor=\"end\">{value:G4}</text>"));
+        }
+
+        if (points.Count > 0)
+        {
+            StringBuilder path = new(Invariant($"M{X(0):F1} {Y(0):F1}"));
+            for (int i = 0; i < points.Count; i++) path.Append(Invariant($"H{X(i):F1}V{Y(double.IsFinite(points[i].Epsilon) ? points[i].Epsilon : top):F1}"));
+            path.Append(Invariant($"H{Width - Right}"));
+            svg.Append(Invariant($"<path class=\"spent\" d=\"{path}\"/>"));
+            svg.Append(Invariant($"<text x=\"{Left}\" y=\"{Height - 12}\">{points[0].Time:yyyy-MM-dd HH:mm}</text><text x=\"{Width - Right}\" y=\"{Height - 12}\" text-anchor=\"end\">{points[^1].Time:yyyy-MM-dd HH:mm} UTC</text>"));
+        }
+
+        if (budget is { } limit) svg.Append(Invariant($"<line class=\"budget\" x1=\"{Left}\" y1=\"{Y(limit):F1}\" x2=\"{Width - Right}\" y2=\"{Y(limit):F1}\"/><text class=\"budget-label\" x=\"{Left + 6}\" y=\"{Y(limit) - 5:F1}\">budget {limit:G4}</text>"));
+        return svg.Append("</svg>").ToString();
+    }
+
+    private static string Title(IReadOnlyList<SpentPoint> points, double? budget) => points.Count == 0
+        ? "Nothing has been released."
+        : Invariant($"Epsilon spent over time, ending at {(double.IsFinite(points[^1].Epsilon) ? points[^1].Epsilon.ToString("G4", CultureInfo.InvariantCulture) : "infinity")}{(budget is { } limit ? Invariant($" of a budget of {limit:G4}") : "")}.");
+
+    /// <summary>1, 2 or 5 times a power of ten, at least as large.</summary>
+    private static double NiceStep(double least)
+    {
+        double power = Math.Pow(10, Math.Floor(Math.Log10(least)));
+        return least <= power ? power : least <= 2 * power ? 2 * power : least <= 5 * power ? 5 * power : 10 * power;
+    }
+
+    private static string Invariant(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}

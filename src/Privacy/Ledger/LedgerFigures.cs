@@ -1,0 +1,54 @@
+using Federation.Privacy.Accounting;
+
+namespace Federation.Privacy.Ledger;
+
+/// <summary>What a ledger's records add up to, for whoever reads it.</summary>
+public static class LedgerFigures
+{
+    /// <summary>The least ε at δ that an accountant here can show for these records, and the accountant's name.</summary>
+    /// <param name="delta">In (0, 1).</param>
+    public static (PrivacyLoss Loss, string Accountant) Spent(IEnumerable<LedgerRecord> records, double delta, NeighboringRelation relation)
+    {
+        BudgetCheck check = new(relation);
+        Spending spending = new();
+        foreach (LedgerRecord record in records) spending = Add(check, spending, record, relation);
+        (double epsilon, string accountant) = check.Epsilon(spending, delta);
+        return (new(epsilon, delta, relation), accountant);
+    }
+
+    /// <summary>ε after each of at most so many records, evenly spread over those that reserve something, the last always among them.</summary>
+    /// <param name="delta">In (0, 1).</param>
+    /// <param name="most">At least 1.</param>
+    public static IReadOnlyList<(DateTimeOffset Time, double Epsilon)> OverTime(IEnumerable<LedgerRecord> records, double delta, NeighboringRelation relation, int most)
+    {
+        LedgerRecord[] reserving = [.. records.Where(record => LedgerVerification.EventsOf(record).Count > 0)];
+        BudgetCheck check = new(relation);
+        Spending spending = new();
+        List<(DateTimeOffset, double)> points = [];
+        for (int i = 0; i < reserving.Length; i++)
+        {
+            spending = Add(check, spending, reserving[i], relation);
+            // Point p of `most` stands at record ⌈(p + 1)·n/most⌉ − 1.
+            if ((long)(i + 1) * most / reserving.Length > (long)i * most / reserving.Length) points.Add((reserving[i].Time, check.Epsilon(spending, delta).Epsilon));
+        }
+
+        return points;
+    }
+
+    /// <summary>The events of these records, equal ones counted together; for accountants.</summary>
+    public static IReadOnlyList<PrivacyEvent> Events(IEnumerable<LedgerRecord> records, NeighboringRelation relation)
+    {
+        EventTally tally = EventTally.Of(records.SelectMany(LedgerVerification.EventsOf), relation);
+        List<PrivacyEvent> events = [.. tally.Counts.Select(entry => entry.Value == 1 ? entry.Key : new RepeatedEvent(entry.Key, entry.Value))];
+        if (tally.HasNoiseless) events.Add(new NonPrivateEvent());
+        return events;
+    }
+
+    private static Spending Add(BudgetCheck check, Spending spending, LedgerRecord record, NeighboringRelation relation)
+    {
+        IReadOnlyList<PrivacyEvent> events = LedgerVerification.EventsOf(record);
+        if (events.Count == 0) return spending;
+        check.Add(events);
+        return spending.With(events, relation);
+    }
+}
