@@ -2,6 +2,7 @@ using System.Reflection;
 using Federation.Formats;
 using Federation.Formats.Configuration;
 using Federation.Learning;
+using Federation.Privacy.Ledger;
 using Federation.Protocol;
 using Federation.Protocol.Identity;
 using Federation.V1;
@@ -19,6 +20,9 @@ public sealed record NodeOptions
     /// <summary>Returns when a run has ended, instead of waiting for the next one.</summary>
     public bool ExitAfterRun { get; init; }
 
+    /// <summary>Goes on where a privacy ledger is behind what the coordinator has seen of it, and charges what the missing records had reserved. Without it the node stops.</summary>
+    public bool AcceptLoss { get; init; }
+
     public TimeProvider Time { get; init; } = TimeProvider.System;
 }
 
@@ -33,6 +37,7 @@ public static class FederatedNode
 
     /// <returns>How the run ended, with <see cref="NodeOptions.ExitAfterRun"/>.</returns>
     /// <exception cref="InvalidInputException">Not enrolled, refused by the coordinator, or another node uses the state folder.</exception>
+    /// <exception cref="LedgerException">A privacy ledger was rolled back, is broken, or its key is missing.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public static async Task<NodeOutcome> RunAsync(NodeOptions options, ILocalLearner learner, ILoggerFactory loggers, CancellationToken cancellationToken)
     {
@@ -43,14 +48,16 @@ public static class FederatedNode
         using GrpcChannel channel = CoordinatorChannel.Open(options.Configuration.Coordinator, credential);
         var client = new Node.NodeClient(channel);
         ILogger logger = loggers.CreateLogger(credential.Name);
-        var worker = new TaskWorker(client, folder, learner, credential.Name, () => JoinRequestOf(options.Configuration), logger);
+        using var ledgers = new NodeLedgers(options.Configuration, folder, options.AcceptLoss, options.Time, logger);
+        var worker = new TaskWorker(client, folder, learner, credential.Name, options.Configuration.Role == Formats.Configuration.NodeRole.Evaluator ? null : ledgers, () => JoinRequestOf(options.Configuration), logger);
         var backoff = new Backoff();
         bool reachable = false;
         while (true)
         {
             try
             {
-                await client.JoinAsync(JoinRequestOf(options.Configuration), cancellationToken: cancellationToken);
+                JoinReply joined = await client.JoinAsync(JoinRequestOf(options.Configuration), cancellationToken: cancellationToken);
+                ledgers.Compare(joined.LedgerHeads.Select(head => head.ToDomain()));
                 if (!reachable) logger.LogInformation("Joined {Coordinator} as {Site}", options.Configuration.Coordinator, credential.Name);
                 reachable = true;
                 if (await WorkAsync(client, worker, options, backoff, cancellationToken) is { } outcome) return outcome;

@@ -23,6 +23,9 @@ public sealed class NodeFolder
 
     public string Lock => In("lock");
 
+    /// <summary>The privacy ledger, where node.yaml names no other file; its key <c>ledger.key</c> lies beside it.</summary>
+    public string Ledger => In("ledger.db");
+
     public string Blob(string sha256)
     {
         if (!Sha256Hex.IsValid(sha256)) throw new InvalidDataException($"The coordinator named the content '{sha256}', which is no SHA-256.");

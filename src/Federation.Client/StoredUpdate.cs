@@ -6,8 +6,9 @@ namespace Federation.Client;
 /// <summary>A round's update on disk, durable before the upload begins: after a crash the same bytes are sent again.</summary>
 /// <param name="ModelSha256">The global model it starts from.</param>
 /// <param name="Sha256">Of the update.</param>
+/// <param name="Reservation">Number of the ledger's record that pays for it.</param>
 /// <param name="Loss">Mean training loss, for this site's log.</param>
-internal sealed record StoredUpdate(string ModelSha256, string Sha256, ulong Weight, double Loss)
+internal sealed record StoredUpdate(string ModelSha256, string Sha256, ulong Weight, double Loss, long Reservation)
 {
     public static string PathOf(NodeFolder folder, string runId, int round) => Path.Combine(folder.Updates(runId), FormattableString.Invariant($"{round}.safetensors"));
 
@@ -19,12 +20,12 @@ internal sealed record StoredUpdate(string ModelSha256, string Sha256, ulong Wei
         return JsonSerializer.Deserialize<StoredUpdate>(File.ReadAllText(record)) is { } update && update.ModelSha256 == modelSha256 ? update : null;
     }
 
-    public static StoredUpdate Save(NodeFolder folder, string runId, int round, string modelSha256, TrainingResult result)
+    public static StoredUpdate Save(NodeFolder folder, string runId, int round, string modelSha256, TrainingResult result, long reservation)
     {
         string path = PathOf(folder, runId, round), record = path + ".json";
         File.Delete(record); // the record last: with it the update counts as stored
         result.WeightedDelta.Save(path);
-        var update = new StoredUpdate(modelSha256, result.WeightedDelta.Sha256, result.Weight, result.Loss);
+        var update = new StoredUpdate(modelSha256, result.WeightedDelta.Sha256, result.Weight, result.Loss, reservation);
         File.WriteAllText(record + ".new", JsonSerializer.Serialize(update));
         File.Move(record + ".new", record, overwrite: true);
         return update;

@@ -5,16 +5,25 @@ using Federation.Formats.Evaluation;
 using Federation.Formats.Models;
 using Federation.Formats.Runs;
 using Federation.Learning;
+using Federation.Privacy.Accounting;
+using Federation.Privacy.Canonical;
+using Federation.Privacy.Ledger;
 using Federation.Protocol;
 using Federation.V1;
+using Google.Protobuf;
 using Grpc.Core;
 using Microsoft.Extensions.Logging;
+using LedgerHead = Federation.Privacy.Ledger.LedgerHead;
 
 namespace Federation.Client;
 
-/// <summary>Does one task at a time and reports what came of it.</summary>
-internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILocalLearner learner, string site, Func<JoinRequest> join, ILogger logger)
+/// <summary>Does one task at a time and reports what came of it. Whatever is released is reserved in the data set's ledger first.</summary>
+/// <param name="ledgers">Null for an evaluator, whose test set is public.</param>
+internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILocalLearner learner, string site, NodeLedgers? ledgers, Func<JoinRequest> join, ILogger logger)
 {
+    // This version adds no noise: every release is recorded as what it is.
+    private static readonly PrivacyEvent[] WithoutNoise = [new NonPrivateEvent()];
+
     private const string SpecFile = "spec.yaml", SchemaFile = "schema.yaml", ModelFile = "model.safetensors";
 
     public Task DoAsync(NodeTask task, CancellationToken cancellationToken) => task.TaskCase switch
@@ -34,8 +43,9 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             LearningTask task = Store(check.Run);
             ModelState initial = await LoadModelAsync(check.ModelSha256, cancellationToken);
             mismatches = learner.Check(task, initial);
+            if (mismatches.Count == 0) mismatches = CheckBudget(task);
         }
-        catch (Exception error) when (error is InvalidInputException or LearningException or SafetensorsException)
+        catch (Exception error) when (error is InvalidInputException or LearningException or SafetensorsException || IsPassing(error))
         {
             mismatches = [error.Message];
         }
@@ -43,6 +53,16 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         if (mismatches.Count == 0) logger.LogInformation("Ready for run {Run}", check.Run.RunId);
         else logger.LogWarning("Not taking part in run {Run}:{NewLine}{Mismatches}", check.Run.RunId, Environment.NewLine, string.Join(Environment.NewLine, mismatches));
         await client.ReportReadinessAsync(new ReadinessReport { RunId = check.Run.RunId, Mismatches = { mismatches } }, cancellationToken: cancellationToken);
+    }
+
+    private List<string> CheckBudget(LearningTask task)
+    {
+        if (ledgers is null) return [];
+        string dataSet = DataSetOf(task);
+        PrivacyLedger ledger = ledgers.Of(dataSet);
+        if (!ledger.Fits(WithoutNoise)) return [$"The privacy budget of '{dataSet}' (ε = {ledger.Budget!.Epsilon.ToString(CultureInfo.InvariantCulture)}) allows no release without noise."];
+        logger.LogWarning("Run {Run} adds no noise to updates: the ledger of {DataSet} records them as releases of unlimited ε", task.RunId, dataSet);
+        return [];
     }
 
     private async Task TrainAsync(Train train, CancellationToken cancellationToken)
@@ -59,11 +79,14 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         {
             StoredUpdate update = StoredUpdate.Find(folder, train.RunId, round, train.ModelSha256) ?? await TrainAndStoreAsync(train, round, cancellationToken);
             string path = StoredUpdate.PathOf(folder, train.RunId, round);
-            long sent = await UpdateUpload.SendAsync(client, train.RunId, round, update, path, cancellationToken);
+            PrivacyLedger ledger = ledgers!.Of(DataSetOf(Load(train.RunId)));
+            LedgerHead head = ledger.Head;
+            long sent = await UpdateUpload.SendAsync(client, train.RunId, round, update, head, path, cancellationToken);
+            if (ledger.IsOpen(update.Reservation)) ledger.Commit(update.Reservation, ledgers.Recipient, head, update.Sha256);
             StoredUpdate.DropBefore(folder, train.RunId, round);
             logger.LogInformation("{Message}", string.Create(CultureInfo.InvariantCulture, $"Round {round}: trained on {update.Weight} examples, loss {update.Loss:0.0000}, sent {sent} bytes"));
         }
-        catch (Exception error) when (error is LearningException or InvalidInputException or SafetensorsException)
+        catch (Exception error) when (error is LearningException or InvalidInputException or SafetensorsException or BudgetExceededException || IsPassing(error))
         {
             logger.LogWarning("Round {Round}: {Message}", round, error.Message);
             await FailAsync(train.RunId, round, error.Message, cancellationToken);
@@ -80,8 +103,17 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         ModelState start = await LoadModelAsync(train.ModelSha256, cancellationToken);
         Measure(task, round - 1, train.ModelSha256, start, cancellationToken);
         TrainingResult result = learner.Train(task, round, start, cancellationToken);
-        return StoredUpdate.Save(folder, train.RunId, round, train.ModelSha256, result);
+        return StoredUpdate.Save(folder, train.RunId, round, train.ModelSha256, result, Reserve(task, round, "update"));
     }
+
+    /// <summary>Pays for a release; durable when it returns.</summary>
+    private long Reserve(LearningTask task, int round, string purpose) =>
+        ledgers!.Of(DataSetOf(task)).Reserve(new Release(task.RunId, round, purpose, ledgers.Recipient, WithoutNoise));
+
+    private string DataSetOf(LearningTask task) => task.Schema?.Name ?? ledgers!.OwnDataSet;
+
+    /// <summary>A trouble of this moment: it costs the round, not the node.</summary>
+    private static bool IsPassing(Exception error) => error is LedgerException { Fault: LedgerFault.Locked or LedgerFault.DiskFull };
 
     private async Task EvaluateAsync(Evaluate evaluate, CancellationToken cancellationToken)
     {
@@ -90,11 +122,12 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             LearningTask task = Store(evaluate.Run);
             ModelState model = await LoadModelAsync(evaluate.ModelSha256, cancellationToken);
             Formats.Evaluation.EvaluationSums sums = learner.Evaluate(task, model, cancellationToken);
-            await client.ReportEvaluationAsync(
-                new EvaluationReport { RunId = evaluate.Run.RunId, Round = evaluate.Round, ModelSha256 = evaluate.ModelSha256, Sums = sums.ToMessage() }, cancellationToken: cancellationToken);
+            var report = new EvaluationReport { RunId = evaluate.Run.RunId, Round = evaluate.Round, ModelSha256 = evaluate.ModelSha256, Sums = sums.ToMessage() };
+            if (ledgers is null) await client.ReportEvaluationAsync(report, cancellationToken: cancellationToken);
+            else await ReportAsync(task, report, cancellationToken);
             logger.LogInformation("Evaluated the model of round {Round} on {Examples} examples", evaluate.Round, sums.Examples);
         }
-        catch (Exception error) when (error is LearningException or InvalidInputException or SafetensorsException)
+        catch (Exception error) when (error is LearningException or InvalidInputException or SafetensorsException or BudgetExceededException || IsPassing(error))
         {
             logger.LogWarning("The model of round {Round} was not evaluated: {Message}", evaluate.Round, error.Message);
             await FailAsync(evaluate.Run.RunId, (int)Math.Min(evaluate.Round, int.MaxValue), error.Message, cancellationToken);
@@ -103,6 +136,17 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         {
             logger.LogWarning("The evaluation was refused. {Message}", error.Status.Detail);
         }
+    }
+
+    /// <summary>Counts over a trainer's own test rows are a release like any other.</summary>
+    private async Task ReportAsync(LearningTask task, EvaluationReport report, CancellationToken cancellationToken)
+    {
+        PrivacyLedger ledger = ledgers!.Of(DataSetOf(task));
+        long reservation = Reserve(task, (int)Math.Min(report.Round, int.MaxValue), "evaluation");
+        LedgerHead head = ledger.Head;
+        report.LedgerHead = head.ToMessage();
+        await client.ReportEvaluationAsync(report, cancellationToken: cancellationToken);
+        ledger.Commit(reservation, ledgers.Recipient, head, Sha256Hex.Of(report.Sums.ToByteArray()));
     }
 
     private async Task EndAsync(RunEnded ended, CancellationToken cancellationToken)

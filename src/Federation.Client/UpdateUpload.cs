@@ -2,6 +2,7 @@ using Federation.Protocol;
 using Federation.V1;
 using Google.Protobuf;
 using Grpc.Core;
+using LedgerHead = Federation.Privacy.Ledger.LedgerHead;
 
 namespace Federation.Client;
 
@@ -9,11 +10,11 @@ namespace Federation.Client;
 internal static class UpdateUpload
 {
     /// <returns>Bytes sent by this call.</returns>
-    public static async Task<long> SendAsync(Node.NodeClient client, string runId, int round, StoredUpdate update, string path, CancellationToken cancellationToken)
+    public static async Task<long> SendAsync(Node.NodeClient client, string runId, int round, StoredUpdate update, LedgerHead head, string path, CancellationToken cancellationToken)
     {
         await using FileStream file = File.OpenRead(path);
         BeginUploadReply begun = await client.BeginUploadAsync(
-            new BeginUploadRequest { RunId = runId, Round = (uint)round, ModelSha256 = update.ModelSha256, UpdateSha256 = update.Sha256, Size = (ulong)file.Length, Weight = update.Weight },
+            new BeginUploadRequest { RunId = runId, Round = (uint)round, ModelSha256 = update.ModelSha256, UpdateSha256 = update.Sha256, Size = (ulong)file.Length, Weight = update.Weight, LedgerHead = head.ToMessage() },
             cancellationToken: cancellationToken);
         if (begun.Offset >= (ulong)file.Length) return 0;
         file.Position = (long)begun.Offset;

@@ -36,6 +36,7 @@ public enum Refusal
     WrongLayout,
     NotFinite,
     BadWeight,
+    LedgerRolledBack,
     UnknownBlob,
     Invalid,
 

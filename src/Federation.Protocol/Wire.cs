@@ -1,4 +1,6 @@
 using Federation.Formats.Evaluation;
+using Federation.Privacy.Ledger;
+using Google.Protobuf;
 
 namespace Federation.Protocol;
 
@@ -55,6 +57,26 @@ public static class Wire
         if (metrics.Auc is { } auc) message.Auc = auc;
         return message;
     }
+
+    /// <exception cref="Grpc.Core.RpcException">The head is malformed, or not signed by the key in it.</exception>
+    public static LedgerHead ToDomain(this V1.LedgerHead message)
+    {
+        LedgerHead head = new(message.LedgerId, message.DataSet, (long)Math.Min(message.Count, long.MaxValue), message.Hash, [.. message.Divergences], message.StatisticalDistance, message.PublicKey.ToByteArray(), message.Signature.ToByteArray());
+        Require(message.Divergences.Count <= 1000 && message.PublicKey.Length <= 1000 && head.IsAuthentic(), "ledger_head", "This is no signed head of a privacy ledger.");
+        return head;
+    }
+
+    public static V1.LedgerHead ToMessage(this LedgerHead head) => new()
+    {
+        LedgerId = head.LedgerId,
+        DataSet = head.DataSet,
+        Count = (ulong)head.Count,
+        Hash = head.Hash,
+        Divergences = { head.Divergences },
+        StatisticalDistance = head.StatisticalDistance,
+        PublicKey = ByteString.CopyFrom(head.PublicKey),
+        Signature = ByteString.CopyFrom(head.Signature),
+    };
 
     private static void Require(bool holds, string field, string message)
     {

@@ -1,4 +1,5 @@
 using Federation.Formats.Configuration;
+using Federation.Privacy.Ledger;
 
 namespace Federation.Formats.Tests;
 
@@ -14,11 +15,11 @@ public sealed class ConfigurationTests
             role: evaluator
             device: cuda:0
             threads: 3
-            data: [ { id: heart, path: data/heart.csv, split: split.csv } ]
+            data: [ { id: heart, path: data/heart.csv, split: split.csv, ledger: l.db, budget: { epsilon: 3, delta: 1e-5 } } ]
             """);
         NodeConfiguration node = NodeConfiguration.Load(path);
         Assert.Equal((new Uri("https://host:8443"), Path.Combine(folder.Path, "state"), NodeRole.Evaluator, "cuda:0", 3), (node.Coordinator, node.State, node.Role, node.Device, node.Threads));
-        Assert.Equal(new DataSource("heart", Path.Combine(folder.Path, "data", "heart.csv"), null, Path.Combine(folder.Path, "split.csv")), Assert.Single(node.Data));
+        Assert.Equal(new DataSource("heart", Path.Combine(folder.Path, "data", "heart.csv"), null, Path.Combine(folder.Path, "split.csv"), Path.Combine(folder.Path, "l.db"), new PrivacyBudget(3, 1e-5)), Assert.Single(node.Data));
         Assert.Equal(Path.GetFullPath("elsewhere"), NodeConfiguration.Load(path, "elsewhere").State);
     }
 
@@ -28,6 +29,9 @@ public sealed class ConfigurationTests
     [InlineData("coordinator: https://h\nthreads: 0", "threads", "1 to 4096")]
     [InlineData("coordinator: https://h\npolicy: {}", "policy", "not available")]
     [InlineData("coordinator: https://h\ndata: [ { id: a, path: x }, { id: a, path: y } ]", "data[1].id", "two data sets")]
+    [InlineData("coordinator: https://h\ndata: [ { id: a, path: x, budget: { epsilon: 0, delta: 1e-5 } } ]", "data[0].budget.epsilon", "above 0")]
+    [InlineData("coordinator: https://h\ndata: [ { id: a, path: x, budget: { epsilon: 3, delta: 1 } } ]", "data[0].budget.delta", "in (0, 1)")]
+    [InlineData("coordinator: https://h\ndata: [ { id: a, path: x, budget: { epsilon: 3 } } ]", "data[0].budget.delta", "")]
     [InlineData("coordinator: https://h\nrole: trainr", "role", "Did you mean 'trainer'?")]
     public void Load_NodeYamlWithAMistake_NamesFieldAndRepair(string yaml, string field, string says)
     {

@@ -16,7 +16,7 @@ internal static class LedgerVerbs
 {
     private const double UsualDelta = 1e-5;
 
-    public static readonly Argument<string?> LedgerPath = new("LEDGER") { Description = "The ledger file; default: ledger.db in the state folder.", Arity = ArgumentArity.ZeroOrOne };
+    public static readonly Argument<string?> LedgerPath = new("LEDGER") { Description = "The ledger file; default: ledger.db in the state folder.", Arity = ArgumentArity.ZeroOrOne, DefaultValueFactory = _ => null };
 
     public static readonly Option<string?> DataSet = new("--data-set") { Description = "One data set's ledger, where the file holds several.", HelpName = "id" };
 

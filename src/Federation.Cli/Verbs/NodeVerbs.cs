@@ -30,8 +30,10 @@ internal static class NodeVerbs
 
     private static readonly Option<bool> ExitAfterRun = new("--exit-after-run") { Description = "End when a run that this node took part in has ended, instead of waiting for the next." };
 
+    private static readonly Option<bool> AcceptLoss = new("--accept-loss") { Description = "Go on with a privacy ledger that is behind what the coordinator has seen of it: what the missing records had reserved is charged." };
+
     public static Verb Create() => new Verb("node", "Run a site's node: it dials the coordinator, trains on the site's own records and waits for the next task.", "fed node --config node.yaml\nfed node check --config node.yaml", "node")
-        .With(Config, CommonOptions.State, Coordinator, Device, Threads, ExitAfterRun)
+        .With(Config, CommonOptions.State, Coordinator, Device, Threads, ExitAfterRun, AcceptLoss)
         .With(
             new Verb("enroll", "Make this site's key and get its certificate for an invitation.", "fed node enroll --coordinator https://coordinator.example.org:8443 --token-file token", "node-enroll")
                 .With(Config, CommonOptions.State, Coordinator, TokenFile).Does(EnrollAsync),
@@ -46,7 +48,7 @@ internal static class NodeVerbs
         TorchDevice.SetThreads(configuration.Threads);
         using ILoggerFactory logs = ConsoleLoggerProvider.CreateFactory();
         using var learner = new TabularLearner(configuration.Data, device);
-        var options = new NodeOptions { Configuration = configuration, ExitAfterRun = invocation.Get(ExitAfterRun), Time = TimeProvider.System };
+        var options = new NodeOptions { Configuration = configuration, ExitAfterRun = invocation.Get(ExitAfterRun), AcceptLoss = invocation.Get(AcceptLoss), Time = TimeProvider.System };
         NodeOutcome outcome = await FederatedNode.RunAsync(options, learner, logs, invocation.Cancellation);
         invocation.Output.Result(new FinishedNode(outcome.RunId, outcome.State, outcome.ModelSha256, outcome.Rounds, outcome.Reason), $"Run {outcome.RunId} {outcome.State} after {outcome.Rounds} rounds.");
         return outcome.State == "completed" ? ExitCode.Done : ExitCode.Failed;

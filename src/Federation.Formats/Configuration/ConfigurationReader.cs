@@ -1,4 +1,5 @@
 using Federation.Formats.Yaml;
+using Federation.Privacy.Ledger;
 
 namespace Federation.Formats.Configuration;
 
@@ -43,13 +44,20 @@ public sealed partial record NodeConfiguration
         {
             if (fields.Entry("data", i, entries[i]) is not { } entry) continue;
             string id = entry.Text("id", Names.IsSiteName, Names.Rule);
-            sources.Add(new DataSource(id, Path.GetFullPath(entry.Text("path"), folder), Full(entry.OptionalText("schema"), folder), Full(entry.OptionalText("split"), folder)));
-            if (entry.Has("ledger")) entry.Add("ledger", "Ledgers are not available in this version.", "Remove it.");
+            sources.Add(new DataSource(id, Path.GetFullPath(entry.Text("path"), folder), Full(entry.OptionalText("schema"), folder), Full(entry.OptionalText("split"), folder), Full(entry.OptionalText("ledger"), folder), ReadBudget(entry)));
             if (sources.Count(source => source.Id == id) > 1) entry.Add("id", $"'{id}' names two data sets.");
             entry.Close();
         }
 
         return sources;
+    }
+
+    private static PrivacyBudget? ReadBudget(FieldReader entry)
+    {
+        if (entry.Map("budget", required: false) is not { } budget) return null;
+        double epsilon = budget.Number("epsilon", value => value is > 0 and < double.PositiveInfinity, "above 0"), delta = budget.Number("delta", value => value is > 0 and < 1, "in (0, 1)");
+        budget.Close();
+        return new PrivacyBudget(epsilon, delta);
     }
 
     private static string? Full(string? path, string folder) => path is null ? null : Path.GetFullPath(path, folder);

@@ -1,3 +1,5 @@
+using Federation.Privacy.Ledger;
+
 namespace Federation.Formats.Configuration;
 
 /// <summary><c>node.yaml</c>: where a site's node dials, where it keeps its state, what data it holds.</summary>
@@ -32,5 +34,7 @@ public enum NodeRole
 /// <param name="Id">The data set's id, equal to a schema's name; a ledger belongs to it.</param>
 /// <param name="Path">The CSV file, absolute after reading.</param>
 /// <param name="Schema">The site's own description of its file, compared with a run's; null: none.</param>
+/// <param name="Ledger">The SQLite file of its privacy ledger, absolute after reading; null: <c>ledger.db</c> in the state folder.</param>
+/// <param name="Budget">What all releases from it together may reach; null: none is refused.</param>
 /// <param name="Split">CSV <c>line,set</c>: 1-based lines of the file, set train, test or unused; lines not named are training rows. Null: by the schema's fraction.</param>
-public sealed record DataSource(string Id, string Path, string? Schema = null, string? Split = null);
+public sealed record DataSource(string Id, string Path, string? Schema = null, string? Split = null, string? Ledger = null, PrivacyBudget? Budget = null);

@@ -37,7 +37,7 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
         context.Sessions.Join(site, role);
         foreach (RunHost run in runs.Active) run.Apply(new SiteJoined(site));
         context.Signal.Raise();
-        return Task.FromResult(new JoinReply { ProtocolVersion = ProtocolVersion.Current });
+        return Task.FromResult(new JoinReply { ProtocolVersion = ProtocolVersion.Current, LedgerHeads = { context.Store.LedgerHeads(site).Select(head => head.ToMessage()) } });
     }
 
     public override async Task<NodeTask> NextTask(NextTaskRequest request, ServerCallContext call)
@@ -107,8 +107,13 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
         return Task.FromResult(new ReadinessReply());
     }
 
-    public override async Task<BeginUploadReply> BeginUpload(BeginUploadRequest request, ServerCallContext call) =>
-        new() { Offset = (ulong)await uploads.BeginAsync(RunOf(request.RunId), CallerInterceptor.SiteOf(call), request, call.CancellationToken) };
+    public override async Task<BeginUploadReply> BeginUpload(BeginUploadRequest request, ServerCallContext call)
+    {
+        RunHost run = RunOf(request.RunId);
+        string site = CallerInterceptor.SiteOf(call);
+        LedgerHeads.Keep(context.Store, site, request.LedgerHead);
+        return new() { Offset = (ulong)await uploads.BeginAsync(run, site, request, call.CancellationToken) };
+    }
 
     public override async Task<UploadReply> Upload(IAsyncStreamReader<UploadChunk> requests, ServerCallContext call)
     {
@@ -124,6 +129,7 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
         RunHost run = RunOf(request.RunId);
         Formats.Evaluation.EvaluationSums sums = (request.Sums ?? new EvaluationSums()).ToDomain();
         RequireFit(run, sums);
+        LedgerHeads.Keep(context.Store, site, request.LedgerHead);
         int round = (int)Math.Min(request.Round, int.MaxValue);
         if (context.Sessions.RoleOf(site) == DomainRole.Evaluator)
         {

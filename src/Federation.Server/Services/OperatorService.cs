@@ -47,6 +47,7 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
                 LastSeenUnixMs = (context.Sessions.LastSeen(site.Name) ?? site.LastSeen)?.ToUnixTimeMilliseconds() ?? 0,
                 KeySha256 = site.KeySha256 ?? "",
                 DataIds = { site.DataIds },
+                Ledgers = { context.Store.LedgerHeads(site.Name).Select(head => new KnownLedger { DataSet = head.DataSet, LedgerId = head.LedgerId, Count = (ulong)head.Count, Hash = head.Hash }) },
             });
         }
 

@@ -1,5 +1,6 @@
 using Federation.Formats.Evaluation;
 using Federation.Formats.Configuration;
+using Federation.Privacy.Ledger;
 
 namespace Federation.Server.Storage;
 
@@ -44,6 +45,13 @@ public interface ICoordinatorStore : IDisposable
     SiteRecord? FindSite(string name);
 
     void SaveJoin(string site, NodeRole role, IReadOnlyList<string> dataIds, DateTimeOffset now);
+
+    /// <summary>The latest heads of a site's privacy ledgers, one a data set.</summary>
+    IReadOnlyList<LedgerHead> LedgerHeads(string site);
+
+    /// <summary>Keeps a head, unless a later one is known.</summary>
+    /// <returns>The one that is known, where the new one is behind it or contradicts it; null: kept.</returns>
+    LedgerHead? SaveLedgerHead(string site, LedgerHead head);
 
     void AddRun(RunRecord run, EventRecord submitted, ModelRecord initial);
 

@@ -1,8 +1,10 @@
 using System.Globalization;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Federation.Formats;
 using Federation.Formats.Configuration;
 using Federation.Formats.Evaluation;
+using Federation.Privacy.Ledger;
 using Microsoft.Data.Sqlite;
 
 namespace Federation.Server.Storage;
@@ -10,7 +12,7 @@ namespace Federation.Server.Storage;
 /// <summary>The embedded store: one SQLite file in WAL mode, one connection, synchronous to disk.</summary>
 public sealed class SqliteStore : ICoordinatorStore
 {
-    private const int SchemaVersion = 1;
+    private const int SchemaVersion = 2;
 
     private const string Schema = """
         CREATE TABLE invitations(secret TEXT PRIMARY KEY, site TEXT NOT NULL, expires INTEGER NOT NULL, used INTEGER);
@@ -25,6 +27,9 @@ public sealed class SqliteStore : ICoordinatorStore
         CREATE TABLE told(run TEXT NOT NULL REFERENCES runs(id), site TEXT NOT NULL, PRIMARY KEY(run, site)) WITHOUT ROWID;
         """;
 
+    // Version 2 keeps the heads of sites' privacy ledgers.
+    private const string LedgerHeadsTable = "CREATE TABLE ledger_heads(site TEXT NOT NULL, data_set TEXT NOT NULL, head TEXT NOT NULL, PRIMARY KEY(site, data_set)) WITHOUT ROWID;";
+
     private readonly SqliteConnection _connection;
     private readonly Lock _lock = new();
 
@@ -38,7 +43,7 @@ public sealed class SqliteStore : ICoordinatorStore
             Execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=5000;");
             long version = Convert.ToInt64(Scalar("PRAGMA user_version"), CultureInfo.InvariantCulture);
             if (version > SchemaVersion) throw new InvalidInputException(new Problem($"The database has version {version}; this program knows versions up to {SchemaVersion}.", path, Repair: "Use the program that wrote it, or a newer one."));
-            if (version == 0) InTransaction(() => Execute($"{Schema} PRAGMA user_version={SchemaVersion};"));
+            if (version < SchemaVersion) InTransaction(() => Execute($"{(version == 0 ? Schema : "")} {LedgerHeadsTable} PRAGMA user_version={SchemaVersion};"));
         }
         catch (SqliteException error)
         {
@@ -70,6 +75,16 @@ public sealed class SqliteStore : ICoordinatorStore
 
     public void SaveJoin(string site, NodeRole role, IReadOnlyList<string> dataIds, DateTimeOffset now) => InTransaction(() =>
         Execute("UPDATE sites SET role = $2, data = $3, seen = $4 WHERE name = $1", site, role.ToString(), JsonSerializer.Serialize(dataIds), Ms(now)));
+
+    public IReadOnlyList<LedgerHead> LedgerHeads(string site) => Locked(() => Query("SELECT head FROM ledger_heads WHERE site = $1 ORDER BY data_set", ReadHead, site));
+
+    public LedgerHead? SaveLedgerHead(string site, LedgerHead head) => InTransaction(() =>
+    {
+        LedgerHead? known = Query("SELECT head FROM ledger_heads WHERE site = $1 AND data_set = $2", ReadHead, site, head.DataSet).FirstOrDefault();
+        if (known is not null && (known.Count > head.Count || (known.Count == head.Count && known.Hash != head.Hash))) return known;
+        Execute("INSERT OR REPLACE INTO ledger_heads(site, data_set, head) VALUES($1, $2, $3)", site, head.DataSet, JsonSerializer.Serialize(head, HeadOptions));
+        return null;
+    });
 
     public void AddRun(RunRecord run, EventRecord submitted, ModelRecord initial) => InTransaction(() =>
     {
@@ -125,6 +140,10 @@ public sealed class SqliteStore : ICoordinatorStore
     public bool WasTold(string runId, string site) => Locked(() => Query("SELECT 1 FROM told WHERE run = $1 AND site = $2", _ => true, runId, site).Count > 0);
 
     public void Dispose() => _connection.Dispose();
+
+    private static readonly JsonSerializerOptions HeadOptions = new() { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals }; // an infinite divergence
+
+    private static LedgerHead ReadHead(SqliteDataReader row) => JsonSerializer.Deserialize<LedgerHead>(row.GetString(0), HeadOptions)!;
 
     private static long Ms(DateTimeOffset time) => time.ToUnixTimeMilliseconds();
 

@@ -3,11 +3,6 @@ using Federation.Privacy.Canonical;
 
 namespace Federation.Privacy.Ledger;
 
-/// <param name="Number">Of the record that pays for it.</param>
-/// <param name="Recipient">Who gets the release.</param>
-/// <param name="Head">To go with the release.</param>
-public sealed record Reservation(long Number, string Recipient, LedgerHead Head);
-
 /// <summary>
 /// All releases from one data set: append-only, hash-chained, signed. A release is reserved before its noise is used and committed when it has arrived; a reservation counts from the moment it is made, committed or not.
 /// Any number of threads and processes may use one ledger; the budget holds for all of them together.
@@ -86,7 +81,8 @@ public sealed class PrivacyLedger : IDisposable
     /// <exception cref="UnsupportedEventException">An event means nothing under the ledger's relation; nothing was recorded.</exception>
     /// <exception cref="OverflowException">More repetitions than a 64-bit count holds; nothing was recorded.</exception>
     /// <exception cref="LedgerException">The ledger cannot be written; nothing was recorded.</exception>
-    public Reservation Reserve(Release release)
+    /// <returns>The number of the record that pays for it.</returns>
+    public long Reserve(Release release)
     {
         Bounded(release.Run, nameof(release));
         Bounded(release.Purpose, nameof(release));
@@ -101,23 +97,50 @@ public sealed class PrivacyLedger : IDisposable
                 if (_chain.Budget is { } budget && !_chain.Check!.Fits(release.Events, after, budget)) throw Exceeded(budget, after);
                 return (new ReservedRecord(_chain.Count, Now, release), after);
             });
-            return new Reservation(_chain.Count - 1, release.Recipient, Head);
+            return _chain.Count - 1;
+        }
+    }
+
+    /// <summary>Whether events would fit the budget now. Reserves nothing.</summary>
+    /// <exception cref="UnsupportedEventException">An event means nothing under the ledger's relation.</exception>
+    /// <exception cref="LedgerException">The ledger cannot be read.</exception>
+    public bool Fits(IReadOnlyList<PrivacyEvent> events)
+    {
+        lock (_lock)
+        {
+            _file.Exclusively(Refresh);
+            return _chain.Budget is not { } budget || _chain.Check!.Fits(events, _spending.With(events, Terms.Relation), budget);
+        }
+    }
+
+    /// <summary>Whether a reservation waits for its release to be confirmed.</summary>
+    /// <exception cref="LedgerException">The ledger cannot be read.</exception>
+    public bool IsOpen(long reservation)
+    {
+        lock (_lock)
+        {
+            _file.Exclusively(Refresh);
+            return _chain.Uncommitted.Contains(reservation);
         }
     }
 
     /// <summary>Notes that a release has arrived. It costs nothing more.</summary>
+    /// <param name="reservation">The number that <see cref="Reserve"/> gave.</param>
+    /// <param name="recipient">Who has it, by the name in the reservation.</param>
+    /// <param name="shown">The head that travelled with it.</param>
     /// <param name="contentSha256">Of what was released, lower-case hex.</param>
     /// <exception cref="InvalidOperationException">The reservation is not open.</exception>
     /// <exception cref="LedgerException">The ledger cannot be written.</exception>
-    public void Commit(Reservation reservation, string contentSha256)
+    public void Commit(long reservation, string recipient, LedgerHead shown, string contentSha256)
     {
+        Bounded(recipient, nameof(recipient));
         if (!Sha256Hex.IsValid(contentSha256)) throw new ArgumentException($"'{contentSha256}' is no SHA-256 in lower-case hex.", nameof(contentSha256));
         lock (_lock)
         {
             Write(() =>
             {
-                if (!_chain.Uncommitted.Contains(reservation.Number)) throw new InvalidOperationException($"Reservation {reservation.Number} of '{_dataSet}' is not open: there is none, or it was committed before.");
-                return (new CommittedRecord(_chain.Count, Now, reservation.Number, contentSha256, reservation.Recipient, reservation.Head.Count), _spending);
+                if (!_chain.Uncommitted.Contains(reservation)) throw new InvalidOperationException($"Reservation {reservation} of '{_dataSet}' is not open: there is none, or it was committed before.");
+                return (new CommittedRecord(_chain.Count, Now, reservation, contentSha256, recipient, shown.Count), _spending);
             });
         }
     }

@@ -25,8 +25,10 @@ internal sealed class LedgerFolder : IDisposable
     /// <summary>Reserves and commits rounds.</summary>
     public static void Fill(PrivacyLedger ledger, int rounds)
     {
-        for (int round = 1; round <= rounds; round++) ledger.Commit(ledger.Reserve(Release(round)), new string('a', 64));
+        for (int round = 1; round <= rounds; round++) Commit(ledger, ledger.Reserve(Release(round)));
     }
+
+    public static void Commit(PrivacyLedger ledger, long reservation) => ledger.Commit(reservation, Recipient, ledger.Head, new string('a', 64));
 
     /// <summary>A closed ledger with so many committed rounds: 2·rounds + 1 records.</summary>
     public LedgerFolder With(int rounds)

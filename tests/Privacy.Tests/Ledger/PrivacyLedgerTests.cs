@@ -64,6 +64,8 @@ public sealed class PrivacyLedgerTests : IDisposable
         Assert.InRange(ledger.Spent(1e-5).Epsilon, 2.9, 3);
         Assert.Contains("The budget of 'heart-disease' is ε = 3 at δ = 1E-05; 2.9", refused.Message, StringComparison.Ordinal);
         Assert.Throws<BudgetExceededException>(() => ledger.Reserve(LedgerFolder.Release(1, new NonPrivateEvent())));
+        Assert.False(ledger.Fits([new GaussianEvent(2, 0.1)]));
+        Assert.True(ledger.Fits([new GaussianEvent(1000)]));
         ledger.SetBudget(new(4, 1e-5));
         ledger.Reserve(LedgerFolder.Release(1, new GaussianEvent(2, 0.1)));
         Assert.Equal(2, _folder.Verify().Records.OfType<BudgetRecord>().Count());
@@ -123,11 +125,13 @@ public sealed class PrivacyLedgerTests : IDisposable
         Assert.Throws<UnsupportedEventException>(() => ledger.Reserve(LedgerFolder.Release(1, new RandomizedResponseEvent(0.5))));
         Assert.Throws<ArgumentException>(() => ledger.Reserve(new Release("run", 1, "update", "x", [])));
         Assert.Throws<ArgumentException>(() => ledger.Reserve(new Release("run\n", 1, "update", "x", [LedgerFolder.Step])));
-        Assert.Throws<InvalidOperationException>(() => ledger.Commit(new Reservation(7, "x", ledger.Head), new string('a', 64)));
+        Assert.Throws<InvalidOperationException>(() => LedgerFolder.Commit(ledger, 7));
         Assert.Equal(1, ledger.Head.Count);
-        Reservation once = ledger.Reserve(LedgerFolder.Release(1));
-        ledger.Commit(once, new string('a', 64));
-        Assert.Throws<InvalidOperationException>(() => ledger.Commit(once, new string('a', 64)));
+        long once = ledger.Reserve(LedgerFolder.Release(1));
+        Assert.True(ledger.IsOpen(once));
+        LedgerFolder.Commit(ledger, once);
+        Assert.False(ledger.IsOpen(once));
+        Assert.Throws<InvalidOperationException>(() => LedgerFolder.Commit(ledger, once));
         PrivacyEvent huge = new RepeatedEvent(LedgerFolder.Step, long.MaxValue);
         Assert.Throws<OverflowException>(() => ledger.Reserve(LedgerFolder.Release(1, huge, huge)));
         Assert.Empty(_folder.Verify().Problems);

@@ -1,0 +1,58 @@
+using Federation.Formats.Configuration;
+using Federation.Privacy.Accounting;
+using Federation.Privacy.Ledger;
+using Microsoft.Extensions.Logging;
+
+namespace Federation.Client;
+
+/// <summary>The privacy ledgers of a node's data sets: opened when first used, compared with what the coordinator has seen of them.</summary>
+/// <param name="acceptLoss">Go on with a ledger that is behind, and charge what its missing records had reserved.</param>
+internal sealed class NodeLedgers(NodeConfiguration configuration, NodeFolder folder, bool acceptLoss, TimeProvider time, ILogger logger) : IDisposable
+{
+    // One record under add-or-remove-one: what the mechanisms of this version are about.
+    private static readonly LedgerTerms Terms = new(PrivacyUnit.Record, NeighboringRelation.AddOrRemoveOne);
+    private readonly Dictionary<string, PrivacyLedger> _open = [];
+
+    /// <summary>The coordinator's name in the records.</summary>
+    public string Recipient => configuration.Coordinator.Authority;
+
+    /// <summary>The data set that a run of one's own model reads, which names none: the node's only one.</summary>
+    public string OwnDataSet => configuration.Data is [var only] ? only.Id : "own-data";
+
+    /// <exception cref="LedgerException">The ledger cannot be used.</exception>
+    public PrivacyLedger Of(string dataSet)
+    {
+        if (_open.TryGetValue(dataSet, out PrivacyLedger? ledger)) return ledger;
+        DataSource? source = configuration.Data.FirstOrDefault(source => source.Id == dataSet);
+        ledger = PrivacyLedger.Open(source?.Ledger ?? folder.Ledger, dataSet, Terms, time);
+        _open[dataSet] = ledger;
+        if (source?.Budget is { } budget) ledger.SetBudget(budget);
+        return ledger;
+    }
+
+    /// <summary>Stops a node whose ledger is behind what the coordinator has seen of it, or accepts the loss if that was said.</summary>
+    /// <exception cref="LedgerException">A ledger is behind, or cannot be used.</exception>
+    public void Compare(IEnumerable<LedgerHead> known)
+    {
+        foreach (LedgerHead head in known)
+        {
+            if (head.DataSet != OwnDataSet && configuration.Data.All(source => source.Id != head.DataSet)) continue; // no longer held here
+            PrivacyLedger ledger = Of(head.DataSet);
+            try
+            {
+                ledger.RequireNotBehind(head);
+            }
+            catch (LedgerException error) when (error.Fault == LedgerFault.RolledBack)
+            {
+                if (!acceptLoss) throw new LedgerException(LedgerFault.RolledBack, $"{error.Message} Put the newest copy back, or start the node once with --accept-loss, which charges what the missing records had reserved.", error);
+                ledger.AcceptLoss(head, Recipient);
+                logger.LogWarning("{Message} The loss was accepted and charged.", error.Message);
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (PrivacyLedger ledger in _open.Values) ledger.Dispose();
+    }
+}
