@@ -57,7 +57,7 @@ public sealed partial record NodeConfiguration
         if (entry.Map("budget", required: false) is not { } budget) return null;
         double epsilon = budget.Number("epsilon", value => value is > 0 and < double.PositiveInfinity, "above 0"), delta = budget.Number("delta", value => value is > 0 and < 1, "in (0, 1)");
         budget.Close();
-        return new PrivacyBudget(epsilon, delta);
+        return delta < 1 ? new PrivacyBudget(epsilon, delta) : null; // a problem was noted
     }
 
     private static string? Full(string? path, string folder) => path is null ? null : Path.GetFullPath(path, folder);
