@@ -7,16 +7,25 @@ public static class AnalyticGaussian
     // Gauss–Legendre on [−1, 1], exact to degree 5.
     private static readonly double[] Nodes = [-Math.Sqrt(0.6), 0, Math.Sqrt(0.6)], NodeWeights = [5.0 / 9, 8.0 / 9, 5.0 / 9];
 
-    /// <param name="sigma">Noise multiplier, positive.</param>
+    /// <param name="sigma">Noise multiplier, in [0, ∞).</param>
     /// <param name="epsilon">In [0, ∞).</param>
-    public static double Delta(double sigma, double epsilon) => Math.Exp(LogDelta(sigma, epsilon));
+    /// <exception cref="ArgumentOutOfRangeException">A value is out of range or NaN.</exception>
+    public static double Delta(double sigma, double epsilon)
+    {
+        CheckSigma(sigma);
+        Checked.Epsilon(epsilon);
+        return sigma == 0 ? 1 : Math.Exp(LogDelta(sigma, epsilon));
+    }
 
-    /// <param name="sigma">Noise multiplier, positive.</param>
+    /// <param name="sigma">Noise multiplier, in [0, ∞).</param>
     /// <param name="delta">In (0, 1).</param>
     /// <returns>The least ε, in [0, ∞].</returns>
+    /// <exception cref="ArgumentOutOfRangeException">A value is out of range or NaN.</exception>
     public static double Epsilon(double sigma, double delta)
     {
+        CheckSigma(sigma);
         Checked.Delta(delta);
+        if (sigma == 0) return double.PositiveInfinity;
         double target = Math.Log(delta);
         if (LogDelta(sigma, 0) <= target) return 0;
         double high = 1;
@@ -38,6 +47,11 @@ public static class AnalyticGaussian
         while (LogDelta(high, epsilon) > target) high *= 2;
         while (LogDelta(low, epsilon) <= target) low /= 2;
         return Bisect(low, high, sigma => LogDelta(sigma, epsilon) <= target);
+    }
+
+    private static void CheckSigma(double sigma)
+    {
+        if (sigma is not >= 0) throw new ArgumentOutOfRangeException(nameof(sigma), sigma, "A noise multiplier must be in [0, ∞].");
     }
 
     internal static double LogDelta(double sigma, double epsilon)

@@ -10,6 +10,7 @@ public static class Calibration
     /// <exception cref="UnreachableTargetException">No noise is enough: another event alone exceeds the target.</exception>
     public static NoiseMultiplier NoiseMultiplier(IPrivacyAccountant accountant, PrivacyLoss target, Func<NoiseMultiplier, IEnumerable<PrivacyEvent>> events)
     {
+        RequireFinite(target);
         Dictionary<double, double> known = [];
         double Epsilon(double sigma) => known.TryGetValue(sigma, out double before) ? before : known[sigma] = accountant.AtDelta(events(new(sigma)), target.Delta, target.Relation).Epsilon;
         double high = 1;
@@ -24,15 +25,27 @@ public static class Calibration
         return new(Between(low, high, target.Epsilon, Epsilon));
     }
 
-    /// <summary>The largest number of repetitions that meets the target; 0 if one is too many.</summary>
+    /// <summary>No run is longer: more than 10¹² steps are reported as so many.</summary>
+    public const long MostSteps = 1L << 40;
+
+    /// <summary>The largest number of repetitions that meets the target, at most <see cref="MostSteps"/>; 0 if one is too many.</summary>
     /// <param name="step">What each repetition releases.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The target's ε is infinite.</exception>
     public static long Steps(IPrivacyAccountant accountant, PrivacyLoss target, PrivacyEvent step)
     {
-        const long Most = 1L << 40;
         bool Meets(long count) => accountant.AtDelta([new RepeatedEvent(step, count)], target.Delta, target.Relation).Epsilon <= target.Epsilon;
+        RequireFinite(target);
         if (!Meets(1)) return 0;
-        long low = 1, high = 2;
-        while (high < Most && Meets(high)) (low, high) = (high, 2 * high);
+        // Rényi divergences are quick and never too low: what they allow is allowed.
+        long low = accountant is PldAccountant ? Math.Max(1, StepsByRdp(target, step)) : 1;
+        if (low >= MostSteps) return MostSteps;
+        long high = Math.Min(MostSteps, 2 * low);
+        while (Meets(high))
+        {
+            if (high == MostSteps) return high;
+            (low, high) = (high, Math.Min(MostSteps, 2 * high));
+        }
+
         while (high - low > 1)
         {
             long middle = low + ((high - low) / 2);
@@ -43,11 +56,29 @@ public static class Calibration
         return low;
     }
 
+    private static long StepsByRdp(PrivacyLoss target, PrivacyEvent step)
+    {
+        try
+        {
+            return Steps(new RdpAccountant(), target, step);
+        }
+        catch (UnsupportedEventException)
+        {
+            return 1;
+        }
+    }
+
+    private static void RequireFinite(PrivacyLoss target)
+    {
+        if (double.IsPositiveInfinity(target.Epsilon)) throw new ArgumentOutOfRangeException(nameof(target), target.Epsilon, "A target's ε must be finite.");
+    }
+
     /// <summary>The largest sampling rate whose events meet the target.</summary>
     /// <param name="events">The run's events at a sampling rate.</param>
     /// <exception cref="UnreachableTargetException">Not even a rate of one in a billion is low enough.</exception>
     public static SamplingRate SamplingRate(IPrivacyAccountant accountant, PrivacyLoss target, Func<SamplingRate, IEnumerable<PrivacyEvent>> events)
     {
+        RequireFinite(target);
         bool Meets(double rate) => accountant.AtDelta(events(new(rate)), target.Delta, target.Relation).Epsilon <= target.Epsilon;
         if (Meets(1)) return Accounting.SamplingRate.All;
         double low = 0.5, high = 1;

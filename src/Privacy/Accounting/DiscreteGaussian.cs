@@ -8,25 +8,36 @@ public static class DiscreteGaussian
 
     /// <param name="variance">The parameter σ², positive; the variance itself is smaller for small σ².</param>
     /// <returns>Pr[value].</returns>
-    public static double Probability(double variance, long value) => Math.Exp(-(double)value * value / (2 * variance)) / Normalizer(variance);
+    /// <exception cref="ArgumentOutOfRangeException">The parameter is not positive and finite.</exception>
+    public static double Probability(double variance, long value)
+    {
+        Check(variance);
+        return Math.Exp((-(double)value * value / (2 * variance)) - LogSum(variance, 0));
+    }
 
     /// <summary>E[x²], for the parameter σ².</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The parameter is not positive and finite.</exception>
     public static double Variance(double variance)
     {
+        Check(variance);
         if (variance >= EqualsContinuous) return variance;
         double sum = 0;
         for (int x = 1; x <= 60 * Math.Sqrt(EqualsContinuous); x++) sum += 2.0 * x * x * Math.Exp(-(double)x * x / (2 * variance));
-        return sum / Normalizer(variance);
+        return sum / Math.Exp(LogSum(variance, 0));
     }
 
-    internal static double Normalizer(double variance) => Sum(variance, 0);
-
-    /// <summary>Σ_x e^(−(x−c)²/(2σ²)).</summary>
-    internal static double Sum(double variance, double centre)
+    /// <summary>ln Σ_x e^(−(x−c)²/(2σ²)).</summary>
+    internal static double LogSum(double variance, double centre)
     {
-        if (variance >= EqualsContinuous) return Math.Sqrt(2 * Math.PI * variance);
+        if (variance >= EqualsContinuous) return 0.5 * Math.Log(2 * Math.PI * variance);
+        // Relative to the largest term, the integer next to the centre.
         double fraction = centre - Math.Round(centre), sum = 0;
-        for (int x = -180; x <= 180; x++) sum += Math.Exp(-(x - fraction) * (x - fraction) / (2 * variance));
-        return sum;
+        for (int x = -180; x <= 180; x++) sum += Math.Exp(-x * (x - (2 * fraction)) / (2 * variance));
+        return Math.Log(sum) - (fraction * fraction / (2 * variance));
+    }
+
+    private static void Check(double variance)
+    {
+        if (variance is not (> 0 and < double.PositiveInfinity)) throw new ArgumentOutOfRangeException(nameof(variance), variance, "A variance must be in (0, ∞).");
     }
 }

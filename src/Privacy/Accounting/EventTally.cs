@@ -3,6 +3,7 @@ namespace Federation.Privacy.Accounting;
 /// <summary>What a sequence of events amounts to: how often each happened. Order does not matter to the accountants here.</summary>
 internal sealed class EventTally
 {
+    private const double LargestLoss = 1e12;
     private readonly Dictionary<PrivacyEvent, long> _counts = [];
 
     /// <summary>Simple events, none of them repeated or composed, with their counts.</summary>
@@ -11,7 +12,7 @@ internal sealed class EventTally
     /// <summary>Σ of the statistical distances between the noise that was added and the exact one.</summary>
     public double StatisticalDistance { get; private set; }
 
-    /// <summary>Some event was released without noise.</summary>
+    /// <summary>Some event was released without noise, or with so little that one loss may reach 10¹².</summary>
     public bool HasNoiseless { get; private set; }
 
     /// <exception cref="OverflowException">More than 2⁶³ − 1 repetitions.</exception>
@@ -44,6 +45,11 @@ internal sealed class EventTally
                 StatisticalDistance += count * inexact.StatisticalDistance;
                 Add(inexact.Exact, count, relation);
                 return;
+            case DiscreteGaussianEvent { Variance: >= PldAccountant.WideVariance, SamplingRate.Value: < 1 } wide when !IsNoiseless(wide):
+                (PrivacyEvent continuous, double distance) = PldAccountant.Simplified(wide);
+                StatisticalDistance += count * distance;
+                Add(continuous, count, relation);
+                return;
             case RandomizedResponseEvent when relation != NeighboringRelation.ReplaceOne:
                 throw new UnsupportedEventException("Randomised response hides which category a unit has, not whether the unit is there: account for it under ReplaceOne.");
         }
@@ -54,8 +60,16 @@ internal sealed class EventTally
         _counts[one] = before + count;
     }
 
-    private static bool IsNoiseless(PrivacyEvent one) => one is NonPrivateEvent or GaussianEvent { NoiseMultiplier.Value: 0 } or LaplaceEvent { Scale: 0 } or DiscreteGaussianEvent { Variance: 0 }
-        or DiscreteLaplaceEvent { Parameter: double.PositiveInfinity } or RandomizedResponseEvent { NoiseParameter: 0 };
+    private static bool IsNoiseless(PrivacyEvent one) => one switch
+    {
+        NonPrivateEvent => true,
+        GaussianEvent gaussian => gaussian.NoiseMultiplier.Value < 1e-6,
+        LaplaceEvent laplace => laplace.Scale / laplace.Sensitivity < 1 / LargestLoss,
+        DiscreteGaussianEvent discrete => (double)discrete.Sensitivity * discrete.Sensitivity > LargestLoss * discrete.Variance,
+        DiscreteLaplaceEvent discrete => discrete.Parameter * discrete.Sensitivity > LargestLoss,
+        RandomizedResponseEvent response => response.NoiseParameter / response.Categories < 1e-300,
+        _ => false,
+    };
 
     private static bool IsFree(PrivacyEvent one) => one is RandomizedResponseEvent { NoiseParameter: 1 };
 

@@ -7,7 +7,7 @@ internal sealed class LossComposition(IReadOnlyList<(StepLoss Loss, long Count)>
     // Convolving n steps on a grid of step h raises ε by about n(θ + 1)h²/12.
     public const double GridError = 1e-5;
     private const double WindowNats = 26, AliasNats = 16, TruncationNats = 17;
-    private const double SmallestLogDelta = -740, SmallestScale = 1e-6, MostPoints = 4e6;
+    private const double SmallestLogDelta = -740, SmallestDeviation = 0.05, MostPoints = 4e6, MostSteps = 3e8;
     private const int SmallestLog = 14, LargestLog = 22;
 
     // Normwise relative error of a radix-2 transform, a level (Higham 2002, Theorem 24.2, with twiddles good to 2 units; the packing of reals is one more level), and of a product.
@@ -19,6 +19,12 @@ internal sealed class LossComposition(IReadOnlyList<(StepLoss Loss, long Count)>
 
     /// <summary>The sum of the highest finite losses: at an ε from there on, only what counts as infinite is left.</summary>
     public double Highest { get; } = parts.Sum(part => part.Count * part.Loss.Sketch[^1].High);
+
+    /// <summary>So many steps that rounding would drown the answer.</summary>
+    public bool IsTooLong { get; } = parts.Sum(part => (double)part.Count) > MostSteps;
+
+    /// <summary>A way without Fourier transforms, where there is one.</summary>
+    public DirectLoss? Direct { get; } = DirectLoss.Of(parts);
 
     /// <summary>Bounds the mass of infinite loss.</summary>
     public double Infinite { get; } = parts.Sum(part => part.Count * part.Loss.Infinite);
@@ -56,13 +62,13 @@ internal sealed class LossComposition(IReadOnlyList<(StepLoss Loss, long Count)>
         // A smaller tilt can do with a far shorter window where a few rare, huge losses dominate the tilted tail, at the price of larger rounding errors.
         LossPlan shortest = Enumerable.Range(0, whole ? 1 : 4).Select(i => plan with { Tilt = plan.Tilt * (1 - (0.15 * i)) }).MinBy(candidate => Length(Window(candidate, whole)));
         (double bottom, double top) = Window(shortest, whole);
-        double tilt = shortest.Tilt, scale = Math.Max(plan.Scale, SmallestScale);
+        double tilt = shortest.Tilt, scale = Math.Max(plan.Scale, Math.Max(double.Epsilon, SmallestDeviation * Math.Sqrt(Cumulant(0).Variance)));
         double steps = parts.Sum(part => (double)part.Count);
         double coarsest = Math.Sqrt(12 * gridError * scale / ((plan.Tilt + 1) * steps));
         int log = (int)Math.Clamp(Math.Ceiling(Math.Log2((top - bottom) / coarsest / 1.15)), SmallestLog, LargestLog);
         int length = 1 << log;
         // Where the window is short, a finer step costs nothing, within reason.
-        var reaches = parts.Select((part, i) => Reach(_finite[i], tilt, part.Count)).ToArray();
+        var reaches = parts.Select((part, i) => Reach(part.Loss, _finite[i], tilt, part.Count)).ToArray();
         double step = Math.Max(Math.Max((top - bottom) / length, coarsest / 16), reaches.Max(reach => reach.High - reach.Low) / MostPoints), logMoment = 0, error = 0, leftOut = 0, infinite = 0, tailLog = 0;
         long first = (long)Math.Floor(bottom / step);
         double extra = Math.Min(LeastAt(t => (Cumulant(tilt + t).Value - Cumulant(tilt).Value + WindowNats) / t), 1 / step);
@@ -82,7 +88,8 @@ internal sealed class LossComposition(IReadOnlyList<(StepLoss Loss, long Count)>
             infinite += count * (loss.Infinite + _truncated[i]);
             tailLog += count * grid.LogMoment(extra);
             Spread(grid, weights);
-            error += count * Norm(weights) * ((TransformError * log * Multiply(product, transform.Forward(weights), count)) + ProductError);
+            // Of both: at most the root mean square over the frequencies, by Parseval and Cauchy–Schwarz.
+            error += count * Norm(weights) * ((TransformError * log) + ProductError) * Multiply(product, transform.Forward(weights), count);
         }
 
         double[] sums = transform.Inverse(product);
@@ -169,7 +176,7 @@ internal sealed class LossComposition(IReadOnlyList<(StepLoss Loss, long Count)>
         double low = Math.Log(1e-7), high = Math.Log(1e9);
         double a = high - (Golden * (high - low)), b = low + (Golden * (high - low));
         double atA = function(Math.Exp(a)), atB = function(Math.Exp(b));
-        for (int i = 0; i < 24; i++)
+        for (int i = 0; i < 16; i++)
         {
             if (atA <= atB)
             {
@@ -189,9 +196,9 @@ internal sealed class LossComposition(IReadOnlyList<(StepLoss Loss, long Count)>
     }
 
     /// <summary>Which losses of one step matter under the tilt: all but e^−38/count of the tilted mass. Omitted: ln of what the losses outside contribute at most.</summary>
-    private static (double Low, double High, double LogScale, double Omitted) Reach(LossBin[] bins, double tilt, long count)
+    private static (double Low, double High, double LogScale, double Omitted) Reach(StepLoss loss, LossBin[] bins, double tilt, long count)
     {
-        double scale = Moment(bins, tilt).Value, limit = scale - WindowNats - 2 - Math.Log(count);
+        double scale = loss.Moments.At(tilt, bins.Length).Value, limit = scale - WindowNats - 2 - Math.Log(count);
         int last = bins.Length - 1, first = 0;
         double omitted = double.NegativeInfinity;
         while (last > 0)
@@ -226,33 +233,13 @@ internal sealed class LossComposition(IReadOnlyList<(StepLoss Loss, long Count)>
         double value = 0, mean = 0, variance = 0;
         for (int i = 0; i < parts.Count; i++)
         {
-            (double v, double m, double s) = Moment(_finite[i], tilt);
+            (double v, double m, double s) = parts[i].Loss.Moments.At(tilt, _finite[i].Length);
             value += parts[i].Count * v;
             mean += parts[i].Count * m;
             variance += parts[i].Count * s;
         }
 
         return (value, mean, variance);
-    }
-
-    /// <summary>ln E[e^(tilt·l)] and its first two derivatives, from the sketch's middles.</summary>
-    private static (double Value, double Mean, double Variance) Moment(LossBin[] bins, double tilt)
-    {
-        double largest = double.NegativeInfinity;
-        foreach (LossBin bin in bins) largest = Math.Max(largest, bin.LogMass + (tilt * bin.Middle));
-        double sum = 0, mean = 0, square = 0;
-        foreach (LossBin bin in bins)
-        {
-            double exponent = bin.LogMass + (tilt * bin.Middle) - largest;
-            if (exponent < -60) continue;
-            double weight = Math.Exp(exponent), middle = bin.Middle;
-            sum += weight;
-            mean += weight * middle;
-            square += weight * middle * middle;
-        }
-
-        mean /= sum;
-        return (largest + Math.Log(sum), mean, Math.Max(0, (square / sum) - (mean * mean)));
     }
 
     private static double LogAdd(double a, double b)

@@ -21,8 +21,8 @@ internal abstract class LossPair
     /// <summary>ln of the density part's mass in (low, high], without the unit and with it.</summary>
     public virtual (double Without, double With) LogMass(double low, double high) => (double.NegativeInfinity, double.NegativeInfinity);
 
-    /// <summary>ln of the density of the loss without the unit, inside <see cref="DensityRange"/>.</summary>
-    public virtual double LogDensity(double loss) => throw new NotSupportedException();
+    /// <summary>Where all losses are whole multiples of one number, that number; else null.</summary>
+    public virtual double? Spacing => null;
 
     /// <summary>Upper bound of the mass, with the unit, that neither the atoms nor the density range hold: its loss counts as infinite.</summary>
     public virtual double Truncated => 0;
@@ -83,8 +83,6 @@ internal sealed class LaplaceLossPair(double b) : LossPair
         double logWidth = Math.Log(-Precise.Expm1(-width) / 2);
         return ((-from / b) + logWidth, (((from - 1) / b) + width) + logWidth);
     }
-
-    public override double LogDensity(double loss) => (-((b * loss) + 1) / (2 * b)) - Math.Log(4);
 }
 
 /// <summary>Pr[x] ∝ e^(−x²/(2σ²)) on the integers, against the same moved by Δ: L = Δ(2x − Δ)/(2σ²).</summary>
@@ -102,8 +100,10 @@ internal sealed class DiscreteGaussianLossPair : LossPair
             throw new UnsupportedEventException($"A discrete Gaussian with standard deviation {Math.Sqrt(variance):G4} and sensitivity {sensitivity} has too many values for the PLD accountant (at most {LargestSpread:G1} together); use the RDP accountant.");
         }
 
-        (_variance, _sensitivity, _logNormalizer) = (variance, sensitivity, Math.Log(DiscreteGaussian.Normalizer(variance)));
+        (_variance, _sensitivity, _logNormalizer) = (variance, sensitivity, DiscreteGaussian.LogSum(variance, 0));
     }
+
+    public override double? Spacing => _sensitivity / (2 * _variance);
 
     public override IEnumerable<(double Loss, double LogMass)> Atoms
     {
@@ -124,7 +124,9 @@ internal sealed class DiscreteGaussianLossPair : LossPair
 /// <summary>Pr[x] ∝ e^(−λ|x|) on the integers, against the same moved by Δ: L = λ(|x| − |x − Δ|).</summary>
 internal sealed class DiscreteLaplaceLossPair(double parameter, long sensitivity) : LossPair
 {
-    private const long LargestSensitivity = 10_000_000;
+    private const long LargestSensitivity = 100_000;
+
+    public override double? Spacing => parameter;
 
     public override IEnumerable<(double Loss, double LogMass)> Atoms
     {

@@ -1,4 +1,5 @@
 using MathNet.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace Federation.Privacy.Accounting;
 
@@ -8,6 +9,7 @@ internal static class Normal
     public const double LogRootTwoPi = 0.91893853320467274178;
 
     /// <summary>ln Pr[Z &gt; x].</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static double LogTail(double x)
     {
         if (x < -1) return Precise.Log1P(-Math.Exp(LogTail(-x)));
@@ -17,6 +19,7 @@ internal static class Normal
     }
 
     /// <summary>Mills' ratio, Pr[Z &gt; x]/φ(x).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static double Mills(double x)
     {
         if (x < 5) return Math.Exp(LogTail(x) + (0.5 * x * x) + LogRootTwoPi);
@@ -27,6 +30,7 @@ internal static class Normal
     }
 
     /// <summary>ln Pr[|Z − middle| &lt; width/2], width ≥ 0. Two stretches of one width keep their ratio to the last digits, however narrow they are.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static double LogMass(double middle, double width)
     {
         if (width < 0.02 && Math.Abs(middle) * width < 0.05)
@@ -43,6 +47,7 @@ internal static class Normal
     }
 
     /// <summary>ln(e^larger − e^smaller).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static double Difference(double larger, double smaller)
     {
         if (double.IsNegativeInfinity(smaller)) return larger;

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Federation.Privacy.Accounting;
 
 /// <summary>Functions that lose no digits near zero. (<c>double.LogP1</c> and <c>double.ExpM1</c> compute ln(1 + x) and e^x − 1 as they are written.)</summary>
@@ -5,6 +7,7 @@ namespace Federation.Privacy.Accounting;
 internal static class Precise
 {
     /// <summary>ln(1 + x), x ≥ −1.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static double Log1P(double x)
     {
         if (Math.Abs(x) < 0.01)
@@ -18,6 +21,7 @@ internal static class Precise
     }
 
     /// <summary>e^x − 1.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static double Expm1(double x)
     {
         if (Math.Abs(x) > 1) return Math.Exp(x) - 1;
@@ -35,7 +39,7 @@ internal static class Precise
     /// <summary>e^(αL) − 1 − α(e^L − 1).</summary>
     public static double Excess(double log, double order)
     {
-        if (Math.Abs(order * log) > 0.05) return Precise.Expm1(order * log) - (order * Precise.Expm1(log));
+        if (Math.Abs(order * log) > 0.05 || Math.Abs(log) > 0.05) return Precise.Expm1(order * log) - (order * Precise.Expm1(log));
         // Σ_{k≥2} (α^k − α) L^k / k!
         double sum = 0, power = log, orderPower = order, factorial = 1;
         for (int k = 2; k <= 9; k++)

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Federation.Privacy.Accounting;
@@ -32,6 +33,7 @@ internal sealed class RealTransform
     public int Length => 2 * _half;
 
     /// <summary>X_k = Σ_j x_j·e^(−2πijk/N), k = 0 … N/2.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public Spectrum Forward(ReadOnlySpan<double> values)
     {
         double[] real = new double[_half], imaginary = new double[_half];
@@ -53,6 +55,7 @@ internal sealed class RealTransform
     }
 
     /// <summary>The inverse, scaled: Inverse(Forward(x)) = x.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public double[] Inverse(Spectrum spectrum)
     {
         double[] real = new double[_half], imaginary = new double[_half];
@@ -72,6 +75,7 @@ internal sealed class RealTransform
     }
 
     /// <summary>The complex transform of N/2 values. The arguments are used up.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private (double[] Real, double[] Imaginary) Transform(double[] real, double[] imaginary)
     {
         double[] nextReal = new double[_half], nextImaginary = new double[_half];
@@ -93,6 +97,7 @@ internal sealed class RealTransform
     }
 
     /// <summary>sums ← a + b in the first half of the result, (a − b)·w in the second.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Butterflies(
         ReadOnlySpan<double> aReal, ReadOnlySpan<double> aImaginary, ReadOnlySpan<double> bReal, ReadOnlySpan<double> bImaginary, Span<double> real, Span<double> imaginary, double cos, double sin)
     {
@@ -141,6 +146,7 @@ internal sealed class Spectrum(int length)
     }
 
     /// <summary>this ← this · other^count by repeated squaring, place by place; count ≥ 1. Returns Σ min(1, |other|^(2(count − 1))).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public double MultiplyByPower(Spectrum other, long count)
     {
         double damping = 0;
@@ -173,6 +179,7 @@ internal sealed class Spectrum(int length)
         return damping;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static (Vector<double> Real, Vector<double> Imaginary) Power(Vector<double> real, Vector<double> imaginary, long exponent)
     {
         Vector<double> powerReal = Vector<double>.One, powerImaginary = Vector<double>.Zero;

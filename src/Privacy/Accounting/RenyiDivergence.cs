@@ -3,11 +3,8 @@ namespace Federation.Privacy.Accounting;
 /// <summary>Rényi divergences of the mechanisms here, at any order above 1.</summary>
 internal static class RenyiDivergence
 {
-    private const double SmallLog = 0.1;
-
-    // Gauss–Legendre on [−1, 1], 8 nodes, the positive half.
-    private static readonly double[] Nodes = [0.1834346424956498, 0.5255324099163290, 0.7966664774136267, 0.9602898564975363];
-    private static readonly double[] NodeWeights = [0.3626837833783620, 0.3137066458778873, 0.2223810344533745, 0.1012285362903763];
+    /// <summary>Below this a moment's logarithm is computed without cancellation.</summary>
+    internal const double SmallLog = 0.1;
 
     /// <exception cref="UnsupportedEventException">No bound is known here.</exception>
     public static Func<double, double> Of(PrivacyEvent one, NeighboringRelation relation)
@@ -22,12 +19,16 @@ internal static class RenyiDivergence
                 return order => SampledGaussianRdp.At(rate, gaussian.NoiseMultiplier.Value, order);
             case DiscreteGaussianEvent discrete when rate == 1:
                 return order => DiscreteGaussianRdp(discrete, order);
+            case LaplaceEvent laplace:
+                return order => LaplaceRdp.At(laplace.Scale / laplace.Sensitivity, rate, order);
+            case DiscreteLaplaceEvent discrete when rate == 1:
+                return order => DiscreteLaplaceRdp(discrete, order);
             default:
                 // The losses' masses without the unit: enough for both directions.
-                List<(double Loss, double LogMass)> points = Points(LossPair.Of(one), rate);
-                return order => rate == 1
+                List<(double Loss, double LogMass)> points = [.. LossPair.Of(one).Atoms.Where(atom => Math.Max(atom.LogMass, atom.LogMass + atom.Loss) > -800).Select(atom => (StepLoss.Sampled(atom.Loss, rate), atom.LogMass))];
+                return order => Math.Max(0, rate == 1
                     ? LogMoment(points, order) / (order - 1)
-                    : Math.Max(LogMoment(points, order), LogMoment(points, 1 - order)) / (order - 1);
+                    : Math.Max(LogMoment(points, order), LogMoment(points, 1 - order)) / (order - 1));
         }
     }
 
@@ -35,42 +36,47 @@ internal static class RenyiDivergence
     /// <remarks>Canonne, Kamath, Steinke 2020, Proposition 5 and its proof.</remarks>
     private static double DiscreteGaussianRdp(DiscreteGaussianEvent one, double order)
     {
-        double shift = one.Sensitivity, ratio = DiscreteGaussian.Sum(one.Variance, order * shift) / DiscreteGaussian.Sum(one.Variance, 0);
-        return (order * shift * shift / (2 * one.Variance)) + (Math.Log(ratio) / (order - 1));
+        double shift = one.Sensitivity, ratio = DiscreteGaussian.LogSum(one.Variance, order * shift) - DiscreteGaussian.LogSum(one.Variance, 0);
+        return Math.Max(0, (order * shift * shift / (2 * one.Variance)) + (ratio / (order - 1)));
     }
 
-    private static List<(double Loss, double LogMass)> Points(LossPair pair, double rate)
+    /// <summary>The moment's sum over the losses, which is geometric.</summary>
+    /// <remarks>Losses λ(2x − Δ), x = 0 … Δ; the two ends hold all that lies beyond them, each with 1/(1 + e^(−λ)) of its own side.</remarks>
+    private static double DiscreteLaplaceRdp(DiscreteLaplaceEvent one, double order)
     {
-        double Sampled(double loss) => rate == 1 ? loss : loss <= 0 ? Precise.Log1P(rate * Precise.Expm1(loss)) : loss + Math.Log(rate + ((1 - rate) * Math.Exp(-loss)));
-        List<(double Loss, double LogMass)> points = [.. pair.Atoms.Select(atom => (Sampled(atom.Loss), atom.LogMass))];
-        (double low, double high) = pair.DensityRange;
-        if (high > low)
+        double lambda = one.Parameter, end = lambda * one.Sensitivity, logTail = -Precise.Log1P(Math.Exp(-lambda));
+        LogSum sum = new();
+        sum.Add(logTail - (order * end));
+        sum.Add(logTail - end + (order * end));
+        if (one.Sensitivity > 1)
         {
-            int panels = (int)Math.Min(4096, Math.Ceiling((high - low) / 0.25));
-            double half = (high - low) / (2 * panels);
-            for (int panel = 0; panel < panels; panel++)
-            {
-                double middle = low + ((2 * panel + 1) * half);
-                for (int i = 0; i < Nodes.Length; i++)
-                {
-                    foreach (double loss in (ReadOnlySpan<double>)[middle - (half * Nodes[i]), middle + (half * Nodes[i])]) points.Add((Sampled(loss), pair.LogDensity(loss) + Math.Log(half * NodeWeights[i])));
-                }
-            }
+            // Σ_{x=1}^{Δ−1} tanh(λ/2)·e^(−λx)·e^(αλ(2x−Δ)): from the largest term down, ratio e^(−(2α−1)λ).
+            double ratio = ((2 * order) - 1) * lambda, largest = ((one.Sensitivity - 1) * ratio) - (order * end);
+            double logNormalizer = Math.Log(-Precise.Expm1(-lambda)) - Precise.Log1P(Math.Exp(-lambda));
+            sum.Add(logNormalizer + largest + Math.Log(-Precise.Expm1(-(one.Sensitivity - 1) * ratio)) - Math.Log(-Precise.Expm1(-ratio)));
         }
 
-        return points;
+        double log = sum.Value;
+        if (log > SmallLog || one.Sensitivity > 100_000) return Math.Max(0, log / (order - 1));
+        return LogMoment([.. LossPair.Of(one).Atoms], order) / (order - 1);
     }
 
     /// <summary>ln E[e^(s·l)], without the unit. Where it is small: E[e^(sl) − 1 − s(e^l − 1)], because E[e^l] = 1; no term is negative, so nothing cancels.</summary>
     private static double LogMoment(List<(double Loss, double LogMass)> points, double s)
     {
-        double largest = double.NegativeInfinity, sum = 0;
-        foreach ((double loss, double logMass) in points) largest = Math.Max(largest, logMass + (s * loss));
-        foreach ((double loss, double logMass) in points) sum += Math.Exp(logMass + (s * loss) - largest);
-        double log = largest + Math.Log(sum);
+        LogSum sum = new();
+        foreach ((double loss, double logMass) in points) sum.Add(logMass + (s * loss));
+        double log = sum.Value;
         if (log > SmallLog) return log;
         double excess = 0;
-        foreach ((double loss, double logMass) in points) excess += Math.Exp(logMass) * Precise.Excess(loss, s);
+        foreach ((double loss, double logMass) in points) excess += ExcessOf(loss, logMass, s);
         return Precise.Log1P(excess);
+    }
+
+    /// <summary>e^logMass·(e^(sl) − 1 − s(e^l − 1)), which is not negative, without overflow where the mass is tiny and the loss huge.</summary>
+    internal static double ExcessOf(double loss, double logMass, double s)
+    {
+        if (Math.Abs(s * loss) < 30 && Math.Abs(loss) < 30) return Math.Exp(logMass) * Precise.Excess(loss, s);
+        return Math.Max(0, Math.Exp(logMass + (s * loss)) - Math.Exp(logMass) - (s * (Math.Exp(logMass + loss) - Math.Exp(logMass))));
     }
 }

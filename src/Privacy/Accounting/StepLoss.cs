@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Federation.Privacy.Accounting;
 
 /// <summary>From which of two neighbouring data sets the outputs come.</summary>
@@ -23,12 +25,34 @@ internal sealed class StepLoss(LossPair pair, double q, LossDirection direction)
 {
     private readonly double _logQ = Math.Log(q), _logRest = Precise.Log1P(-q);
     private LossBin[]? _sketch;
+    private SketchMoments? _moments;
+
+    /// <summary>Where all losses are whole multiples of one number, that number; else null.</summary>
+    public double? Spacing => q == 1 && direction != LossDirection.Replace ? pair.Spacing : null;
+
+    /// <summary>With a <see cref="Spacing"/>: P-mass by multiple of it, from the returned one on.</summary>
+    public (long First, double[] Masses) Lattice()
+    {
+        List<(long Place, double Mass)> atoms = [];
+        foreach ((double loss, double logMass) in pair.Atoms)
+        {
+            double mass = Math.Exp(logMass + loss);
+            if (mass > 0) atoms.Add(((long)Math.Round(loss / Spacing!.Value) * (direction == LossDirection.Add ? -1 : 1), direction == LossDirection.Add ? Math.Exp(logMass) : mass));
+        }
+
+        long first = atoms.Min(atom => atom.Place);
+        double[] masses = new double[atoms.Max(atom => atom.Place) - first + 1];
+        foreach ((long place, double mass) in atoms) masses[place - first] += mass;
+        return (first, masses);
+    }
 
     /// <summary>P-mass of infinite loss, one step.</summary>
     public double Infinite => pair.Truncated;
 
     /// <summary>Coarse bins that hold all of P's finite mass, sorted by their upper ends.</summary>
     public LossBin[] Sketch => _sketch ??= MakeSketch();
+
+    public SketchMoments Moments => _moments ??= new SketchMoments(Sketch);
 
     /// <summary>
     /// The connect-the-dots approximation, tilted: weights[k − first] = Pr[k·step]·e^(tilt·k·step).
@@ -63,6 +87,7 @@ internal sealed class StepLoss(LossPair pair, double q, LossDirection direction)
         return grid;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Density(TiltedGrid grid)
     {
         (double from, double to) = pair.DensityRange;
@@ -145,7 +170,10 @@ internal sealed class StepLoss(LossPair pair, double q, LossDirection direction)
     }
 
     /// <summary>l = ln(1 − q + q·e^L).</summary>
-    private double Sampled(double loss)
+    private double Sampled(double loss) => Sampled(loss, q);
+
+    /// <summary>l = ln(1 − q + q·e^L).</summary>
+    internal static double Sampled(double loss, double q)
     {
         if (q == 1) return loss;
         return loss <= 0 ? Precise.Log1P(q * Precise.Expm1(loss)) : loss + Math.Log(q + ((1 - q) * Math.Exp(-loss)));

@@ -35,7 +35,8 @@ public sealed class TradeOff
         foreach ((double epsilon, double delta) in _curve)
         {
             if (double.IsPositiveInfinity(epsilon)) continue;
-            most = Math.Max(most, Math.Max(1 - delta - (Math.Exp(epsilon) * falsePositiveRate), Math.Exp(-epsilon) * (1 - delta - falsePositiveRate)));
+            double missed = falsePositiveRate == 0 ? 1 - delta : 1 - delta - (Math.Exp(epsilon) * falsePositiveRate); // e^ε may be ∞
+            most = Math.Max(most, Math.Max(missed, Math.Exp(-epsilon) * (1 - delta - falsePositiveRate)));
         }
 
         return most;

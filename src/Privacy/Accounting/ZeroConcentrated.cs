@@ -17,13 +17,13 @@ public static class ZeroConcentrated
 
     /// <summary>The least ε over all real orders: inf_{α&gt;1} ρα + ln(1 − 1/α) − ln(αδ)/(α − 1).</summary>
     /// <remarks>Canonne, Kamath, Steinke 2020, Proposition 12.</remarks>
-    /// <param name="rho">In [0, ∞).</param>
+    /// <param name="rho">In [0, ∞]; ∞ is no noise.</param>
     /// <param name="delta">In (0, 1).</param>
     public static double Epsilon(double rho, double delta)
     {
         CheckRho(rho);
         Checked.Delta(delta);
-        if (rho == 0) return 0;
+        if (rho == 0 || double.IsPositiveInfinity(rho)) return rho;
         double At(double log)
         {
             double excess = Math.Exp(log), order = 1 + excess;
@@ -53,6 +53,6 @@ public static class ZeroConcentrated
 
     private static void CheckRho(double rho)
     {
-        if (rho is not (>= 0 and < double.PositiveInfinity)) throw new ArgumentOutOfRangeException(nameof(rho), rho, "ρ must be in [0, ∞).");
+        if (rho is not >= 0) throw new ArgumentOutOfRangeException(nameof(rho), rho, "ρ must be in [0, ∞].");
     }
 }
