@@ -57,7 +57,7 @@ public sealed class ProjectReferenceTests
     public void Projects_AreAllInTheSolution()
     {
         string root = Repository.Root, solution = File.ReadAllText(Path.Combine(root, "Federated.sln")).Replace('\\', '/');
-        foreach (string project in new[] { "src", "samples", "tests" }.SelectMany(folder => Directory.EnumerateFiles(Path.Combine(root, folder), "*.csproj", SearchOption.AllDirectories)))
+        foreach (string project in new[] { "src", "samples", "tests", "bench" }.SelectMany(folder => Directory.EnumerateFiles(Path.Combine(root, folder), "*.csproj", SearchOption.AllDirectories)))
         {
             Assert.Contains(Path.GetRelativePath(root, project).Replace('\\', '/'), solution);
         }

@@ -12,11 +12,11 @@ internal static class ReportPage
     private const string Style = """
         :root{color-scheme:light dark;--ink:#1b2430;--dim:#55606e;--paper:#fff;--line:#d5dbe3;--spent:#0b62c4;--budget:#b3261e;--good:#14713d;--bad:#b3261e;--box:#f3f6fa}
         @media (prefers-color-scheme:dark){:root{--ink:#e6eaf0;--dim:#a3adba;--paper:#12161c;--line:#39424e;--spent:#6cb0ff;--budget:#ff8a80;--good:#6fd39a;--bad:#ff8a80;--box:#1b212a}}
-        body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:720px;margin:24px auto;padding:0 16px}
+        body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:820px;margin:24px auto;padding:0 16px}
         h1{font-size:24px;margin:0 0 2px}h2{font-size:17px;margin:22px 0 6px}p{margin:6px 0}.dim{color:var(--dim)}
         .verdict{font-weight:600}.good{color:var(--good)}.bad{color:var(--bad)}
-        .boxes{display:flex;flex-wrap:wrap;gap:10px;margin:14px 0}.box{flex:1 1 150px;background:var(--box);border-radius:8px;padding:10px 12px}.box b{display:block;font-size:24px;line-height:1.2}
-        table{border-collapse:collapse;width:100%;font-size:13px}caption{text-align:left;color:var(--dim);padding:2px 0 6px}th,td{text-align:left;padding:4px 8px 4px 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}td.number,th.number{text-align:right;white-space:nowrap}
+        .boxes{display:flex;flex-wrap:wrap;gap:10px;margin:14px 0}.box{flex:1 1 130px;background:var(--box);border-radius:8px;padding:10px 12px}.box b{display:block;font-size:24px;line-height:1.2}
+        table{border-collapse:collapse;width:100%;font-size:13px}caption{text-align:left;color:var(--dim);padding:2px 0 6px}th,td{text-align:left;padding:4px 8px 4px 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}td.number,th.number{text-align:right}td.number,th,td.short{white-space:nowrap}
         svg{width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:var(--dim)}.grid{stroke:var(--line)}.spent{fill:none;stroke:var(--spent);stroke-width:2}.budget{stroke:var(--budget);stroke-dasharray:5 4}svg .budget-label{fill:var(--budget)}
         code{font-size:12px;overflow-wrap:anywhere}ul{margin:6px 0;padding-left:20px}
         @media print{body{margin:0;max-width:none;font-size:12px}h2{margin:12px 0 4px}}
@@ -68,8 +68,8 @@ internal static class ReportPage
         foreach (ReleaseGroup group in report.Releases.TakeLast(MostRows))
         {
             string when = group.First.UtcDateTime.Date == group.Last.UtcDateTime.Date ? Invariant($"{group.Last.UtcDateTime:yyyy-MM-dd}") : Invariant($"{group.First.UtcDateTime:yyyy-MM-dd} to {group.Last.UtcDateTime:yyyy-MM-dd}");
-            string unconfirmed = group.Unconfirmed > 0 ? $" ({group.Unconfirmed} unconfirmed)" : "";
-            table.Append($"<tr><td>{Encode(group.Run)}</td><td>{Encode(group.Purpose)}</td><td>{Encode(group.Recipient)}</td><td class=\"number\">{group.Count}{unconfirmed}</td><td>{when}</td><td>{string.Join("<br>", group.Mechanisms.Take(5).Select(Encode))}{(group.Mechanisms.Count > 5 ? $"<br>and {group.Mechanisms.Count - 5} more" : "")}</td><td class=\"number\">{Number(group.Epsilon)}</td></tr>\n");
+            string unconfirmed = group.Unconfirmed > 0 ? $"<br>{group.Unconfirmed} unconfirmed" : "";
+            table.Append($"<tr><td>{Encode(group.Run)}</td><td class=\"short\">{Encode(group.Purpose)}</td><td>{Encode(group.Recipient)}</td><td class=\"number\">{group.Count}{unconfirmed}</td><td>{when}</td><td>{string.Join("<br>", group.Mechanisms.Take(5).Select(Encode))}{(group.Mechanisms.Count > 5 ? $"<br>and {group.Mechanisms.Count - 5} more" : "")}</td><td class=\"number\">{Number(group.Epsilon)}</td></tr>\n");
         }
 
         table.Append("</tbody></table>");

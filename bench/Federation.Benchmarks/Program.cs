@@ -1,0 +1,29 @@
+using BenchmarkDotNet.Running;
+using Federation.Benchmarks;
+
+// Whole measurements print a table and need no more than this process; `kernels` hands over to BenchmarkDotNet.
+return args switch
+{
+    ["accounting", .. var rest] => AccountingBenchmark.Run(rest),
+    ["noise"] => NoiseBenchmark.Run(),
+    ["ledger"] => LedgerBenchmark.Run(),
+    ["kernels", .. var rest] => Kernels(rest),
+    _ => Usage(),
+};
+
+static int Kernels(string[] args)
+{
+    BenchmarkSwitcher.FromAssembly(typeof(AccountingBenchmark).Assembly).Run(args);
+    return 0;
+}
+
+static int Usage()
+{
+    Console.Error.WriteLine("""
+        bench accounting [--reference FOLDER] [--python python3]   PLD ε and a batch of 100; FOLDER holds Google's dp_accounting package
+        bench noise                                                25 million discrete Gaussian values on one core
+        bench ledger                                               an append to a ledger of 100,000 events
+        bench kernels [BenchmarkDotNet's options]
+        """);
+    return 2;
+}
