@@ -4,7 +4,7 @@ namespace Federation.Privacy.Ledger;
 
 /// <summary>
 /// Whether more events still fit a budget. By Rényi divergences first, which takes microseconds; only where they say no, by privacy loss distributions, which are tighter and take longer.
-/// What the latter once found within the budget is remembered with room to grow: fewer of the same events never cost more, so most later answers need no composition at all.
+/// What the latter once found is remembered: fewer of the same events never cost more, more never less. The first time it looks how many of the same fit altogether; later answers need no composition.
 /// </summary>
 internal sealed class BudgetCheck(NeighboringRelation relation)
 {
@@ -12,9 +12,9 @@ internal sealed class BudgetCheck(NeighboringRelation relation)
     private const int MostDifferent = 64;
     private static readonly PldAccountant s_pld = new();
     private readonly EventTally _tally = new();
-    private Dictionary<PrivacyEvent, long> _certified = [];
-    private PrivacyBudget? _certifiedFor;
-    private double _certifiedDistance;
+    private Dictionary<PrivacyEvent, long> _within = [], _beyond = [];
+    private PrivacyBudget? _knownFor;
+    private double _withinDistance;
 
     /// <summary>Everything reserved so far.</summary>
     public EventTally Tally => _tally;
@@ -28,11 +28,14 @@ internal sealed class BudgetCheck(NeighboringRelation relation)
         if (after.EpsilonByRdp(budget.Delta) <= budget.Epsilon) return true;
         EventTally added = EventTally.Of(events, relation);
         if (added.HasNoiseless || _tally.HasNoiseless || _tally.Counts.Keys.Union(added.Counts.Keys).Count() > MostDifferent) return false;
-        if (IsCertified(added, after, budget)) return true;
+        if (budget != _knownFor) (_within, _beyond, _knownFor) = ([], [], budget);
         Dictionary<PrivacyEvent, long> whole = Sum(added, 1);
-        if (!(Epsilon(whole, after.StatisticalDistance, budget.Delta) <= budget.Epsilon)) return false;
-        Certify(added, whole, after, budget);
-        return true;
+        if (after.StatisticalDistance <= _withinDistance && whole.All(entry => entry.Value <= _within.GetValueOrDefault(entry.Key))) return true;
+        if (_beyond.Count > 0 && _beyond.All(entry => entry.Value <= whole.GetValueOrDefault(entry.Key))) return false;
+        bool fits = Epsilon(whole, after.StatisticalDistance, budget.Delta) <= budget.Epsilon;
+        if (fits) LookAhead(added, after, budget);
+        else _beyond = whole;
+        return fits;
     }
 
     /// <summary>The least ε at δ that either accountant shows, and which one.</summary>
@@ -44,19 +47,26 @@ internal sealed class BudgetCheck(NeighboringRelation relation)
         return pld <= rdp ? (pld, "pld") : (rdp, "rdp");
     }
 
-    private bool IsCertified(EventTally added, Spending after, PrivacyBudget budget) =>
-        budget == _certifiedFor && after.StatisticalDistance <= _certifiedDistance && Sum(added, 1).All(entry => entry.Value <= _certified.GetValueOrDefault(entry.Key));
-
-    /// <summary>Remembers what fits, and tries a sixteenth more of the new events.</summary>
-    private void Certify(EventTally added, Dictionary<PrivacyEvent, long> whole, Spending after, PrivacyBudget budget)
+    /// <summary>How often the new events may come altogether, up to a sixteenth more than there are.</summary>
+    private void LookAhead(EventTally added, Spending after, PrivacyBudget budget)
     {
-        (_certified, _certifiedFor, _certifiedDistance) = (whole, budget, after.StatisticalDistance);
+        (_within, _withinDistance) = (Sum(added, 1), after.StatisticalDistance);
         if (added.Counts.Count == 0) return;
-        long more = Math.Max(1, added.Counts.Min(entry => whole[entry.Key] / entry.Value) / 16);
-        if (added.Counts.Any(entry => entry.Value > (long.MaxValue / 2 / (more + 1)) - _tally.Counts.GetValueOrDefault(entry.Key))) return;
-        Dictionary<PrivacyEvent, long> larger = Sum(added, more + 1);
-        double distance = Math.Min(1, after.StatisticalDistance + (more * added.StatisticalDistance));
-        if (Epsilon(larger, distance, budget.Delta) <= budget.Epsilon) (_certified, _certifiedDistance) = (larger, distance);
+        long low = 1, high = 1 + Math.Max(1, added.Counts.Min(entry => (_tally.Counts.GetValueOrDefault(entry.Key) / entry.Value / 16) + 1));
+        if (added.Counts.Any(entry => entry.Value > (long.MaxValue / 4 / high) || _tally.Counts.GetValueOrDefault(entry.Key) > long.MaxValue / 4)) return;
+        if (FitsTimes(high)) low = high;
+        while (high - low > 1)
+        {
+            long middle = low + ((high - low) / 2);
+            if (FitsTimes(middle)) low = middle;
+            else high = middle;
+        }
+
+        (_within, _withinDistance) = (Sum(added, low), DistanceAfter(low));
+        if (high > low) _beyond = Sum(added, high);
+
+        double DistanceAfter(long times) => Math.Min(1, after.StatisticalDistance + ((times - 1) * added.StatisticalDistance));
+        bool FitsTimes(long times) => Epsilon(Sum(added, times), DistanceAfter(times), budget.Delta) <= budget.Epsilon;
     }
 
     private Dictionary<PrivacyEvent, long> Sum(EventTally added, long times)

@@ -33,10 +33,9 @@ internal sealed class LedgerChain
     /// <summary>Whether the chain that ended in this record was lost, and paid for here.</summary>
     public bool HasPaidFor(string lostHash) => _lost.Contains(lostHash);
 
-    /// <summary>Takes the next record.</summary>
-    /// <param name="signed">Whether to check the signature too; the head's covers all records, so this only helps to say which one is wrong.</param>
+    /// <summary>Takes the next record. Its signature is not checked: the head's covers all records.</summary>
     /// <returns>What is wrong with it, one sentence each, and the record if it could be read. The chain goes on behind it either way.</returns>
-    public (IReadOnlyList<string> Problems, LedgerRecord? Record) Add(StoredRecord stored, bool signed)
+    public (IReadOnlyList<string> Problems, LedgerRecord? Record) Add(StoredRecord stored)
     {
         List<string> problems = [];
         long place = stored.Place, expected = Count;
@@ -58,7 +57,6 @@ internal sealed class LedgerChain
         if (place == 0) LedgerId = stored.Hash;
         if (record is null) return (problems, null);
         if (Apply(record) is { } refused) problems.Add($"Record {place}: {refused}");
-        if (signed && (Opened is null || !LedgerKey.Verify(Opened.PublicKey, digest, stored.Signature))) problems.Add($"Record {place} is not signed by this ledger's key.");
         return (problems, record);
     }
 

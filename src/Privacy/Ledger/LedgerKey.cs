@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Security.Cryptography;
 
 namespace Federation.Privacy.Ledger;
@@ -68,16 +69,57 @@ internal sealed class LedgerKey : IDisposable
     /// <summary>False too where the public key is none.</summary>
     public static bool Verify(byte[] publicKey, byte[] hash, byte[] signature)
     {
-        using var key = ECDsa.Create();
+        using ECDsa? key = Import(publicKey);
+        return key is not null && Verify(key, hash, signature);
+    }
+
+    /// <summary>The places whose signature is not this key's; all of them where the public key is none.</summary>
+    public static IReadOnlyCollection<long> Unsigned(byte[] publicKey, IReadOnlyList<(long Place, byte[] Hash, byte[] Signature)> records)
+    {
+        ConcurrentBag<long> unsigned = [];
+        Parallel.ForEach(
+            Partitioner.Create(0, records.Count, 256),
+            () => Import(publicKey),
+            (range, _, key) =>
+            {
+                for (int i = range.Item1; i < range.Item2; i++)
+                {
+                    if (key is null || !Verify(key, records[i].Hash, records[i].Signature)) unsigned.Add(records[i].Place);
+                }
+
+                return key;
+            },
+            key => key?.Dispose());
+        return unsigned;
+    }
+
+    private static bool Verify(ECDsa key, byte[] hash, byte[] signature)
+    {
         try
         {
-            key.ImportSubjectPublicKeyInfo(publicKey, out int read);
-            return read == publicKey.Length && key.KeySize == 256 && key.VerifyHash(hash, signature);
+            return key.VerifyHash(hash, signature);
         }
         catch (CryptographicException)
         {
             return false;
         }
+    }
+
+    private static ECDsa? Import(byte[] publicKey)
+    {
+        var key = ECDsa.Create();
+        try
+        {
+            key.ImportSubjectPublicKeyInfo(publicKey, out int read);
+            if (read == publicKey.Length && key.KeySize == 256) return key;
+        }
+        catch (CryptographicException)
+        {
+            // no key of this kind
+        }
+
+        key.Dispose();
+        return null;
     }
 
     public void Dispose() => _key.Dispose();

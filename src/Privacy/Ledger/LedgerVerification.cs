@@ -44,10 +44,12 @@ public sealed record LedgerVerification(string DataSet, string LedgerId, LedgerT
         List<string> problems = [];
         List<LedgerRecord> records = [];
         Dictionary<long, string> hashes = [];
+        List<(long Place, byte[] Hash, byte[] Signature)> signatures = [];
         Spending spending = new();
         foreach (StoredRecord one in stored)
         {
-            (IReadOnlyList<string> found, LedgerRecord? record) = chain.Add(one, signed: true);
+            signatures.Add((one.Place, StoredRecord.Digest(one.Content), one.Signature));
+            (IReadOnlyList<string> found, LedgerRecord? record) = chain.Add(one);
             problems.AddRange(found);
             hashes[one.Place] = one.Hash;
             if (record is null) continue;
@@ -55,6 +57,7 @@ public sealed record LedgerVerification(string DataSet, string LedgerId, LedgerT
             if (EventsOf(record) is { Count: > 0 } events && chain.Opened is { } opened && found.Count == 0) spending = spending.With(events, opened.Terms.Relation);
         }
 
+        problems.AddRange(LedgerKey.Unsigned(chain.Opened?.PublicKey ?? [], signatures).Order().Select(place => $"Record {place} is not signed by this ledger's key."));
         if (chain.Opened is { } first && first.DataSet != dataSet) problems.Add($"Record 0 is of the ledger of '{first.DataSet}', not of '{dataSet}'.");
         if (HeadProblem(head, chain) is { } wrong) problems.Add(wrong);
         else if (problems.Count == 0 && !Equal(head!, spending)) problems.Add("The signed head's sums are not those of the records.");

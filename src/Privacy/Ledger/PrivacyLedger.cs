@@ -251,7 +251,7 @@ public sealed class PrivacyLedger : IDisposable
         if (_head is not null && head is not null && head.Count == _chain.Count && head.Hash == _chain.Hash) return true;
         foreach (StoredRecord stored in _file.Records(_dataSet, _chain.Count))
         {
-            if (_chain.Add(stored, signed: false).Problems is [var problem, ..]) throw Broken(problem);
+            if (_chain.Add(stored).Problems is [var problem, ..]) throw Broken(problem);
         }
 
         if (LedgerVerification.HeadProblem(head, _chain) is { } wrong) throw Broken(wrong);
@@ -274,7 +274,7 @@ public sealed class PrivacyLedger : IDisposable
             return (stored, head, after);
         });
         if (written is not var (added, signed, spending)) return false;
-        _chain.Add(added, signed: false);
+        _chain.Add(added);
         (_head, _spending) = (signed, spending);
         return true;
     }
