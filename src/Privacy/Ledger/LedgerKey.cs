@@ -76,6 +76,7 @@ internal sealed class LedgerKey : IDisposable
     /// <summary>The places whose signature is not this key's; all of them where the public key is none.</summary>
     public static IReadOnlyCollection<long> Unsigned(byte[] publicKey, IReadOnlyList<(long Place, byte[] Hash, byte[] Signature)> records)
     {
+        if (records.Count == 0) return [];
         ConcurrentBag<long> unsigned = [];
         Parallel.ForEach(
             Partitioner.Create(0, records.Count, 256),
