@@ -26,10 +26,10 @@ internal sealed class LedgerKey : IDisposable
             try
             {
                 key.ImportFromPem(File.ReadAllText(path));
-                if (key.ExportParameters(false).Curve.Oid.Value != ECCurve.NamedCurves.nistP256.Oid.Value) throw new CryptographicException("not on P-256");
+                if (!IsP256(key)) throw new CryptographicException("not on P-256");
                 return new LedgerKey(key);
             }
-            catch (Exception error) when (error is ArgumentException or CryptographicException)
+            catch (Exception error) when (error is ArgumentException or CryptographicException or PlatformNotSupportedException)
             {
                 key.Dispose();
                 throw new LedgerException(LedgerFault.Key, $"{path} holds no ECDSA P-256 private key: {error.Message}", error);
@@ -112,16 +112,18 @@ internal sealed class LedgerKey : IDisposable
         try
         {
             key.ImportSubjectPublicKeyInfo(publicKey, out int read);
-            if (read == publicKey.Length && key.KeySize == 256) return key;
+            if (read == publicKey.Length && IsP256(key)) return key;
         }
-        catch (CryptographicException)
+        catch (Exception error) when (error is CryptographicException or PlatformNotSupportedException or ArgumentException)
         {
-            // no key of this kind
+            // no key of this kind, or on a curve that nobody here knows
         }
 
         key.Dispose();
         return null;
     }
+
+    private static bool IsP256(ECDsa key) => key.ExportParameters(false).Curve is { IsNamed: true, Oid.Value: var oid } && oid == ECCurve.NamedCurves.nistP256.Oid.Value;
 
     public void Dispose() => _key.Dispose();
 }

@@ -40,6 +40,18 @@ public sealed class LedgerExchangeTests : IDisposable
         }
     }
 
+    [Theory] // public keys that are none, or of another kind
+    [InlineData("")]
+    [InlineData("00")]
+    [InlineData("3059301306072a8648ce3d020106082a8648ce3d03010703420004")]
+    [InlineData("3059301306072a8643ce3d020106082a8648ce3d030107034200046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c2964fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5")]
+    [InlineData("3056301006072a8648ce3d020106052b8104000a0342000479be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8")]
+    public void IsAuthentic_StrangeKey_IsFalse(string key)
+    {
+        using PrivacyLedger ledger = _folder.Open();
+        Assert.False((ledger.Head with { PublicKey = Convert.FromHexString(key) }).IsAuthentic());
+    }
+
     [Fact] // fuzz: damaged lines give a LedgerException, never another one, never a ledger
     public void Import_DamagedBytes_IsRefused()
     {
