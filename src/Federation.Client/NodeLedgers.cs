@@ -19,15 +19,27 @@ internal sealed class NodeLedgers(NodeConfiguration configuration, NodeFolder fo
     /// <summary>The data set that a run of one's own model reads, which names none: the node's only one.</summary>
     public string OwnDataSet => configuration.Data is [var only] ? only.Id : "own-data";
 
+    /// <summary>Whether a run of one's own model, which names no data set, could read one that has a budget in another ledger.</summary>
+    public bool IsAmbiguous => configuration.Data.Count > 1 && configuration.Data.Any(source => source.Budget is not null);
+
     /// <exception cref="LedgerException">The ledger cannot be used.</exception>
     public PrivacyLedger Of(string dataSet)
     {
         if (_open.TryGetValue(dataSet, out PrivacyLedger? ledger)) return ledger;
         DataSource? source = configuration.Data.FirstOrDefault(source => source.Id == dataSet);
         ledger = PrivacyLedger.Open(source?.Ledger ?? folder.Ledger, dataSet, Terms, time);
-        _open[dataSet] = ledger;
-        if (source?.Budget is { } budget) ledger.SetBudget(budget);
-        return ledger;
+        try
+        {
+            if (source?.Budget is { } budget) ledger.SetBudget(budget);
+        }
+        catch
+        {
+            ledger.Dispose();
+            throw;
+        }
+
+        // Only with its budget: a ledger without it would allow everything.
+        return _open[dataSet] = ledger;
     }
 
     /// <summary>Stops a node whose ledger is behind what the coordinator has seen of it, or accepts the loss if that was said.</summary>

@@ -21,6 +21,8 @@ namespace Federation.Client;
 /// <param name="ledgers">Null for an evaluator, whose test set is public.</param>
 internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILocalLearner learner, string site, NodeLedgers? ledgers, Func<JoinRequest> join, ILogger logger)
 {
+    private const string UpdatePurpose = "update";
+
     // This version adds no noise: every release is recorded as what it is.
     private static readonly PrivacyEvent[] WithoutNoise = [new NonPrivateEvent()];
 
@@ -58,6 +60,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     private List<string> CheckBudget(LearningTask task)
     {
         if (ledgers is null) return [];
+        if (task.Schema is null && ledgers.IsAmbiguous) return ["The run names no data set, and this node has several, some with a privacy budget: it cannot tell which one to charge."];
         string dataSet = DataSetOf(task);
         PrivacyLedger ledger = ledgers.Of(dataSet);
         if (!ledger.Fits(WithoutNoise)) return [$"The privacy budget of '{dataSet}' (ε = {ledger.Budget!.Epsilon.ToString(CultureInfo.InvariantCulture)}) allows no release without noise."];
@@ -77,9 +80,12 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
 
         try
         {
-            StoredUpdate update = StoredUpdate.Find(folder, train.RunId, round, train.ModelSha256) ?? await TrainAndStoreAsync(train, round, cancellationToken);
-            string path = StoredUpdate.PathOf(folder, train.RunId, round);
             PrivacyLedger ledger = ledgers!.Of(DataSetOf(Load(train.RunId)));
+            StoredUpdate? stored = StoredUpdate.Find(folder, train.RunId, round, train.ModelSha256);
+            // Paid for in this very ledger, or not sent: the ledger may have been put back since.
+            if (stored is not null && !ledger.Holds(stored.Reservation, train.RunId, round, UpdatePurpose)) stored = null;
+            StoredUpdate update = stored ?? await TrainAndStoreAsync(train, round, cancellationToken);
+            string path = StoredUpdate.PathOf(folder, train.RunId, round);
             LedgerHead head = ledger.Head;
             long sent = await UpdateUpload.SendAsync(client, train.RunId, round, update, head, path, cancellationToken);
             if (ledger.IsOpen(update.Reservation)) ledger.Commit(update.Reservation, ledgers.Recipient, head, update.Sha256);
@@ -103,7 +109,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         ModelState start = await LoadModelAsync(train.ModelSha256, cancellationToken);
         Measure(task, round - 1, train.ModelSha256, start, cancellationToken);
         TrainingResult result = learner.Train(task, round, start, cancellationToken);
-        return StoredUpdate.Save(folder, train.RunId, round, train.ModelSha256, result, Reserve(task, round, "update"));
+        return StoredUpdate.Save(folder, train.RunId, round, train.ModelSha256, result, Reserve(task, round, UpdatePurpose));
     }
 
     /// <summary>Pays for a release; durable when it returns.</summary>

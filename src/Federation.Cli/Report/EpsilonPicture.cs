@@ -13,7 +13,7 @@ internal static class EpsilonPicture
     {
         SpentPoint[] finite = [.. points.Where(point => double.IsFinite(point.Epsilon))];
         double largest = Math.Max(finite.Select(point => point.Epsilon).DefaultIfEmpty(0).Max(), budget ?? 0);
-        if (largest <= 0) largest = 1;
+        if (largest is not (> 1e-300 and < 1e300)) largest = 1;
         double step = NiceStep(largest / 4), top = Math.Ceiling(largest / step * 1.0001) * step;
         double from = points.Count > 0 ? points[0].Time.ToUnixTimeMilliseconds() : 0, to = points.Count > 0 ? points[^1].Time.ToUnixTimeMilliseconds() : 1;
         // All within a moment: spread by order instead.
@@ -23,8 +23,9 @@ internal static class EpsilonPicture
 
         StringBuilder svg = new();
         svg.Append(Invariant($"<svg viewBox=\"0 0 {Width} {Height}\" role=\"img\" aria-labelledby=\"picture-title\"><title id=\"picture-title\">{WebUtility.HtmlEncode(Title(points, budget))}</title>"));
-        for (double value = 0; value <= top * 1.0001; value += step)
+        for (int line = 0; line <= Math.Round(top / step); line++)
         {
+            double value = line * step;
             svg.Append(Invariant($"<line class=\"grid\" x1=\"{Left}\" y1=\"{Y(value):F1}\" x2=\"{Width - Right}\" y2=\"{Y(value):F1}\"/><text x=\"{Left - 6}\" y=\"{Y(value) + 4:F1}\" text-anchor=\"end\">{value:G4}</text>"));
         }
 
@@ -37,7 +38,7 @@ internal static class EpsilonPicture
             svg.Append(Invariant($"<text x=\"{Left}\" y=\"{Height - 12}\">{points[0].Time:yyyy-MM-dd HH:mm}</text><text x=\"{Width - Right}\" y=\"{Height - 12}\" text-anchor=\"end\">{points[^1].Time:yyyy-MM-dd HH:mm} UTC</text>"));
         }
 
-        if (budget is { } limit) svg.Append(Invariant($"<line class=\"budget\" x1=\"{Left}\" y1=\"{Y(limit):F1}\" x2=\"{Width - Right}\" y2=\"{Y(limit):F1}\"/><text class=\"budget-label\" x=\"{Left + 6}\" y=\"{Y(limit) - 5:F1}\">budget {limit:G4}</text>"));
+        if (budget is { } limit && limit <= top) svg.Append(Invariant($"<line class=\"budget\" x1=\"{Left}\" y1=\"{Y(limit):F1}\" x2=\"{Width - Right}\" y2=\"{Y(limit):F1}\"/><text class=\"budget-label\" x=\"{Left + 6}\" y=\"{Y(limit) - 5:F1}\">budget {limit:G4}</text>"));
         return svg.Append("</svg>").ToString();
     }
 

@@ -30,11 +30,19 @@ internal sealed record PrivacyReport(
 
     private static IEnumerable<ReleaseGroup> Groups(LedgerVerification ledger, double delta, NeighboringRelation relation)
     {
+        Dictionary<string, double> known = []; // runs that repeat each other cost the same
+        double Epsilon(IReadOnlyList<PrivacyEvent> events, IEnumerable<LedgerRecord> records)
+        {
+            string key = PrivacyEventJson.Write(events);
+            return known.TryGetValue(key, out double epsilon) ? epsilon : known[key] = LedgerFigures.Spent(records, delta, relation).Loss.Epsilon;
+        }
+
         foreach (var group in ledger.Records.OfType<ReservedRecord>().GroupBy(record => (record.Release.Run, record.Release.Purpose, record.Release.Recipient)))
         {
+            IReadOnlyList<PrivacyEvent> events = LedgerFigures.Events(group, relation);
             yield return new ReleaseGroup(
                 group.Key.Run, group.Key.Purpose, group.Key.Recipient, group.Count(), group.Count(record => ledger.Uncommitted.Contains(record.Number)), group.First().Time, group.Last().Time,
-                [.. LedgerFigures.Events(group, relation).Select(MechanismText.Of)], LedgerFigures.Spent(group, delta, relation).Loss.Epsilon);
+                [.. events.Select(MechanismText.Of)], Epsilon(events, group));
         }
 
         LostRecord[] lost = [.. ledger.Records.OfType<LostRecord>()];

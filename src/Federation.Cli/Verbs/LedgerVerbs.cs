@@ -20,7 +20,7 @@ internal static class LedgerVerbs
 
     public static readonly Option<string?> DataSet = new("--data-set") { Description = "One data set's ledger, where the file holds several.", HelpName = "id" };
 
-    public static readonly Option<double?> Delta = new("--delta") { Description = "δ at which ε is shown; default: the budget's, else 1e-5.", HelpName = "delta" };
+    public static readonly Option<double?> Delta = Numbers.Real("--delta", "δ at which ε is shown; default: the budget's, else 1e-5.", "delta");
 
     private static readonly Option<bool> Records = new("--records") { Description = "Every record too." };
 
@@ -128,7 +128,7 @@ internal static class LedgerVerbs
         }
         catch (LedgerException error) when (error.Fault == LedgerFault.Broken)
         {
-            throw new InvalidInputException(new Problem(error.Message, from));
+            throw new InvalidInputException(new Problem(error.Message, from, error.Line));
         }
 
         invocation.Output.Result(new LedgerList(Path.GetFullPath(path), [Summary(imported, imported.Budget?.Delta ?? UsualDelta, records: false)]), $"{path}: {imported.Records.Count} records of '{imported.DataSet}'");

@@ -12,9 +12,9 @@ namespace Federation.Cli.Verbs;
 /// <summary><c>fed privacy</c>: what releases cost, before they happen and after. Nothing leaves the machine.</summary>
 internal static class PrivacyVerbs
 {
-    private static readonly Option<double?> Delta = new("--delta") { Description = "δ, in (0, 1).", HelpName = "delta" };
+    private static readonly Option<double?> Delta = Numbers.Real("--delta", "δ, in (0, 1).", "delta");
 
-    private static readonly Option<double?> Epsilon = new("--epsilon") { Description = "The ε to stay within.", HelpName = "epsilon" };
+    private static readonly Option<double?> Epsilon = Numbers.Real("--epsilon", "The ε to stay within.", "epsilon");
 
     private static readonly Option<string> Accountant = new("--accountant") { Description = "pld (tight), rdp (the usual list of orders) or rdp-continuous (the best real order).", HelpName = "name", DefaultValueFactory = _ => "pld" };
 
@@ -24,17 +24,19 @@ internal static class PrivacyVerbs
 
     private static readonly Option<string?> BatchFile = new("--batch") { Description = "One JSON object a line, each with id, delta, accountant and events; - for standard input.", HelpName = "cases.jsonl" };
 
-    private static readonly Option<double?> NoiseMultiplier = new("--noise-multiplier") { Description = "Noise standard deviation over sensitivity.", HelpName = "sigma" };
+    private static readonly Option<double?> NoiseMultiplier = Numbers.Real("--noise-multiplier", "Noise standard deviation over sensitivity.", "sigma");
 
-    private static readonly Option<double?> SamplingRate = new("--sampling-rate") { Description = "Of Poisson sampling, in (0, 1].", HelpName = "q" };
+    private static readonly Option<double?> SamplingRate = Numbers.Real("--sampling-rate", "Of Poisson sampling, in (0, 1].", "q");
 
-    private static readonly Option<long?> Steps = new("--steps") { Description = "How often.", HelpName = "n" };
+    private static readonly Option<long?> Steps = Numbers.Whole("--steps", "How often.", "n");
 
-    private static readonly Option<long?> Examples = new("--examples") { Description = "Records in the data set.", HelpName = "n" };
+    private static readonly Option<long?> Examples = Numbers.Whole("--examples", "Records in the data set.", "n");
 
-    private static readonly Option<long?> BatchSize = new("--batch-size") { Description = "Expected number of records in a step.", HelpName = "n" };
+    private static readonly Option<long?> BatchSize = Numbers.Whole("--batch-size", "Expected number of records in a step.", "n");
 
-    private static readonly Option<double?> Epochs = new("--epochs") { Description = "Passes over the data set.", HelpName = "n" };
+    private static readonly Option<double?> Epochs = Numbers.Real("--epochs", "Passes over the data set.", "n");
+
+    private const long MostExamples = 1_000_000_000_000_000;
 
     public static Verb Create() => new Verb("privacy", "What releases cost, what is left, and what it means.", "fed privacy plan --epsilon 3 --examples 60000 --batch-size 256 --epochs 10\nfed privacy report heart.ledger.db")
         .With(
@@ -52,6 +54,8 @@ internal static class PrivacyVerbs
     {
         string[] given = [.. new[] { (EventsFile.Name, invocation.Get(EventsFile) is not null), (BatchFile.Name, invocation.Get(BatchFile) is not null), (NoiseMultiplier.Name, invocation.Get(NoiseMultiplier) is not null) }.Where(option => option.Item2).Select(option => option.Item1)];
         if (given.Length != 1) throw new InvalidInputException(new Problem(given.Length == 0 ? "There are no events." : $"{string.Join(" and ", given)} exclude each other.", Repair: "One of --events, --batch and --noise-multiplier is right."));
+        string? idle = new[] { (Steps.Name, invocation.Get(Steps) is not null), (SamplingRate.Name, invocation.Get(SamplingRate) is not null) }.FirstOrDefault(option => option.Item2).Item1;
+        if (idle is not null && given[0] != NoiseMultiplier.Name) throw new InvalidInputException(new Problem($"{idle} and {given[0]} exclude each other.", Field: idle, Repair: "Write it into the events."));
         if (invocation.Get(BatchFile) is { } batch) return await PrivacyBatch.RunAsync(invocation, batch, invocation.Get(Delta) is { } common ? PrivacyCase.DeltaOf(common, Delta.Name) : null, invocation.Get(Accountant)!, invocation.Get(Relation)!);
         double delta = PrivacyCase.DeltaOf(Required(invocation, Delta), Delta.Name);
         IPrivacyAccountant accountant = PrivacyCase.AccountantOf(invocation.Get(Accountant)!, Accountant.Name);
@@ -118,6 +122,7 @@ internal static class PrivacyVerbs
     {
         long examples = Positive(Required(invocation, Examples), Examples.Name), batch = Positive(Required(invocation, BatchSize), BatchSize.Name);
         double epochs = Required(invocation, Epochs);
+        if (examples > MostExamples) throw new InvalidInputException(new Problem($"{examples} is not possible.", Field: Examples.Name, Repair: $"At most {MostExamples} is right."));
         if (batch > examples) throw new InvalidInputException(new Problem($"A batch of {batch} is more than the {examples} records.", Field: BatchSize.Name));
         if (epochs is not (> 0 and <= 1e9)) throw new InvalidInputException(new Problem(Invariant($"{epochs} epochs are not possible."), Field: Epochs.Name, Repair: "A positive number is right."));
         double delta = invocation.Get(Delta) ?? Math.Min(0.1, 0.1 / examples);

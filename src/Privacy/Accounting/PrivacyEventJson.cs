@@ -61,7 +61,7 @@ public static class PrivacyEventJson
     {
         if (one.ValueKind != JsonValueKind.Object) throw new EventFormatException(path, $"This is {Describe(one)}; an object with a mechanism is right.");
         if (!one.TryGetProperty("mechanism", out JsonElement name)) throw new EventFormatException($"{path}.mechanism", $"The mechanism is missing; {OneOf(s_fields.Keys)} is right.");
-        if (name.ValueKind != JsonValueKind.String || !s_fields.TryGetValue(name.GetString()!, out string[]? own)) throw new EventFormatException($"{path}.mechanism", $"{Describe(name)} is no known mechanism; {OneOf(s_fields.Keys)} is right.");
+        if (name.ValueKind != JsonValueKind.String || !s_fields.TryGetValue(name.GetString()!, out string[]? own)) throw new EventFormatException($"{path}.mechanism", $"{Describe(name)} is no known mechanism; {OneOf(s_fields.Keys)} is right.", name.ValueKind == JsonValueKind.String ? name.GetString() : null, [.. s_fields.Keys]);
         Fields fields = new(one, path, FieldsOf(name.GetString()!));
         foreach (string field in own)
         {

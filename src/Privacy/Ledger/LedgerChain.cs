@@ -5,6 +5,9 @@ namespace Federation.Privacy.Ledger;
 /// <summary>A ledger's records, checked one after another and added up. Pure: reads no file, knows no clock.</summary>
 internal sealed class LedgerChain
 {
+    /// <summary>No record has a number from here on: far more than can be, and far from overflow.</summary>
+    public const long MostRecords = 1L << 53;
+
     private readonly HashSet<long> _reservations = [];
     private readonly Dictionary<string, long> _acknowledged = [];
     private readonly HashSet<string> _lost = [];
@@ -37,6 +40,7 @@ internal sealed class LedgerChain
     /// <returns>What is wrong with it, one sentence each, and the record if it could be read. The chain goes on behind it either way.</returns>
     public (IReadOnlyList<string> Problems, LedgerRecord? Record) Add(StoredRecord stored)
     {
+        if (stored.Place is < 0 or >= MostRecords) return ([$"A record has the impossible number {stored.Place}: it was inserted."], null);
         List<string> problems = [];
         long place = stored.Place, expected = Count;
         byte[] digest = StoredRecord.Digest(stored.Content);

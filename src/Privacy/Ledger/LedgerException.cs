@@ -31,6 +31,9 @@ public enum LedgerFault
 public sealed class LedgerException(LedgerFault fault, string message, Exception? inner = null) : Exception(message, inner)
 {
     public LedgerFault Fault { get; } = fault;
+
+    /// <summary>1-based line of an imported file, where one is wrong.</summary>
+    public int? Line { get; init; }
 }
 
 /// <summary>A release would exceed the budget; nothing was recorded, nothing may be released.</summary>

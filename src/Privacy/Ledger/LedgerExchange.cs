@@ -29,7 +29,7 @@ public static class LedgerExchange
         return count;
     }
 
-    /// <summary>Checks the lines as a ledger is checked, and writes them into a file that holds no ledger of that data set.</summary>
+    /// <summary>Checks the lines as a ledger is checked, and writes them into a file that holds no ledger of that data set. With its key beside the file the ledger can go on; without it, it can be read.</summary>
     /// <returns>What was imported.</returns>
     /// <exception cref="LedgerException">A line is none, the chain is broken, or the file cannot be written; nothing is imported.</exception>
     public static LedgerVerification Import(TextReader lines, string path)
@@ -37,11 +37,18 @@ public static class LedgerExchange
         (List<StoredRecord> records, LedgerHead head) = Read(lines);
         LedgerVerification verification = LedgerVerification.Of(head.DataSet, records, head);
         if (!verification.Valid) throw new LedgerException(LedgerFault.Broken, $"The lines are no valid ledger. {verification.Problems[0]}");
+        string keyPath = LedgerKey.PathFor(path);
+        using LedgerKey? key = File.Exists(keyPath) ? LedgerKey.Load(keyPath) : null;
+        if (key is not null && !key.PublicKey.AsSpan().SequenceEqual(head.PublicKey)) throw new LedgerException(LedgerFault.Key, $"The key {keyPath} is not the one of the ledger of '{head.DataSet}'.");
         using LedgerFile file = LedgerFile.Open(path, TimeSpan.FromSeconds(10));
         file.Exclusively(() =>
         {
             if (file.Head(head.DataSet) is not null || file.Records(head.DataSet).Any()) throw new LedgerException(LedgerFault.Unusable, $"{path} holds a ledger of '{head.DataSet}' already; nothing is written over it.");
             foreach (StoredRecord record in records) file.Append(head.DataSet, record, head);
+            if (key is null) return true;
+            Dictionary<string, string> ledgers = file.Directory()?.Read().ToDictionary() ?? [];
+            ledgers[head.DataSet] = head.LedgerId;
+            file.Save(LedgerDirectory.Sign(ledgers, key));
             return true;
         });
         return verification;
@@ -65,7 +72,7 @@ public static class LedgerExchange
             }
             catch (Exception error) when (error is JsonException or FormatException or InvalidOperationException or KeyNotFoundException)
             {
-                throw new LedgerException(LedgerFault.Broken, $"Line {number} is no record of a ledger: {error.Message}", error);
+                throw new LedgerException(LedgerFault.Broken, $"Line {number} is no record of a ledger: {error.Message}", error) { Line = number };
             }
         }
 

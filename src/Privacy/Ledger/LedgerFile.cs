@@ -7,10 +7,12 @@ namespace Federation.Privacy.Ledger;
 internal sealed class LedgerFile : IDisposable
 {
     private const int ApplicationId = 0x4645444C, SchemaVersion = 1; // "FEDL"
+    private const int IoError = 10, IoErrorWrite = 778, IoErrorSync = 1034, IoErrorTruncate = 1546, IoErrorSharedSize = 4874;
     private const int Busy = 5, SqliteLocked = 6, ReadOnly = 8, Corrupt = 11, Full = 13, CannotOpen = 14, NoDatabase = 26;
 
     private const string Schema = """
         CREATE TABLE record(data_set TEXT NOT NULL, number INTEGER NOT NULL, content TEXT NOT NULL, hash TEXT NOT NULL, signature BLOB NOT NULL, PRIMARY KEY(data_set, number)) STRICT;
+        CREATE TABLE directory(place INTEGER PRIMARY KEY, ledgers TEXT NOT NULL, public_key BLOB NOT NULL, signature BLOB NOT NULL) STRICT;
         CREATE TABLE head(data_set TEXT PRIMARY KEY, ledger TEXT NOT NULL, count INTEGER NOT NULL, hash TEXT NOT NULL, divergences BLOB NOT NULL, distance REAL NOT NULL, public_key BLOB NOT NULL, signature BLOB NOT NULL) STRICT;
         """;
 
@@ -61,29 +63,49 @@ internal sealed class LedgerFile : IDisposable
         return ledger;
     }
 
-    /// <summary>For reading; nothing is written, not even beside the file.</summary>
+    /// <summary>For reading, as it is at this moment whatever others write meanwhile.</summary>
     /// <exception cref="LedgerException">The file cannot be used.</exception>
     public static LedgerFile OpenForReading(string path)
     {
         if (!File.Exists(path)) throw new LedgerException(LedgerFault.Unusable, $"There is no ledger {path}.");
         path = Path.GetFullPath(path);
-        // Without a log beside it nobody is writing, and the file alone is the ledger: it may lie on a read-only disk.
-        bool alone = !File.Exists(path + "-wal");
-        LedgerFile ledger = new(path, Connect(alone ? $"file:{Uri.EscapeDataString(path).Replace("%2F", "/", StringComparison.Ordinal)}?immutable=1" : path, SqliteOpenMode.ReadOnly, TimeSpan.FromSeconds(5)));
-        ledger.Guarded(() =>
+        try
         {
-            ledger._connection.Open();
-            ledger.RequireLedger();
-            return true;
-        });
-        return ledger;
+            return Snapshot(path, path);
+        }
+        catch (LedgerException error) when (error.InnerException is SqliteException { SqliteErrorCode: CannotOpen or ReadOnly or IoError } && !File.Exists(path + "-wal"))
+        {
+            // A read-only disk, where nobody can be writing: the file alone is the ledger.
+            return Snapshot(path, $"file:{Uri.EscapeDataString(path).Replace("%2F", "/", StringComparison.Ordinal)}?immutable=1");
+        }
+    }
+
+    private static LedgerFile Snapshot(string path, string source)
+    {
+        LedgerFile ledger = new(path, Connect(source, SqliteOpenMode.ReadOnly, TimeSpan.FromSeconds(5)));
+        try
+        {
+            ledger.Guarded(() =>
+            {
+                ledger._connection.Open();
+                ledger.Execute("BEGIN"); // the first read fixes what all later ones see
+                ledger.RequireLedger();
+                return true;
+            });
+            return ledger;
+        }
+        catch
+        {
+            ledger.Dispose();
+            throw;
+        }
     }
 
     /// <summary>All data sets with a ledger here.</summary>
     public IReadOnlyList<string> DataSets() => Guarded(() => Query("SELECT data_set FROM record UNION SELECT data_set FROM head ORDER BY 1", row => row.GetString(0)));
 
     /// <summary>In order, from a number on, one by one.</summary>
-    public IEnumerable<StoredRecord> Records(string dataSet, long from = 0)
+    public IEnumerable<StoredRecord> Records(string dataSet, long from = long.MinValue)
     {
         const int Page = 1000;
         while (true)
@@ -95,7 +117,7 @@ internal sealed class LedgerFile : IDisposable
                 from,
                 Page));
             foreach (StoredRecord record in page) yield return record;
-            if (page.Count < Page) yield break;
+            if (page.Count < Page || page[^1].Place == long.MaxValue) yield break;
             from = page[^1].Place + 1;
         }
     }
@@ -108,15 +130,24 @@ internal sealed class LedgerFile : IDisposable
     /// <summary>Reads and writes as one, alone: no other process writes meanwhile; all of it is on disk, or nothing.</summary>
     public T Exclusively<T>(Func<T> work) => Guarded(() => InTransaction(work));
 
+    /// <summary>The signed list of all ledgers that were ever opened here, each as data set and id; null in a new file.</summary>
+    public LedgerDirectory? Directory() => Guarded(() => Query(
+        "SELECT ledgers, public_key, signature FROM directory WHERE place = 0",
+        row => new LedgerDirectory(row.GetString(0), row.GetFieldValue<byte[]>(1), row.GetFieldValue<byte[]>(2))).FirstOrDefault());
+
+    /// <summary>Only within <see cref="Exclusively"/>.</summary>
+    public void Save(LedgerDirectory directory) =>
+        Write("INSERT OR REPLACE INTO directory(place, ledgers, public_key, signature) VALUES(0, $1, $2, $3)", directory.Ledgers, directory.PublicKey, directory.Signature);
+
     /// <summary>Only within <see cref="Exclusively"/>.</summary>
     public void Append(string dataSet, StoredRecord record, LedgerHead head)
     {
-        Execute("INSERT INTO record(data_set, number, content, hash, signature) VALUES($1, $2, $3, $4, $5)", dataSet, record.Place, record.Content, record.Hash, record.Signature);
+        Write("INSERT INTO record(data_set, number, content, hash, signature) VALUES($1, $2, $3, $4, $5)", dataSet, record.Place, record.Content, record.Hash, record.Signature);
         Save(head);
     }
 
     /// <summary>Only within <see cref="Exclusively"/>.</summary>
-    public void Save(LedgerHead head) => Execute(
+    public void Save(LedgerHead head) => Write(
         "INSERT OR REPLACE INTO head(data_set, ledger, count, hash, divergences, distance, public_key, signature) VALUES($1, $2, $3, $4, $5, $6, $7, $8)",
         head.DataSet, head.LedgerId, head.Count, head.Hash, Bytes(head.Divergences), head.StatisticalDistance, head.PublicKey, head.Signature);
 
@@ -136,6 +167,8 @@ internal sealed class LedgerFile : IDisposable
     private void RequireLedger()
     {
         if (Scalar("PRAGMA application_id") != ApplicationId) throw new LedgerException(LedgerFault.Unusable, $"{_path} is no ledger, or it was cut short.");
+        // A trigger or a view in a table's place could let a record vanish or another be read.
+        if (Scalar("SELECT count(*) FROM sqlite_schema WHERE type IN ('trigger', 'view')") != 0 || Scalar("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('record', 'head', 'directory')") != 3) throw new LedgerException(LedgerFault.Broken, $"{_path} holds other tables than a ledger's: somebody altered it.");
         if (Scalar("PRAGMA user_version") is var version && version != SchemaVersion) throw new LedgerException(LedgerFault.Unusable, $"{_path} is a ledger of version {version}; this program knows {SchemaVersion}. Update it.");
     }
 
@@ -150,7 +183,7 @@ internal sealed class LedgerFile : IDisposable
             throw error.SqliteErrorCode switch
             {
                 Busy or SqliteLocked => new LedgerException(LedgerFault.Locked, $"Another process holds the ledger {_path}.", error),
-                Full => new LedgerException(LedgerFault.DiskFull, $"There is no room on the disk for another record in {_path}.", error),
+                Full or IoError when error.SqliteErrorCode == Full || error.SqliteExtendedErrorCode is IoErrorWrite or IoErrorSync or IoErrorTruncate or IoErrorSharedSize => new LedgerException(LedgerFault.DiskFull, $"There is no room on the disk for another record in {_path}.", error),
                 Corrupt or NoDatabase => new LedgerException(LedgerFault.Broken, $"{_path} is damaged or cut short: {Cause(error)}. Its records cannot be read.", error),
                 ReadOnly => new LedgerException(LedgerFault.Unusable, $"{_path} cannot be written: {Cause(error)}.", error),
                 CannotOpen => new LedgerException(LedgerFault.Unusable, $"{_path} cannot be opened: {Cause(error)}.", error),
@@ -208,6 +241,13 @@ internal sealed class LedgerFile : IDisposable
     {
         using SqliteCommand command = Command(sql, values);
         command.ExecuteNonQuery();
+    }
+
+    /// <summary>Exactly one row.</summary>
+    private void Write(string sql, params object[] values)
+    {
+        using SqliteCommand command = Command(sql, values);
+        if (command.ExecuteNonQuery() != 1) throw new LedgerException(LedgerFault.Broken, $"{_path} does not keep what is written to it: somebody altered it.");
     }
 
     private List<T> Query<T>(string sql, Func<SqliteDataReader, T> read, params object[] values)

@@ -26,7 +26,7 @@ public sealed record LedgerHead(string LedgerId, string DataSet, long Count, str
     /// <param name="delta">In (0, 1).</param>
     public double Epsilon(double delta) => new Spending([.. Divergences], StatisticalDistance).EpsilonByRdp(delta);
 
-    private bool IsWellFormed() => Sha256Hex.IsValid(LedgerId) && Sha256Hex.IsValid(Hash) && DataSet.Length is > 0 and <= 200 && Count > 0 && Signature.Length == 64
+    private bool IsWellFormed() => Sha256Hex.IsValid(LedgerId) && Sha256Hex.IsValid(Hash) && DataSet.Length is > 0 and <= 200 && Count is > 0 and <= LedgerChain.MostRecords && Signature.Length == 64
         && Divergences.Count == RdpAccountant.DefaultOrders.Count && Divergences.All(value => value is >= 0) && StatisticalDistance is >= 0 and <= 1;
 
     internal static byte[] Digest(string ledgerId, string dataSet, long count, string hash, IReadOnlyList<double> divergences, double distance)

@@ -41,11 +41,13 @@ internal sealed class LedgerKey : IDisposable
         }
     }
 
-    /// <exception cref="LedgerException">There is one already, or it cannot be written.</exception>
+    /// <summary>A key that has signed nothing yet, in place of one that never did.</summary>
+    /// <exception cref="LedgerException">It cannot be written.</exception>
     public static LedgerKey Create(string path)
     {
         try
         {
+            File.Delete(path);
             using (var key = ECDsa.Create(ECCurve.NamedCurves.nistP256))
             {
                 var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
@@ -60,6 +62,20 @@ internal sealed class LedgerKey : IDisposable
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             throw new LedgerException(LedgerFault.Key, $"The ledger's key cannot be written: {error.Message}", error);
+        }
+    }
+
+    /// <summary>Gives a pending key its name, now that it has signed. Another process may have done so.</summary>
+    /// <exception cref="LedgerException">It cannot be renamed.</exception>
+    public static void Adopt(string pending, string path)
+    {
+        try
+        {
+            if (File.Exists(pending) && !File.Exists(path)) File.Move(pending, path, overwrite: false);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            if (!File.Exists(path)) throw new LedgerException(LedgerFault.Key, $"The ledger's key cannot be written: {error.Message}", error);
         }
     }
 

@@ -82,7 +82,7 @@ internal static class RecordJson
             JsonElement json = document.RootElement;
             string previous = json.TryGetProperty("previous", out JsonElement before) ? before.GetString() ?? "" : "";
             long number = json.GetProperty("number").GetInt64();
-            if (number < 0) throw new FormatException($"its number is {number}");
+            if (number is < 0 or >= LedgerChain.MostRecords) throw new FormatException($"its number is {number}");
             return (Read(json, number, json.GetProperty("time").GetDateTimeOffset()), previous);
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException or KeyNotFoundException or ArgumentException or CryptographicException)

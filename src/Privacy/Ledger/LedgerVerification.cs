@@ -25,7 +25,7 @@ public sealed record LedgerVerification(string DataSet, string LedgerId, LedgerT
     public static IReadOnlyList<string> DataSets(string path)
     {
         using LedgerFile file = LedgerFile.OpenForReading(path);
-        return file.DataSets();
+        return [.. file.DataSets().Union(file.Directory()?.Read().Keys ?? []).Order(StringComparer.Ordinal)];
     }
 
     /// <summary>Checks every hash, link, signature and sum, without the private key.</summary>
@@ -34,8 +34,14 @@ public sealed record LedgerVerification(string DataSet, string LedgerId, LedgerT
     {
         using LedgerFile file = LedgerFile.OpenForReading(path);
         LedgerHead? head = file.Head(dataSet);
+        LedgerDirectory? directory = file.Directory();
+        string? listed = directory?.Read().GetValueOrDefault(dataSet);
         LedgerVerification result = Of(dataSet, file.Records(dataSet), head);
-        return result.Records.Count == 0 && head is null && result.Problems.Count <= 1 ? throw new LedgerException(LedgerFault.Unusable, $"{path} holds no ledger of '{dataSet}'.") : result;
+        if (result.Records.Count == 0 && head is null && listed is null) throw new LedgerException(LedgerFault.Unusable, $"{path} holds no ledger of '{dataSet}'.");
+        if (directory is null) return result; // an imported copy
+        if (listed == result.LedgerId && (result.Records is not [OpenedRecord opened, ..] || opened.PublicKey.AsSpan().SequenceEqual(directory.PublicKey))) return result;
+        string problem = listed is null ? "It is not in the list of the file's ledgers: it was put there by somebody else." : result.LedgerId.Length == 0 ? "All of its records, or the first, are missing: they were deleted, or given to another data set." : "It is not the ledger that the list of the file's ledgers names.";
+        return result with { Problems = [problem, .. result.Problems] };
     }
 
     internal static LedgerVerification Of(string dataSet, IEnumerable<StoredRecord> stored, LedgerHead? head)

@@ -145,11 +145,23 @@ public sealed class PrivacyLedger : IDisposable
         }
     }
 
+    /// <summary>Whether this record, open or committed, pays for this release. Sending the same bytes again, to whatever address, costs nothing more.</summary>
+    /// <exception cref="LedgerException">The ledger cannot be read.</exception>
+    public bool Holds(long reservation, string run, long round, string purpose)
+    {
+        lock (_lock)
+        {
+            _file.Exclusively(Refresh);
+            StoredRecord? stored = reservation < 0 ? null : _file.Records(_dataSet, reservation).FirstOrDefault();
+            return stored?.Place == reservation && RecordJson.Read(stored.Content).Record is ReservedRecord { Release: var paid } && (paid.Run, paid.Round, paid.Purpose) == (run, round, purpose);
+        }
+    }
+
     /// <summary>Compares with what somebody outside has seen of this ledger.</summary>
     /// <exception cref="LedgerException"><see cref="LedgerFault.RolledBack"/>: this ledger is behind it, another one, or went another way.</exception>
     public void RequireNotBehind(LedgerHead known)
     {
-        if (!known.IsAuthentic() || known.DataSet != _dataSet) throw new LedgerException(LedgerFault.Broken, $"What is said to be the ledger of '{_dataSet}' is not signed, or is another data set's.");
+        RequireAuthentic(known);
         lock (_lock)
         {
             _file.Exclusively(Refresh);
@@ -164,7 +176,7 @@ public sealed class PrivacyLedger : IDisposable
     /// <exception cref="LedgerException">The head is not signed, or the ledger cannot be written.</exception>
     public bool AcceptLoss(LedgerHead known, string recipient)
     {
-        if (!known.IsAuthentic() || known.DataSet != _dataSet) throw new LedgerException(LedgerFault.Broken, $"What is said to be the ledger of '{_dataSet}' is not signed, or is another data set's.");
+        RequireAuthentic(known);
         lock (_lock)
         {
             return Write(() =>
@@ -215,6 +227,12 @@ public sealed class PrivacyLedger : IDisposable
         return there == known.Hash ? null : $"The ledger of '{_dataSet}' was rolled back and went another way: its record {known.Count - 1} is not the one that is known.";
     }
 
+    private void RequireAuthentic(LedgerHead known)
+    {
+        bool strange = known.LedgerId == _chain.LedgerId && !known.PublicKey.AsSpan().SequenceEqual(_key!.PublicKey); // this ledger has one key only
+        if (strange || known.DataSet != _dataSet || !known.IsAuthentic()) throw new LedgerException(LedgerFault.Broken, $"What is said to be the ledger of '{_dataSet}' is not signed by its key, or is another data set's.");
+    }
+
     private BudgetExceededException Exceeded(PrivacyBudget budget, Spending after)
     {
         PrivacyLoss At(double epsilon) => new(epsilon, budget.Delta, Terms.Relation);
@@ -223,18 +241,28 @@ public sealed class PrivacyLedger : IDisposable
 
     private void Begin(string keyPath, LedgerTerms terms)
     {
-        // Key and record 0 are written by whoever comes first.
+        // Key and record 0 are written by whoever comes first. The key takes its name after its first record is on disk: a key of that name has signed.
+        string pending = keyPath + ".new";
         _file.Exclusively(() =>
         {
-            bool isNew = _file.DataSets().Count == 0;
+            LedgerDirectory? directory = _file.Directory();
+            bool isNew = directory is null && _file.DataSets().Count == 0;
             if (isNew && File.Exists(keyPath)) throw new LedgerException(LedgerFault.RolledBack, $"The key {keyPath} is there, but the records that it signed are gone. Put the ledger back; only if it never held a record, remove the key.");
-            _key = isNew ? LedgerKey.Create(keyPath) : LedgerKey.Load(keyPath);
-            if (_file.Head(_dataSet) is not null || _file.Records(_dataSet).Any()) return true;
+            _key = isNew ? LedgerKey.Create(pending) : LedgerKey.Load(File.Exists(keyPath) || !File.Exists(pending) ? keyPath : pending);
+            if (!isNew && directory is null) throw Broken("The file has no signed list of its ledgers: it was removed, or the file is an imported copy, which goes on only if it is imported with the key beside it.");
+            Dictionary<string, string> ledgers = directory?.Read().ToDictionary() ?? [];
+            if (directory is not null && !directory.PublicKey.AsSpan().SequenceEqual(_key.PublicKey)) throw new LedgerException(LedgerFault.Key, $"The key beside the ledger is not the one of the ledger of '{_dataSet}'.");
+            bool exists = _file.Head(_dataSet) is not null || _file.Records(_dataSet).Any();
+            if (ledgers.ContainsKey(_dataSet)) return exists ? true : throw Broken("All of its records are missing: they were deleted, or given to another data set.");
+            if (exists) throw Broken("It is not in the list of the file's ledgers: it was put there by somebody else.");
             var opened = new OpenedRecord(0, Now, _dataSet, terms, _key.PublicKey);
             StoredRecord stored = StoredRecord.Sign(opened, "", _key);
             _file.Append(_dataSet, stored, SignHead(stored.Hash, 1, stored.Hash, _spending));
+            ledgers[_dataSet] = stored.Hash;
+            _file.Save(LedgerDirectory.Sign(ledgers, _key));
             return true;
         });
+        LedgerKey.Adopt(pending, keyPath);
         _file.Exclusively(Refresh);
         if (!_chain.Opened!.PublicKey.AsSpan().SequenceEqual(_key!.PublicKey)) throw new LedgerException(LedgerFault.Key, $"The key beside the ledger is not the one of the ledger of '{_dataSet}'.");
         if (Terms != terms)

@@ -20,9 +20,12 @@ public sealed class LedgerExchangeTests : IDisposable
         Assert.Equal(_folder.Verify().Head!.Hash, other.Verify().Head!.Hash);
         Assert.Equal(LedgerFault.Key, Assert.Throws<LedgerException>(() => other.Open()).Fault);
         File.Copy(Path.ChangeExtension(_folder.Path, ".key"), Path.ChangeExtension(other.Path, ".key"));
+        Assert.Contains("imported copy", Assert.Throws<LedgerException>(() => other.Open()).Message, StringComparison.Ordinal);
+        Assert.Contains("already", Assert.Throws<LedgerException>(() => LedgerExchange.Import(new StringReader(lines), other.Path)).Message, StringComparison.Ordinal);
+        File.Delete(other.Path);
+        LedgerExchange.Import(new StringReader(lines), other.Path);
         using (PrivacyLedger ledger = other.Open()) ledger.Reserve(LedgerFolder.Release(4));
         Assert.Empty(other.Verify().Problems);
-        Assert.Contains("already", Assert.Throws<LedgerException>(() => LedgerExchange.Import(new StringReader(lines), other.Path)).Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -178,6 +178,52 @@ public sealed class PrivacyLedgerTests : IDisposable
         Assert.Equal(["cancer", "heart-disease"], LedgerVerification.DataSets(_folder.Path));
     }
 
+    [Fact] // killed between the key and the first record, or after the record and before the key had its name
+    public void Open_AfterACrashAtTheFirstOpening_GoesOn()
+    {
+        string key = Path.Combine(_folder.Folder, "ledger.key");
+        File.WriteAllText(key + ".new", "half a k");
+        using (PrivacyLedger ledger = _folder.Open()) ledger.Reserve(LedgerFolder.Release(1));
+        File.Move(key, key + ".new");
+        using (PrivacyLedger ledger = _folder.Open()) Assert.Equal(2, ledger.Head.Count);
+        Assert.True(File.Exists(key) && !File.Exists(key + ".new"));
+    }
+
+    [Fact]
+    public void Holds_OnlyTheReservationOfThatVeryRelease()
+    {
+        using PrivacyLedger ledger = _folder.Open();
+        long one = ledger.Reserve(LedgerFolder.Release(1)), two = ledger.Reserve(LedgerFolder.Release(2));
+        LedgerFolder.Commit(ledger, one);
+        Assert.True(ledger.Holds(one, "run-1", 1, "update") && ledger.Holds(two, "run-1", 2, "update"));
+        Assert.False(ledger.Holds(one, "run-1", 2, "update"));
+        Assert.False(ledger.Holds(0, "run-1", 1, "update"));
+        Assert.False(ledger.Holds(99, "run-1", 1, "update"));
+    }
+
+    [Fact] // a reader sees one moment, whatever is written meanwhile
+    public async Task Verify_WhileAnotherWrites_IsWhole()
+    {
+        using CancellationTokenSource stop = new();
+        Task writing = Task.Run(() =>
+        {
+            using PrivacyLedger ledger = _folder.Open();
+            while (!stop.IsCancellationRequested) ledger.Reserve(LedgerFolder.Release(1));
+        }, TestContext.Current.CancellationToken);
+        while (!File.Exists(_folder.Path) || Record.Exception(() => _folder.Verify()) is not null) await Task.Yield();
+        for (int i = 0; i < 20; i++)
+        {
+            Assert.Empty(_folder.Verify().Problems);
+            StringWriter lines = new();
+            LedgerExchange.Export(_folder.Path, LedgerFolder.DataSet, lines);
+            using LedgerFolder copy = new();
+            Assert.True(LedgerExchange.Import(new StringReader(lines.ToString()), copy.Path).Valid);
+        }
+
+        await stop.CancelAsync();
+        await writing;
+    }
+
     [Fact]
     public void Key_IsPrivateAndItsAbsenceOrExchangeIsNamed()
     {

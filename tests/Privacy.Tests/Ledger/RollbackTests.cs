@@ -108,6 +108,24 @@ public sealed class RollbackTests : IDisposable
         ledger.RequireNotBehind(head);
     }
 
+    [Fact] // with a key of one's own anybody can sign a head
+    public void AcceptLoss_HeadOfAnotherKey_CannotPoseAsThisLedgerNorOverflowIt()
+    {
+        using LedgerFolder elsewhere = new LedgerFolder().With(1);
+        using PrivacyLedger ledger = _folder.Open();
+        using PrivacyLedger foreign = elsewhere.Open();
+        using LedgerKey key = LedgerKey.Load(Path.ChangeExtension(elsewhere.Path, ".key"));
+        LedgerHead Signed(string id, long count) => foreign.Head with
+        {
+            LedgerId = id, Count = count, PublicKey = key.PublicKey,
+            Signature = key.Sign(LedgerHead.Digest(id, foreign.Head.DataSet, count, foreign.Head.Hash, foreign.Head.Divergences, foreign.Head.StatisticalDistance)),
+        };
+        Assert.Equal(LedgerFault.Broken, Assert.Throws<LedgerException>(() => ledger.AcceptLoss(Signed(ledger.Head.LedgerId, 50), LedgerFolder.Recipient)).Fault);
+        Assert.Equal(LedgerFault.Broken, Assert.Throws<LedgerException>(() => ledger.AcceptLoss(Signed(foreign.Head.LedgerId, long.MaxValue), LedgerFolder.Recipient)).Fault);
+        Assert.True(ledger.AcceptLoss(Signed(foreign.Head.LedgerId, 50), LedgerFolder.Recipient));
+        Assert.Equal(52, ledger.Reserve(LedgerFolder.Release(1)) + 1);
+    }
+
     [Fact] // a charge of unknown cost leaves no guarantee
     public void AcceptLoss_OfUnnoisedReleases_IsInfinite()
     {

@@ -36,6 +36,50 @@ public sealed class TamperingTests : IDisposable
         Assert.Equal(LedgerFault.Broken, Assert.Throws<LedgerException>(() => _folder.Open()).Fault);
     }
 
+    [Theory] // a file of two data sets, one of them made to vanish so that it could begin again
+    [InlineData("DELETE FROM record WHERE data_set = 'heart-disease'; DELETE FROM head WHERE data_set = 'heart-disease'", "All of its records are missing")]
+    [InlineData("UPDATE record SET data_set = 'third' WHERE data_set = 'heart-disease'; UPDATE head SET data_set = 'third' WHERE data_set = 'heart-disease'", "All of its records are missing")]
+    [InlineData("DELETE FROM record WHERE data_set = 'heart-disease'; DELETE FROM head WHERE data_set = 'heart-disease'; UPDATE directory SET ledgers = '{}'", "not signed by its key")]
+    [InlineData("DELETE FROM record WHERE data_set = 'heart-disease'; DELETE FROM head WHERE data_set = 'heart-disease'; DELETE FROM directory", "no signed list")]
+    public void Meddling_OneOfTwoLedgersTakenAway_IsNotMadeAnew(string sql, string expected)
+    {
+        using (PrivacyLedger other = _folder.Open("cancer")) other.Reserve(LedgerFolder.Release(1));
+        _folder.Meddle(sql);
+
+        LedgerException refused = Assert.Throws<LedgerException>(() => _folder.Open());
+
+        Assert.Equal(LedgerFault.Broken, refused.Fault);
+        Assert.Contains(expected, refused.Message, StringComparison.Ordinal);
+        if (!sql.Contains("FROM directory", StringComparison.Ordinal) && !sql.Contains("UPDATE directory", StringComparison.Ordinal)) Assert.Contains("All of its records, or the first, are missing", _folder.Verify().Problems[0], StringComparison.Ordinal);
+    }
+
+    [Theory] // a database that forgets, or shows something else
+    [InlineData("CREATE TRIGGER forget BEFORE INSERT ON record BEGIN SELECT RAISE(IGNORE); END")]
+    [InlineData("CREATE VIEW other AS SELECT 1")]
+    public void Meddling_TriggersAndViews_AreRefused(string sql)
+    {
+        _folder.Meddle(sql);
+        Assert.Contains("altered", Assert.Throws<LedgerException>(() => _folder.Open()).Message, StringComparison.Ordinal);
+        Assert.Contains("altered", Assert.Throws<LedgerException>(() => _folder.Verify()).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Meddling_TriggerWhileOpen_IsNoticedBeforeAnythingIsReleased()
+    {
+        using PrivacyLedger ledger = _folder.Open();
+        _folder.Meddle("CREATE TRIGGER forget BEFORE INSERT ON record BEGIN SELECT RAISE(IGNORE); END");
+        Assert.Equal(LedgerFault.Broken, Assert.Throws<LedgerException>(() => ledger.Reserve(LedgerFolder.Release(9))).Fault);
+    }
+
+    [Theory]
+    [InlineData("-5")]
+    [InlineData("9223372036854775807")]
+    public void Meddling_ImpossibleNumbers_AreNamed(string number)
+    {
+        _folder.Meddle($"INSERT INTO record SELECT data_set, {number}, content, hash, signature FROM record WHERE number = 1");
+        Assert.Contains($"A record has the impossible number {number}: it was inserted.", _folder.Verify().Problems);
+    }
+
     [Fact] // the whole chain rewritten without the key: consistent hashes, no signatures
     public void Meddling_ForgedChain_IsNotSigned()
     {
