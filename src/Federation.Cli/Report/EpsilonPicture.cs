@@ -19,7 +19,9 @@ internal static class EpsilonPicture
         // All within a moment: spread by order instead.
         bool byOrder = to - from < 1000;
         double X(int index) => Left + ((Width - Left - Right) * (points.Count < 2 ? 0 : byOrder ? index / (points.Count - 1.0) : (points[index].Time.ToUnixTimeMilliseconds() - from) / (to - from)));
-        double Y(double epsilon) => Height - Bottom - ((Height - Top - Bottom) * Math.Min(epsilon, top) / top);
+        // ∞ has the top of the picture for itself; what is finite stays below.
+        bool endless = finite.Length < points.Count;
+        double Y(double epsilon) => double.IsFinite(epsilon) ? Height - Bottom - ((Height - Top - Bottom) * (endless ? 0.8 : 1) * Math.Min(epsilon, top) / top) : Top;
 
         StringBuilder svg = new();
         svg.Append(Invariant($"<svg viewBox=\"0 0 {Width} {Height}\" role=\"img\" aria-labelledby=\"picture-title\"><title id=\"picture-title\">{WebUtility.HtmlEncode(Title(points, budget))}</title>"));
@@ -29,10 +31,11 @@ internal static class EpsilonPicture
             svg.Append(Invariant($"<line class=\"grid\" x1=\"{Left}\" y1=\"{Y(value):F1}\" x2=\"{Width - Right}\" y2=\"{Y(value):F1}\"/><text x=\"{Left - 6}\" y=\"{Y(value) + 4:F1}\" text-anchor=\"end\">{value:G4}</text>"));
         }
 
+        if (endless) svg.Append(Invariant($"<line class=\"grid\" x1=\"{Left}\" y1=\"{Top}\" x2=\"{Width - Right}\" y2=\"{Top}\"/><text x=\"{Left - 6}\" y=\"{Top + 4}\" text-anchor=\"end\">∞</text>"));
         if (points.Count > 0)
         {
             StringBuilder path = new(Invariant($"M{X(0):F1} {Y(0):F1}"));
-            for (int i = 0; i < points.Count; i++) path.Append(Invariant($"H{X(i):F1}V{Y(double.IsFinite(points[i].Epsilon) ? points[i].Epsilon : top):F1}"));
+            for (int i = 0; i < points.Count; i++) path.Append(Invariant($"H{X(i):F1}V{Y(points[i].Epsilon):F1}"));
             path.Append(Invariant($"H{Width - Right}"));
             svg.Append(Invariant($"<path class=\"spent\" d=\"{path}\"/>"));
             svg.Append(Invariant($"<text x=\"{Left}\" y=\"{Height - 12}\">{points[0].Time:yyyy-MM-dd HH:mm}</text><text x=\"{Width - Right}\" y=\"{Height - 12}\" text-anchor=\"end\">{points[^1].Time:yyyy-MM-dd HH:mm} UTC</text>"));
