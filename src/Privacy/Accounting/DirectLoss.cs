@@ -13,7 +13,13 @@ internal sealed class DirectLoss
     private readonly ComposedLoss? _lattice;
     private readonly double _highest;
 
-    private DirectLoss(StepLoss? single, ComposedLoss? lattice, double highest) => (_single, _lattice, _highest) = (single, lattice, highest);
+    private readonly (double Loss, double Mass)[]? _atoms;
+
+    private DirectLoss(StepLoss? single, ComposedLoss? lattice, double highest)
+    {
+        (_single, _lattice, _highest) = (single, lattice, highest);
+        if (single is { IsAtomic: true }) _atoms = Descending(single);
+    }
 
     /// <returns>Null: the composition is neither.</returns>
     public static DirectLoss? Of(IReadOnlyList<(StepLoss Loss, long Count)> parts)
@@ -31,10 +37,49 @@ internal sealed class DirectLoss
         return count == 1 ? new DirectLoss(loss, null, high) : null;
     }
 
+    /// <summary>A single step's atoms from the highest loss down to 0, each a little too high and too heavy.</summary>
+    private static (double Loss, double Mass)[] Descending(StepLoss loss)
+    {
+        List<(double Loss, double Mass)> atoms = [(0, 0)];
+        foreach ((double at, double logMass) in loss.Atoms())
+        {
+            if (at > 0 && Math.Exp(logMass) is > 0 and double mass) atoms.Add((at * (1 + 1e-15), mass * (1 + Slack)));
+        }
+
+        return [.. atoms.OrderByDescending(atom => atom.Loss)];
+    }
+
+    /// <summary>The least ε at which Σ_{l &gt; ε} P(l)·(1 − e^(ε − l)) is at most δ. Just below an atom l it is A + B·(1 − e^(ε − l)): no two nearly equal sums are subtracted.</summary>
+    private double EpsilonOfAtoms(double delta)
+    {
+        double target = delta - _single!.Infinite, over = 0, scaled = 0, at = _atoms![0].Loss; // A, B and l
+        foreach ((double loss, double mass) in _atoms)
+        {
+            double next = over - (scaled * Precise.Expm1(loss - at));
+            if (next > target) return Math.Max(0, Math.BitIncrement(at + Precise.Log1P((over - target) / scaled)));
+            (over, scaled, at) = (next, (scaled * Math.Exp(loss - at)) + mass, loss);
+        }
+
+        return 0;
+    }
+
+    private double DeltaOfAtoms(double epsilon)
+    {
+        double sum = _single!.Infinite;
+        foreach ((double loss, double mass) in _atoms!)
+        {
+            if (loss <= epsilon) break;
+            sum += mass * -Precise.Expm1(epsilon - loss);
+        }
+
+        return Math.Min(1, sum);
+    }
+
     public double Epsilon(double delta)
     {
         if (_lattice is not null) return _lattice.Epsilon(delta) is { } answer ? answer.Epsilon : _lattice.IsInfinite(delta) ? double.PositiveInfinity : _highest;
         if (_single!.Infinite > delta) return double.PositiveInfinity;
+        if (_atoms is not null) return EpsilonOfAtoms(delta);
         (double high, double truncated) = Truncated(delta * Math.Exp(-TruncationNats));
         double low = _single.Sketch[0].Low, best = Math.Max(0, _highest);
         for (int pass = 0; pass < Passes; pass++)
@@ -53,6 +98,7 @@ internal sealed class DirectLoss
     public double Delta(double epsilon)
     {
         if (_lattice is not null) return _lattice.Delta(epsilon).Delta;
+        if (_atoms is not null) return DeltaOfAtoms(epsilon);
         double best = 1, high = _highest, truncated = 0;
         for (int pass = 0; pass < Passes; pass++)
         {

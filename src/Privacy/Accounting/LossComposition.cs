@@ -18,7 +18,7 @@ internal sealed class LossComposition(IReadOnlyList<(StepLoss Loss, long Count)>
     private readonly double[] _truncated = new double[parts.Count];
 
     /// <summary>The sum of the highest finite losses: at an ε from there on, only what counts as infinite is left.</summary>
-    public double Highest { get; } = parts.Sum(part => part.Count * part.Loss.Sketch[^1].High);
+    public double Highest { get; } = parts.Sum(part => part.Count * part.Loss.Sketch[^1].High) * (1 + 1e-14); // losses are rounded
 
     /// <summary>So many steps that rounding would drown the answer.</summary>
     public bool IsTooLong { get; } = parts.Sum(part => (double)part.Count) > MostSteps;

@@ -149,7 +149,7 @@ internal sealed class RandomizedResponseLossPair(double noiseParameter, int cate
     {
         get
         {
-            double other = noiseParameter / categories, own = 1 - noiseParameter + other, loss = Math.Log(own / other);
+            double other = noiseParameter / categories, own = 1 - noiseParameter + other, loss = Precise.Log1P((1 - noiseParameter) / other);
             yield return (-loss, Math.Log(own));
             if (categories > 2) yield return (0, Math.Log(other * (categories - 2)));
             yield return (loss, Math.Log(other));

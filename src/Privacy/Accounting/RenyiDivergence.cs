@@ -23,9 +23,11 @@ internal static class RenyiDivergence
                 return order => LaplaceRdp.At(laplace.Scale / laplace.Sensitivity, rate, order);
             case DiscreteLaplaceEvent discrete when rate == 1:
                 return order => DiscreteLaplaceRdp(discrete, order);
+            case DiscreteGaussianEvent discrete:
+                return order => SampledDiscreteGaussianRdp(discrete, rate, order);
             default:
                 // The losses' masses without the unit: enough for both directions.
-                List<(double Loss, double LogMass)> points = [.. LossPair.Of(one).Atoms.Where(atom => Math.Max(atom.LogMass, atom.LogMass + atom.Loss) > -800).Select(atom => (StepLoss.Sampled(atom.Loss, rate), atom.LogMass))];
+                List<(double Loss, double LogMass)> points = [.. LossPair.Of(one).Atoms.Select(atom => (StepLoss.Sampled(atom.Loss, rate), atom.LogMass))];
                 return order => Math.Max(0, rate == 1
                     ? LogMoment(points, order) / (order - 1)
                     : Math.Max(LogMoment(points, order), LogMoment(points, 1 - order)) / (order - 1));
@@ -38,6 +40,23 @@ internal static class RenyiDivergence
     {
         double shift = one.Sensitivity, ratio = DiscreteGaussian.LogSum(one.Variance, order * shift) - DiscreteGaussian.LogSum(one.Variance, 0);
         return Math.Max(0, (order * shift * shift / (2 * one.Variance)) + (ratio / (order - 1)));
+    }
+
+    /// <summary>A mixture's moment of order α is large around 0 and around αΔ, nowhere else.</summary>
+    private static double SampledDiscreteGaussianRdp(DiscreteGaussianEvent one, double rate, double order)
+    {
+        const double Deviations = 14;
+        double shift = one.Sensitivity, logNormalizer = DiscreteGaussian.LogSum(one.Variance, 0), centre = Math.Round(order * shift);
+        double reach = Math.Ceiling(Deviations * Math.Sqrt(one.Variance)) + 2;
+        List<(double Loss, double LogMass)> points = [];
+        void Include(double from, double to)
+        {
+            for (double x = from; x <= to; x++) points.Add((StepLoss.Sampled(shift * ((2 * x) - shift) / (2 * one.Variance), rate), (-x * x / (2 * one.Variance)) - logNormalizer));
+        }
+
+        Include(-reach, reach);
+        Include(Math.Max(reach + 1, centre - reach), centre + reach);
+        return Math.Max(0, Math.Max(LogMoment(points, order), LogMoment(points, 1 - order)) / (order - 1));
     }
 
     /// <summary>The moment's sum over the losses, which is geometric.</summary>

@@ -125,6 +125,6 @@ public static class SampledGaussianRdp
     private static double LogRatio(double q, double sigma, double x)
     {
         double exponent = ((2 * x) - 1) / (2 * sigma * sigma);
-        return exponent <= 0 ? Precise.Log1P(q * Precise.Expm1(exponent)) : exponent + Math.Log(q + ((1 - q) * Math.Exp(-exponent)));
+        return exponent <= 30 ? Precise.Log1P(q * Precise.Expm1(exponent)) : exponent + Math.Log(q + ((1 - q) * Math.Exp(-exponent)));
     }
 }

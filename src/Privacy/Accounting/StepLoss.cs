@@ -49,6 +49,21 @@ internal sealed class StepLoss(LossPair pair, double q, LossDirection direction)
     /// <summary>P-mass of infinite loss, one step.</summary>
     public double Infinite => pair.Truncated;
 
+    /// <summary>All losses have positive mass, so that sums over them are exact.</summary>
+    public bool IsAtomic => !(pair.DensityRange.High > pair.DensityRange.Low);
+
+    /// <summary>The atoms under P: the loss, and ln of its mass.</summary>
+    public IEnumerable<(double Loss, double LogMass)> Atoms()
+    {
+        foreach ((double loss, double logMass) in pair.Atoms)
+        {
+            if (direction == LossDirection.Remove || (direction == LossDirection.Replace && loss > 0)) yield return (Sampled(loss), Mixture(logMass, logMass + loss));
+            if (direction == LossDirection.Add || (direction == LossDirection.Replace && loss > 0)) yield return (-Sampled(loss), logMass);
+        }
+
+        if (direction == LossDirection.Replace) yield return (0, Math.Log(Math.Max(0, Undecided())));
+    }
+
     /// <summary>Coarse bins that hold all of P's finite mass, sorted by their upper ends.</summary>
     public LossBin[] Sketch => _sketch ??= MakeSketch();
 
@@ -65,25 +80,7 @@ internal sealed class StepLoss(LossPair pair, double q, LossDirection direction)
         long first = (long)Math.Floor(low / step), last = (long)Math.Ceiling(high / step);
         TiltedGrid grid = new(step, tilt, first, last, logScale);
         Density(grid);
-        foreach ((double loss, double logMass) in pair.Atoms)
-        {
-            double with = logMass + loss;
-            switch (direction)
-            {
-                case LossDirection.Remove:
-                    grid.AddAtom(Sampled(loss), Mixture(logMass, with));
-                    break;
-                case LossDirection.Add:
-                    grid.AddAtom(-Sampled(loss), logMass);
-                    break;
-                case LossDirection.Replace when loss > 0:
-                    grid.AddAtom(Sampled(loss), Mixture(logMass, with));
-                    grid.AddAtom(-Sampled(loss), logMass);
-                    break;
-            }
-        }
-
-        if (direction == LossDirection.Replace) grid.AddAtom(0, Math.Log(Math.Max(0, Undecided())));
+        foreach ((double loss, double logMass) in Atoms()) grid.AddAtom(loss, logMass);
         return grid;
     }
 
@@ -98,9 +95,9 @@ internal sealed class StepLoss(LossPair pair, double q, LossDirection direction)
         // What the grid leaves out anyway need not be computed.
         if (direction == LossDirection.Remove) (first, last) = (Math.Max(first, grid.First), Math.Min(last, grid.Last));
         if (direction == LossDirection.Add) (first, last) = (Math.Max(first, -grid.Last), Math.Min(last, -grid.First));
-        if (direction == LossDirection.Replace) (first, last) = (0, Math.Min(last, Math.Max(grid.Last, -grid.First)));
+        if (direction == LossDirection.Replace) (first, last) = (Math.Max(0, Math.Max(grid.First, -grid.Last)), Math.Min(last, Math.Max(grid.Last, -grid.First)));
         bool toEnd = last * grid.Step >= highest;
-        double left = direction == LossDirection.Replace ? Math.Max(from, 0) : Clamp(Unsampled(first * grid.Step), from, to);
+        double left = Clamp(Unsampled(first * grid.Step), direction == LossDirection.Replace ? Math.Max(from, 0) : from, to);
         for (long k = first; k < last; k++)
         {
             double right = k == last - 1 && toEnd ? to : Clamp(Unsampled((k + 1) * grid.Step), from, to);
@@ -176,7 +173,7 @@ internal sealed class StepLoss(LossPair pair, double q, LossDirection direction)
     internal static double Sampled(double loss, double q)
     {
         if (q == 1) return loss;
-        return loss <= 0 ? Precise.Log1P(q * Precise.Expm1(loss)) : loss + Math.Log(q + ((1 - q) * Math.Exp(-loss)));
+        return loss <= 30 ? Precise.Log1P(q * Precise.Expm1(loss)) : loss + Math.Log(q + ((1 - q) * Math.Exp(-loss)));
     }
 
     /// <summary>L from l; −∞ at and below ln(1 − q).</summary>

@@ -21,6 +21,7 @@ public sealed class ExtremeCasesTests
     [InlineData("""{"mechanism":"discrete-gaussian","variance":0.00723996,"sensitivity":1,"count":30}""", 2.6e-11, 2071.83)]
     [InlineData("""{"mechanism":"discrete-gaussian","variance":0.0304171571932,"sensitivity":1}""", 2.8e-21, 49.31)]
     [InlineData("""{"mechanism":"discrete-gaussian","variance":0.0533081408,"sensitivity":3}""", 4.4e-29, 196.97)]
+    [InlineData("""{"mechanism":"discrete-gaussian","variance":0.9316,"sensitivity":2,"samplingRate":1e-6}""", 4.04e-9, 6.121e-4)]
     // losses near nothing
     [InlineData("""{"mechanism":"laplace","scale":629.1436,"sensitivity":1,"samplingRate":0.001}""", 7.936209905e-7, 1.590095e-9)]
     [InlineData("""{"mechanism":"laplace","scale":452.49,"sensitivity":1,"samplingRate":0.001}""", 8.7873325e-8, 2.0363014975e-6)]
@@ -59,6 +60,23 @@ public sealed class ExtremeCasesTests
 
         double exact = Math.Max(Moment(order), Moment(1 - order));
         Assert.Equal(exact, LaplaceRdp.At(b, q, order), exact * 1e-6);
+    }
+
+    [Theory] // direct summation at 30 digits
+    [InlineData(1, 0.01, 50.5, 20.5518)]
+    [InlineData(1, 0.01, 128, 59.3586)]
+    [InlineData(100, 0.01, 1024, 0.513964)]
+    [InlineData(4, 0.5, 1024, 127.306)]
+    public void Rdp_SampledDiscreteGaussianAtHighOrders_EqualsTheExactValue(double variance, double q, double order, double exact) =>
+        Assert.Equal(exact, RenyiDivergence.Of(new DiscreteGaussianEvent(variance, 1, q), NeighboringRelation.AddOrRemoveOne)(order), exact * 4e-6);
+
+    [Fact] // once never answered, or a little too low
+    public void Pld_OneSampledStep_IsAnsweredAndExact()
+    {
+        PldAccountant pld = new();
+        Assert.Equal(0.620114477716, pld.AtDelta([new LaplaceEvent(1, 1, 0.5)], 1e-8, NeighboringRelation.ReplaceOne).Epsilon, 1e-5);
+        Assert.True(pld.AtDelta([new GaussianEvent(1e-4, 0.5)], 1e-8, NeighboringRelation.ReplaceOne).Epsilon > 1e7);
+        Assert.InRange(pld.AtDelta([new LaplaceEvent(81385.66528956621, 1, 1e-6)], 3.2737e-12, NeighboringRelation.AddOrRemoveOne).Epsilon, 5.739720e-12, 5.7398e-12);
     }
 
     [Fact] // an event that costs much must not vanish beside others
