@@ -5,7 +5,7 @@ using Federation.Privacy.Mechanisms;
 namespace Federation.Benchmarks;
 
 [MemoryDiagnoser]
-public class NoiseKernels : IDisposable
+public class NoiseKernels
 {
     private readonly SecureRandom _random = new();
     private readonly long[] _noise = new long[1 << 20];
@@ -32,7 +32,8 @@ public class NoiseKernels : IDisposable
     [Benchmark]
     public void Hadamard() => _rotation.Forward(_vector);
 
-    public void Dispose() => _random.Dispose();
+    [GlobalCleanup]
+    public void Cleanup() => _random.Dispose();
 }
 
 [MemoryDiagnoser]

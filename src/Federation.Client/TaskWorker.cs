@@ -80,11 +80,12 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
 
         try
         {
-            PrivacyLedger ledger = ledgers!.Of(DataSetOf(Load(train.RunId)));
+            LearningTask task = Load(train.RunId);
+            PrivacyLedger ledger = ledgers!.Of(DataSetOf(task));
             StoredUpdate? stored = StoredUpdate.Find(folder, train.RunId, round, train.ModelSha256);
             // Paid for in this very ledger, or not sent: the ledger may have been put back since.
             if (stored is not null && !ledger.Holds(stored.Reservation, train.RunId, round, UpdatePurpose)) stored = null;
-            StoredUpdate update = stored ?? await TrainAndStoreAsync(train, round, cancellationToken);
+            StoredUpdate update = stored ?? await TrainAndStoreAsync(task, train, round, cancellationToken);
             string path = StoredUpdate.PathOf(folder, train.RunId, round);
             LedgerHead head = ledger.Head;
             long sent = await UpdateUpload.SendAsync(client, train.RunId, round, update, head, path, cancellationToken);
@@ -103,9 +104,8 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         }
     }
 
-    private async Task<StoredUpdate> TrainAndStoreAsync(Train train, int round, CancellationToken cancellationToken)
+    private async Task<StoredUpdate> TrainAndStoreAsync(LearningTask task, Train train, int round, CancellationToken cancellationToken)
     {
-        LearningTask task = Load(train.RunId);
         ModelState start = await LoadModelAsync(train.ModelSha256, cancellationToken);
         Measure(task, round - 1, train.ModelSha256, start, cancellationToken);
         TrainingResult result = learner.Train(task, round, start, cancellationToken);

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Text;
+using static System.FormattableString;
 
 namespace Federation.Cli.Report;
 
@@ -55,6 +56,4 @@ internal static class EpsilonPicture
         double power = Math.Pow(10, Math.Floor(Math.Log10(least)));
         return least <= power ? power : least <= 2 * power ? 2 * power : least <= 5 * power ? 5 * power : 10 * power;
     }
-
-    private static string Invariant(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

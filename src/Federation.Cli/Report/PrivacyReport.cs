@@ -1,7 +1,7 @@
-using System.Globalization;
 using Federation.Cli.Results;
 using Federation.Privacy.Accounting;
 using Federation.Privacy.Ledger;
+using static System.FormattableString;
 
 namespace Federation.Cli.Report;
 
@@ -19,7 +19,7 @@ internal sealed record PrivacyReport(
     {
         NeighboringRelation relation = ledger.Terms?.Relation ?? NeighboringRelation.AddOrRemoveOne;
         (PrivacyLoss spent, string accountant) = LedgerFigures.Spent(ledger.Records, delta, relation);
-        LedgerRecord[] reserving = [.. ledger.Records.Where(record => LedgerVerification.EventsOf(record).Count > 0)];
+        LedgerRecord[] reserving = [.. ledger.Records.Where(record => record.Charge.Count > 0)];
         return new PrivacyReport(
             ledger.DataSet, ledger.LedgerId, ledger.KeySha256, ledger.Head?.Count ?? ledger.Records.Count, ledger.Valid, ledger.Problems, LedgerNames.Of(ledger.Terms?.Unit ?? PrivacyUnit.Record), LedgerNames.Of(relation), now,
             reserving.FirstOrDefault()?.Time, reserving.LastOrDefault()?.Time, spent.Epsilon, delta, accountant, ledger.Budget is { } budget ? new BudgetEntry(budget.Epsilon, budget.Delta) : null,
@@ -100,6 +100,4 @@ internal static class MechanismText
     };
 
     private static string Rate(SamplingRate rate) => rate.Value == 1 ? "" : Invariant($", each drawn with probability {rate.Value:G4}");
-
-    private static string Invariant(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Text;
+using static System.FormattableString;
 
 namespace Federation.Cli.Report;
 
@@ -102,6 +103,4 @@ internal static class ReportPage
     private static string Percent(double share) => (Math.Ceiling(share * 1000) / 10).ToString("0.#", CultureInfo.InvariantCulture) + " %";
 
     private static string Encode(string text) => WebUtility.HtmlEncode(text);
-
-    private static string Invariant(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

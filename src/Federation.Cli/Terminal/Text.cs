@@ -10,6 +10,9 @@ internal static class Text
 
     public static string Metric(double? value) => value is { } number ? number.ToString("F4", CultureInfo.InvariantCulture) : "";
 
+    /// <summary>A figure of privacy: ∞ where there is no bound.</summary>
+    public static string Privacy(double value, string format = "G6") => double.IsPositiveInfinity(value) ? "∞" : value.ToString(format, CultureInfo.InvariantCulture);
+
     public static string Bytes(ulong bytes) => bytes switch
     {
         < 1000 => string.Create(CultureInfo.InvariantCulture, $"{bytes} B"),

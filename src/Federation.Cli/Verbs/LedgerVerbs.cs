@@ -53,6 +53,14 @@ internal static class LedgerVerbs
         return all.Contains(named) ? [named] : throw new InvalidInputException(new Problem($"The ledger holds nothing of '{named}'.", path, Field: DataSet.Name, Repair: Nearest.Repair(named, [.. all])));
     }
 
+    /// <exception cref="InvalidInputException">The file holds none or several, and none was named.</exception>
+    public static string OneDataSetOf(Invocation invocation, string path)
+    {
+        IReadOnlyList<string> dataSets = DataSetsOf(invocation, path);
+        if (dataSets is [var only]) return only;
+        throw new InvalidInputException(new Problem($"The file holds {dataSets.Count} ledgers.", path, Repair: dataSets.Count == 0 ? "A node writes one when it takes part in a run." : $"Name one with --data-set: {string.Join(", ", dataSets)}."));
+    }
+
     /// <summary>δ to show ε at: as told, else the budget's, else the usual one.</summary>
     public static double DeltaOf(Invocation invocation, LedgerVerification ledger) => invocation.Get(Delta) is { } told ? PrivacyCase.DeltaOf(told, Delta.Name) : ledger.Budget?.Delta ?? UsualDelta;
 
@@ -86,7 +94,7 @@ internal static class LedgerVerbs
     private static IEnumerable<string> Lines(LedgerList list)
     {
         foreach (string line in TextTable.Lines(["data set", "unit", "relation", ">records", ">releases", ">unconfirmed", ">ε spent", ">budget", ">at δ", "by", "chain"], list.DataSets.Select(one => (string[])[
-            one.DataSet, one.Unit, one.Relation, $"{one.Records}", $"{one.Releases}", $"{one.Uncommitted}", Number(one.Epsilon), one.Budget is { } budget ? Number(budget.Epsilon) : "none", one.Delta.ToString("G3", CultureInfo.InvariantCulture), one.Accountant, one.Valid ? "verifies" : "BROKEN: fed privacy verify"])))
+            one.DataSet, one.Unit, one.Relation, $"{one.Records}", $"{one.Releases}", $"{one.Uncommitted}", Text.Privacy(one.Epsilon, "G5"), one.Budget is { } budget ? Text.Privacy(budget.Epsilon, "G5") : "none", one.Delta.ToString("G3", CultureInfo.InvariantCulture), one.Accountant, one.Valid ? "verifies" : "BROKEN: fed privacy verify"])))
         {
             yield return line;
         }
@@ -104,8 +112,7 @@ internal static class LedgerVerbs
 
     private static async Task<int> ExportAsync(Invocation invocation, string path, string to)
     {
-        IReadOnlyList<string> dataSets = DataSetsOf(invocation, path);
-        if (dataSets is not [var dataSet]) throw new InvalidInputException(new Problem($"The file holds {dataSets.Count} ledgers.", path, Repair: $"Name one with --data-set: {string.Join(", ", dataSets)}."));
+        string dataSet = OneDataSetOf(invocation, path);
         OutputFile file = OutputFile.Claim(to, invocation.Get(CommonOptions.Force));
         long count = 0;
         await file.WriteAsync(async stream =>
@@ -139,8 +146,7 @@ internal static class LedgerVerbs
     {
         string path = PathOf(invocation);
         (long Count, string Hash)? known = invocation.Get(Known) is { } text ? ParseKnown(text) : null;
-        IReadOnlyList<string> dataSets = DataSetsOf(invocation, path);
-        if (known is not null && dataSets.Count != 1) throw new InvalidInputException(new Problem($"The file holds {dataSets.Count} ledgers.", path, Repair: $"Name the one that is known with --data-set: {string.Join(", ", dataSets)}."));
+        IReadOnlyList<string> dataSets = known is null ? DataSetsOf(invocation, path) : [OneDataSetOf(invocation, path)];
         VerifiedLedger[] verified = [.. dataSets.Select(dataSet =>
         {
             var ledger = LedgerVerification.Of(path, dataSet);
@@ -166,6 +172,4 @@ internal static class LedgerVerbs
         if (parts is [var count, { Length: >= 6 } hash] && long.TryParse(count, NumberStyles.None, CultureInfo.InvariantCulture, out long number) && number > 0 && Sha256Hex.IsValid(hash.PadRight(64, '0'))) return (number, hash);
         throw new InvalidInputException(new Problem($"'{text}' is no head.", Field: Known.Name, Repair: "count:hash is right, such as 812:3f0c6d…, with at least 6 hexadecimal digits."));
     }
-
-    private static string Number(double value) => double.IsPositiveInfinity(value) ? "∞" : value.ToString("G5", CultureInfo.InvariantCulture);
 }

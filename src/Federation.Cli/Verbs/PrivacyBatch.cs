@@ -1,6 +1,6 @@
-using System.Globalization;
 using Federation.Cli.CommandLine;
 using Federation.Cli.Results;
+using Federation.Cli.Terminal;
 using Federation.Formats;
 
 namespace Federation.Cli.Verbs;
@@ -21,7 +21,7 @@ internal static class PrivacyBatch
         {
             failed |= result.Error is not null;
             string id = result.Id?.ToString() ?? "?";
-            invocation.Output.Result(result, result.Error is { } error ? $"{id}: {error}" : string.Create(CultureInfo.InvariantCulture, $"{id}: ε = {(double.IsPositiveInfinity(result.Epsilon!.Value) ? "∞" : result.Epsilon.Value.ToString("G6", CultureInfo.InvariantCulture))}"));
+            invocation.Output.Result(result, result.Error is { } error ? $"{id}: {error}" : $"{id}: ε = {Text.Privacy(result.Epsilon!.Value)}");
         }
 
         return Task.FromResult(failed ? ExitCode.Failed : ExitCode.Done);

@@ -1,11 +1,11 @@
 using System.CommandLine;
-using System.Globalization;
 using Federation.Cli.CommandLine;
 using Federation.Cli.Results;
 using Federation.Cli.Terminal;
 using Federation.Formats;
 using Federation.Privacy.Accounting;
 using Federation.Privacy.Ledger;
+using static System.FormattableString;
 
 namespace Federation.Cli.Verbs;
 
@@ -198,6 +198,4 @@ internal static class PrivacyVerbs
     private static long Count(long value) => Positive(value, Steps.Name);
 
     private static long Positive(long value, string field) => value > 0 ? value : throw new InvalidInputException(new Problem($"{value} is not possible.", Field: field, Repair: "A positive integer is right."));
-
-    private static string Invariant(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

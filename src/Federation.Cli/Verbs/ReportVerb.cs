@@ -3,7 +3,6 @@ using System.Text;
 using Federation.Cli.CommandLine;
 using Federation.Cli.Report;
 using Federation.Cli.Terminal;
-using Federation.Formats;
 using Federation.Privacy.Ledger;
 
 namespace Federation.Cli.Verbs;
@@ -21,8 +20,7 @@ internal static class ReportVerb
         string path = LedgerVerbs.PathOf(invocation);
         string? page = invocation.Get(PageFile) ?? (invocation.Output.Json ? null : "privacy-report.html");
         OutputFile? file = page is null ? null : OutputFile.Claim(page, invocation.Get(CommonOptions.Force));
-        IReadOnlyList<string> dataSets = LedgerVerbs.DataSetsOf(invocation, path);
-        if (dataSets is not [var dataSet]) throw new InvalidInputException(new Problem($"The file holds {dataSets.Count} ledgers.", path, Repair: dataSets.Count == 0 ? "A node writes one when it takes part in a run." : $"Name one with --data-set: {string.Join(", ", dataSets)}."));
+        string dataSet = LedgerVerbs.OneDataSetOf(invocation, path);
         var ledger = LedgerVerification.Of(path, dataSet);
         var report = PrivacyReport.Of(ledger, LedgerVerbs.DeltaOf(invocation, ledger), TimeProvider.System.GetUtcNow());
         if (file is not null) await file.WriteAsync(async stream => await stream.WriteAsync(Encoding.UTF8.GetBytes(ReportPage.Html(report)), invocation.Cancellation));

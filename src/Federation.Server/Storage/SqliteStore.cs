@@ -1,10 +1,10 @@
-using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Federation.Formats;
 using Federation.Formats.Configuration;
 using Federation.Formats.Evaluation;
 using Federation.Privacy.Ledger;
+using Federation.Storage;
 using Microsoft.Data.Sqlite;
 
 namespace Federation.Server.Storage;
@@ -40,10 +40,10 @@ public sealed class SqliteStore : ICoordinatorStore
         try
         {
             _connection.Open();
-            Execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=5000;");
-            long version = Convert.ToInt64(Scalar("PRAGMA user_version"), CultureInfo.InvariantCulture);
+            _connection.Execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=5000;");
+            long version = _connection.Scalar("PRAGMA user_version");
             if (version > SchemaVersion) throw new InvalidInputException(new Problem($"The database has version {version}; this program knows versions up to {SchemaVersion}.", path, Repair: "Use the program that wrote it, or a newer one."));
-            if (version < SchemaVersion) InTransaction(() => Execute($"{(version == 0 ? Schema : "")} {LedgerHeadsTable} PRAGMA user_version={SchemaVersion};"));
+            if (version < SchemaVersion) InTransaction(() => _connection.Execute($"{(version == 0 ? Schema : "")} {LedgerHeadsTable} PRAGMA user_version={SchemaVersion};"));
         }
         catch (SqliteException error)
         {
@@ -54,90 +54,90 @@ public sealed class SqliteStore : ICoordinatorStore
 
     public void AddInvitation(string site, string secretSha256, DateTimeOffset expires) => InTransaction(() =>
     {
-        Execute("INSERT INTO invitations(secret, site, expires) VALUES($1, $2, $3)", secretSha256, site, Ms(expires));
-        Execute("INSERT INTO sites(name) VALUES($1) ON CONFLICT(name) DO NOTHING", site);
+        _connection.Execute("INSERT INTO invitations(secret, site, expires) VALUES($1, $2, $3)", secretSha256, site, Ms(expires));
+        _connection.Execute("INSERT INTO sites(name) VALUES($1) ON CONFLICT(name) DO NOTHING", site);
     });
 
     public InvitationUse Enroll(string site, string secretSha256, string keySha256, DateTimeOffset now) => InTransaction(() =>
     {
-        List<(string Site, long Expires, bool Used)> found = Query("SELECT site, expires, used IS NOT NULL FROM invitations WHERE secret = $1", row => (row.GetString(0), row.GetInt64(1), row.GetBoolean(2)), secretSha256);
+        List<(string Site, long Expires, bool Used)> found = _connection.Query("SELECT site, expires, used IS NOT NULL FROM invitations WHERE secret = $1", row => (row.GetString(0), row.GetInt64(1), row.GetBoolean(2)), secretSha256);
         if (found.Count == 0 || found[0].Site != site) return InvitationUse.Unknown;
         if (found[0].Used) return InvitationUse.AlreadyUsed;
         if (Ms(now) >= found[0].Expires) return InvitationUse.Expired;
-        Execute("UPDATE invitations SET used = $2 WHERE secret = $1", secretSha256, Ms(now));
-        Execute("UPDATE sites SET key = $2 WHERE name = $1", site, keySha256);
+        _connection.Execute("UPDATE invitations SET used = $2 WHERE secret = $1", secretSha256, Ms(now));
+        _connection.Execute("UPDATE sites SET key = $2 WHERE name = $1", site, keySha256);
         return InvitationUse.Taken;
     });
 
-    public IReadOnlyList<SiteRecord> Sites() => Locked(() => Query("SELECT name, key, role, data, seen FROM sites ORDER BY name", ReadSite));
+    public IReadOnlyList<SiteRecord> Sites() => Locked(() => _connection.Query("SELECT name, key, role, data, seen FROM sites ORDER BY name", ReadSite));
 
-    public SiteRecord? FindSite(string name) => Locked(() => Query("SELECT name, key, role, data, seen FROM sites WHERE name = $1", ReadSite, name).FirstOrDefault());
+    public SiteRecord? FindSite(string name) => Locked(() => _connection.Query("SELECT name, key, role, data, seen FROM sites WHERE name = $1", ReadSite, name).FirstOrDefault());
 
     public void SaveJoin(string site, NodeRole role, IReadOnlyList<string> dataIds, DateTimeOffset now) => InTransaction(() =>
-        Execute("UPDATE sites SET role = $2, data = $3, seen = $4 WHERE name = $1", site, role.ToString(), JsonSerializer.Serialize(dataIds), Ms(now)));
+        _connection.Execute("UPDATE sites SET role = $2, data = $3, seen = $4 WHERE name = $1", site, role.ToString(), JsonSerializer.Serialize(dataIds), Ms(now)));
 
-    public IReadOnlyList<LedgerHead> LedgerHeads(string site) => Locked(() => Query("SELECT head FROM ledger_heads WHERE site = $1 ORDER BY data_set", ReadHead, site));
+    public IReadOnlyList<LedgerHead> LedgerHeads(string site) => Locked(() => _connection.Query("SELECT head FROM ledger_heads WHERE site = $1 ORDER BY data_set", ReadHead, site));
 
     public LedgerHead? SaveLedgerHead(string site, LedgerHead head) => InTransaction(() =>
     {
-        LedgerHead? known = Query("SELECT head FROM ledger_heads WHERE site = $1 AND data_set = $2", ReadHead, site, head.DataSet).FirstOrDefault();
+        LedgerHead? known = _connection.Query("SELECT head FROM ledger_heads WHERE site = $1 AND data_set = $2", ReadHead, site, head.DataSet).FirstOrDefault();
         if (known is not null && (known.Count > head.Count || (known.Count == head.Count && known.Hash != head.Hash))) return known;
-        Execute("INSERT OR REPLACE INTO ledger_heads(site, data_set, head) VALUES($1, $2, $3)", site, head.DataSet, JsonSerializer.Serialize(head, HeadOptions));
+        _connection.Execute("INSERT OR REPLACE INTO ledger_heads(site, data_set, head) VALUES($1, $2, $3)", site, head.DataSet, JsonSerializer.Serialize(head, HeadOptions));
         return null;
     });
 
     public void AddRun(RunRecord run, EventRecord submitted, ModelRecord initial) => InTransaction(() =>
     {
-        Execute("INSERT INTO runs(id, name, spec, schema, submitted, state, over) VALUES($1, $2, $3, $4, $5, $6, 0)", run.Id, run.Name, run.SpecYaml, run.SchemaYaml, Ms(run.SubmittedAt), run.StateJson);
+        _connection.Execute("INSERT INTO runs(id, name, spec, schema, submitted, state, over) VALUES($1, $2, $3, $4, $5, $6, 0)", run.Id, run.Name, run.SpecYaml, run.SchemaYaml, Ms(run.SubmittedAt), run.StateJson);
         Insert(run.Id, submitted);
         Insert(initial);
     });
 
-    public IReadOnlyList<RunRecord> Runs() => Locked(() => Query(
+    public IReadOnlyList<RunRecord> Runs() => Locked(() => _connection.Query(
         "SELECT id, name, spec, schema, submitted, state, over FROM runs ORDER BY rowid",
         row => new RunRecord(row.GetString(0), row.GetString(1), row.GetString(2), row.GetString(3), At(row.GetInt64(4)), row.GetString(5), row.GetBoolean(6))));
 
     public void Save(RunChange change) => InTransaction(() =>
     {
-        Execute("UPDATE runs SET state = $2, over = $3 WHERE id = $1", change.RunId, change.StateJson, change.Over ? 1 : 0);
+        _connection.Execute("UPDATE runs SET state = $2, over = $3 WHERE id = $1", change.RunId, change.StateJson, change.Over ? 1 : 0);
         foreach (EventRecord happened in change.Events) Insert(change.RunId, happened);
-        foreach (RoundRecord round in change.Rounds) Execute("INSERT OR REPLACE INTO rounds(run, round, record) VALUES($1, $2, $3)", change.RunId, round.Round, JsonSerializer.Serialize(round));
+        foreach (RoundRecord round in change.Rounds) _connection.Execute("INSERT OR REPLACE INTO rounds(run, round, record) VALUES($1, $2, $3)", change.RunId, round.Round, JsonSerializer.Serialize(round));
         foreach (ModelRecord model in change.Models) Insert(model);
         foreach (EvaluationRecord evaluation in change.Evaluations) Insert(evaluation);
     });
 
-    public IReadOnlyList<EventRecord> Events(string runId, long afterSequence) => Locked(() => Query(
+    public IReadOnlyList<EventRecord> Events(string runId, long afterSequence) => Locked(() => _connection.Query(
         "SELECT sequence, at, kind, round, site, message, model, metrics FROM events WHERE run = $1 AND sequence > $2 ORDER BY sequence LIMIT 1000",
         row => new EventRecord(
             row.GetInt64(0), At(row.GetInt64(1)), row.GetString(2), row.GetInt32(3), row.GetString(4), row.GetString(5), row.GetString(6), row.IsDBNull(7) ? null : JsonSerializer.Deserialize<Metrics>(row.GetString(7))),
         runId,
         afterSequence));
 
-    public IReadOnlyList<RoundRecord> Rounds(string runId) => Locked(() => Query("SELECT record FROM rounds WHERE run = $1 ORDER BY round", Json<RoundRecord>, runId));
+    public IReadOnlyList<RoundRecord> Rounds(string runId) => Locked(() => _connection.Query("SELECT record FROM rounds WHERE run = $1 ORDER BY round", Json<RoundRecord>, runId));
 
     public UploadRecord? FindUpload(string runId, int round, string site) => Locked(() =>
-        Query("SELECT record FROM uploads WHERE run = $1 AND round = $2 AND site = $3", Json<UploadRecord>, runId, round, site).FirstOrDefault());
+        _connection.Query("SELECT record FROM uploads WHERE run = $1 AND round = $2 AND site = $3", Json<UploadRecord>, runId, round, site).FirstOrDefault());
 
     public void SaveUpload(string runId, int round, UploadRecord upload) => InTransaction(() =>
-        Execute("INSERT OR REPLACE INTO uploads(run, round, site, record) VALUES($1, $2, $3, $4)", runId, round, upload.Site, JsonSerializer.Serialize(upload)));
+        _connection.Execute("INSERT OR REPLACE INTO uploads(run, round, site, record) VALUES($1, $2, $3, $4)", runId, round, upload.Site, JsonSerializer.Serialize(upload)));
 
-    public void DropUploads(string runId, int round) => InTransaction(() => Execute("DELETE FROM uploads WHERE run = $1 AND round <= $2", runId, round));
+    public void DropUploads(string runId, int round) => InTransaction(() => _connection.Execute("DELETE FROM uploads WHERE run = $1 AND round <= $2", runId, round));
 
-    public IReadOnlyList<ModelRecord> Models(string? runId) => Locked(() => Query(
+    public IReadOnlyList<ModelRecord> Models(string? runId) => Locked(() => _connection.Query(
         "SELECT run, round, sha256, size, created FROM models WHERE $1 = '' OR run = $1 ORDER BY created, run, round",
         row => new ModelRecord(row.GetString(0), row.GetInt32(1), row.GetString(2), row.GetInt64(3), At(row.GetInt64(4))),
         runId ?? ""));
 
-    public IReadOnlyList<EvaluationRecord> Evaluations(string? runId) => Locked(() => Query(
+    public IReadOnlyList<EvaluationRecord> Evaluations(string? runId) => Locked(() => _connection.Query(
         "SELECT run, round, source, sums FROM evaluations WHERE $1 = '' OR run = $1 ORDER BY run, round, source",
         row => new EvaluationRecord(row.GetString(0), row.GetInt32(1), row.GetString(2), JsonSerializer.Deserialize<EvaluationSums>(row.GetString(3))!),
         runId ?? ""));
 
     public void SaveEvaluation(EvaluationRecord evaluation) => InTransaction(() => Insert(evaluation));
 
-    public void SaveTold(string runId, string site) => InTransaction(() => Execute("INSERT OR IGNORE INTO told(run, site) VALUES($1, $2)", runId, site));
+    public void SaveTold(string runId, string site) => InTransaction(() => _connection.Execute("INSERT OR IGNORE INTO told(run, site) VALUES($1, $2)", runId, site));
 
-    public bool WasTold(string runId, string site) => Locked(() => Query("SELECT 1 FROM told WHERE run = $1 AND site = $2", _ => true, runId, site).Count > 0);
+    public bool WasTold(string runId, string site) => Locked(() => _connection.Query("SELECT 1 FROM told WHERE run = $1 AND site = $2", _ => true, runId, site).Count > 0);
 
     public void Dispose() => _connection.Dispose();
 
@@ -158,7 +158,7 @@ public sealed class SqliteStore : ICoordinatorStore
         JsonSerializer.Deserialize<string[]>(row.GetString(3))!,
         row.IsDBNull(4) ? null : At(row.GetInt64(4)));
 
-    private void Insert(string runId, EventRecord happened) => Execute(
+    private void Insert(string runId, EventRecord happened) => _connection.Execute(
         "INSERT INTO events(run, sequence, at, kind, round, site, message, model, metrics) VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         runId,
         happened.Sequence,
@@ -170,42 +170,11 @@ public sealed class SqliteStore : ICoordinatorStore
         happened.Model,
         happened.Metrics is null ? DBNull.Value : JsonSerializer.Serialize(happened.Metrics));
 
-    private void Insert(ModelRecord model) => Execute(
+    private void Insert(ModelRecord model) => _connection.Execute(
         "INSERT OR REPLACE INTO models(run, round, sha256, size, created) VALUES($1, $2, $3, $4, $5)", model.RunId, model.Round, model.Sha256, model.Size, Ms(model.CreatedAt));
 
-    private void Insert(EvaluationRecord evaluation) => Execute(
+    private void Insert(EvaluationRecord evaluation) => _connection.Execute(
         "INSERT OR REPLACE INTO evaluations(run, round, source, sums) VALUES($1, $2, $3, $4)", evaluation.RunId, evaluation.Round, evaluation.Source, JsonSerializer.Serialize(evaluation.Sums));
-
-    private void Execute(string sql, params object[] values)
-    {
-        using SqliteCommand command = Command(sql, values);
-        command.ExecuteNonQuery();
-    }
-
-    private object? Scalar(string sql)
-    {
-        using SqliteCommand command = Command(sql, []);
-        return command.ExecuteScalar();
-    }
-
-    private List<T> Query<T>(string sql, Func<SqliteDataReader, T> read, params object[] values)
-    {
-        using SqliteCommand command = Command(sql, values);
-        using SqliteDataReader reader = command.ExecuteReader();
-        List<T> rows = [];
-        while (reader.Read()) rows.Add(read(reader));
-        return rows;
-    }
-
-    private SqliteCommand Command(string sql, object[] values)
-    {
-        SqliteCommand command = _connection.CreateCommand();
-#pragma warning disable CA2100 // every text is a literal of this class; values are parameters
-        command.CommandText = sql;
-#pragma warning restore CA2100
-        for (int i = 0; i < values.Length; i++) command.Parameters.AddWithValue(string.Create(CultureInfo.InvariantCulture, $"${i + 1}"), values[i]);
-        return command;
-    }
 
     private T Locked<T>(Func<T> read)
     {
@@ -220,30 +189,6 @@ public sealed class SqliteStore : ICoordinatorStore
 
     private T InTransaction<T>(Func<T> write)
     {
-        lock (_lock)
-        {
-            Execute("BEGIN IMMEDIATE");
-            try
-            {
-                T result = write();
-                Execute("COMMIT");
-                return result;
-            }
-            catch
-            {
-                // SQLite has rolled back already where the disk was full.
-                using SqliteCommand rollback = Command("ROLLBACK", []);
-                try
-                {
-                    rollback.ExecuteNonQuery();
-                }
-                catch (SqliteException)
-                {
-                    // nothing was open; the first error is the one to report
-                }
-
-                throw;
-            }
-        }
+        lock (_lock) return _connection.InTransaction(write);
     }
 }

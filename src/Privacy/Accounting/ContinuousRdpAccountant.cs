@@ -52,26 +52,6 @@ public sealed class ContinuousRdpAccountant : IPrivacyAccountant
             else if (!double.IsPositiveInfinity(best)) worse++;
         }
 
-        const double Golden = 0.6180339887498949;
-        double low = centre - Step, high = centre + Step;
-        double a = high - (Golden * (high - low)), b = low + (Golden * (high - low)), atA = At(a), atB = At(b);
-        for (int i = 0; i < 40; i++)
-        {
-            best = Math.Min(best, Math.Min(atA, atB));
-            if (atA <= atB)
-            {
-                (high, b, atB) = (b, a, atA);
-                a = high - (Golden * (high - low));
-                atA = At(a);
-            }
-            else
-            {
-                (low, a, atA) = (a, b, atB);
-                b = low + (Golden * (high - low));
-                atB = At(b);
-            }
-        }
-
-        return best;
+        return Math.Min(best, GoldenSection.Least(At, centre - Step, centre + Step, 40).Value);
     }
 }

@@ -6,6 +6,12 @@ public static class DiscreteGaussian
     // Poisson summation: from σ² = 9 on, the sum over the integers, wherever its centre, equals the integral within 2e^(−2π²σ²) < 1e-77.
     private const double EqualsContinuous = 9;
 
+    /// <summary>
+    /// A discrete Gaussian of variance σ² around an integer is, within <see cref="RoundingDistance"/> = 2⁻¹¹¹ a coordinate, a continuous one of variance σ² less this, followed by a discrete Gaussian of this variance around its outcome:
+    /// post-processing. So it costs no more than that continuous one.
+    /// </summary>
+    internal const double RoundingVariance = 4, RoundingDistance = 1.0 / (1UL << 56) / (1UL << 55);
+
     /// <param name="variance">The parameter σ², positive; the variance itself is smaller for small σ².</param>
     /// <returns>Pr[value].</returns>
     /// <exception cref="ArgumentOutOfRangeException">The parameter is not positive and finite.</exception>

@@ -1,6 +1,6 @@
 namespace Federation.Privacy.Accounting;
 
-/// <summary>∫ e^g by Gauss–Legendre on panels whose width follows the integrand, kept as a logarithm.</summary>
+/// <summary>Gauss–Legendre quadrature on panels whose width follows the integrand.</summary>
 /// <remarks>Abramowitz and Stegun 1964, table 25.4, 8 nodes.</remarks>
 internal static class GaussLegendre
 {

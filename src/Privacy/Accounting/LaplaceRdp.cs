@@ -15,7 +15,7 @@ internal static class LaplaceRdp
         {
             // α/(2α−1)·e^((α−1)/b) + (α−1)/(2α−1)·e^(−α/b), minus 1: in logarithms where it is large, by differences that do not cancel where it is small.
             double x = 1 / b;
-            if ((order - 1) * x > 0.1) return LogAdd(Math.Log(order / ((2 * order) - 1)) + ((order - 1) * x), Math.Log((order - 1) / ((2 * order) - 1)) - (order * x)) / (order - 1);
+            if ((order - 1) * x > 0.1) return Precise.LogAdd(Math.Log(order / ((2 * order) - 1)) + ((order - 1) * x), Math.Log((order - 1) / ((2 * order) - 1)) - (order * x)) / (order - 1);
             // With both exponentials less their constant and linear parts, which add up to 1 and to 0.
             double rest = ((order * SecondRest((order - 1) * x)) + ((order - 1) * SecondRest(-order * x))) / ((2 * order) - 1);
             return Precise.Log1P(rest) / (order - 1);
@@ -86,11 +86,5 @@ internal static class LaplaceRdp
         }
 
         return sum;
-    }
-
-    private static double LogAdd(double a, double b)
-    {
-        double larger = Math.Max(a, b);
-        return double.IsInfinity(larger) ? larger : larger + Precise.Log1P(Math.Exp(Math.Min(a, b) - larger));
     }
 }

@@ -170,30 +170,7 @@ internal sealed class LossComposition(IReadOnlyList<(StepLoss Loss, long Count)>
     private static double Least(Func<double, double> function) => function(LeastAt(function));
 
     /// <summary>Where a quasi-convex function of t &gt; 0 is least, by golden sections in ln t.</summary>
-    private static double LeastAt(Func<double, double> function)
-    {
-        const double Golden = 0.6180339887498949;
-        double low = Math.Log(1e-7), high = Math.Log(1e9);
-        double a = high - (Golden * (high - low)), b = low + (Golden * (high - low));
-        double atA = function(Math.Exp(a)), atB = function(Math.Exp(b));
-        for (int i = 0; i < 16; i++)
-        {
-            if (atA <= atB)
-            {
-                (high, b, atB) = (b, a, atA);
-                a = high - (Golden * (high - low));
-                atA = function(Math.Exp(a));
-            }
-            else
-            {
-                (low, a, atA) = (a, b, atB);
-                b = low + (Golden * (high - low));
-                atB = function(Math.Exp(b));
-            }
-        }
-
-        return Math.Exp(atA <= atB ? a : b);
-    }
+    private static double LeastAt(Func<double, double> function) => Math.Exp(GoldenSection.Least(log => function(Math.Exp(log)), Math.Log(1e-7), Math.Log(1e9), 16).At);
 
     /// <summary>Which losses of one step matter under the tilt: all but e^−38/count of the tilted mass. Omitted: ln of what the losses outside contribute at most.</summary>
     private static (double Low, double High, double LogScale, double Omitted) Reach(StepLoss loss, LossBin[] bins, double tilt, long count)
@@ -203,7 +180,7 @@ internal sealed class LossComposition(IReadOnlyList<(StepLoss Loss, long Count)>
         double omitted = double.NegativeInfinity;
         while (last > 0)
         {
-            double next = LogAdd(omitted, bins[last].LogMass + (tilt * bins[last].High));
+            double next = Precise.LogAdd(omitted, bins[last].LogMass + (tilt * bins[last].High));
             if (next > limit) break;
             omitted = next;
             last--;
@@ -212,13 +189,13 @@ internal sealed class LossComposition(IReadOnlyList<(StepLoss Loss, long Count)>
         double below = double.NegativeInfinity;
         while (first < last)
         {
-            double next = LogAdd(below, bins[first].LogMass + (tilt * bins[first].High));
+            double next = Precise.LogAdd(below, bins[first].LogMass + (tilt * bins[first].High));
             if (next > limit) break;
             below = next;
             first++;
         }
 
-        omitted = LogAdd(omitted, below);
+        omitted = Precise.LogAdd(omitted, below);
         return (bins[first].Low, bins[last].High, scale, omitted);
     }
 
@@ -240,12 +217,6 @@ internal sealed class LossComposition(IReadOnlyList<(StepLoss Loss, long Count)>
         }
 
         return (value, mean, variance);
-    }
-
-    private static double LogAdd(double a, double b)
-    {
-        double larger = Math.Max(a, b);
-        return double.IsNegativeInfinity(larger) ? larger : larger + Math.Log(Math.Exp(a - larger) + Math.Exp(b - larger));
     }
 
     private static long Modulo(long value, long modulus) => ((value % modulus) + modulus) % modulus;

@@ -124,7 +124,14 @@ internal sealed class DiscreteGaussianLossPair : LossPair
 /// <summary>Pr[x] ∝ e^(−λ|x|) on the integers, against the same moved by Δ: L = λ(|x| − |x − Δ|).</summary>
 internal sealed class DiscreteLaplaceLossPair(double parameter, long sensitivity) : LossPair
 {
-    private const long LargestSensitivity = 100_000;
+    /// <summary>More losses than this are not enumerated.</summary>
+    public const long LargestSensitivity = 100_000;
+
+    /// <summary>ln tanh(λ/2): of Pr[0].</summary>
+    public static double LogNormalizer(double parameter) => Math.Log(-Precise.Expm1(-parameter)) + LogTail(parameter);
+
+    /// <summary>ln Pr[x ≤ 0] = −ln(1 + e^−λ).</summary>
+    public static double LogTail(double parameter) => -Precise.Log1P(Math.Exp(-parameter));
 
     public override double? Spacing => parameter;
 
@@ -133,8 +140,7 @@ internal sealed class DiscreteLaplaceLossPair(double parameter, long sensitivity
         get
         {
             if (sensitivity > LargestSensitivity) throw new UnsupportedEventException($"A discrete Laplace with sensitivity {sensitivity} has too many losses to enumerate (at most {LargestSensitivity}).");
-            double logNormalizer = Math.Log(-Precise.Expm1(-parameter)) - Precise.Log1P(Math.Exp(-parameter)); // tanh(λ/2)
-            double logTail = -Precise.Log1P(Math.Exp(-parameter)); // Pr[x ≤ 0] = 1/(1 + e^−λ)
+            double logNormalizer = LogNormalizer(parameter), logTail = LogTail(parameter);
             yield return (-parameter * sensitivity, logTail);
             for (long x = 1; x < sensitivity; x++) yield return (parameter * ((2.0 * x) - sensitivity), logNormalizer - (parameter * x));
             yield return (parameter * sensitivity, logTail - (parameter * sensitivity));

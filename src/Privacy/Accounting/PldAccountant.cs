@@ -131,12 +131,12 @@ public sealed class PldAccountant : IPrivacyAccountant
     /// </summary>
     internal static (PrivacyEvent Event, double Distance) Simplified(PrivacyEvent one)
     {
-        const double Widest = 1e12, RoundingVariance = 4, RoundingDistance = 1.0 / (1UL << 56) / (1UL << 55);
+        const double Widest = 1e12;
         switch (one)
         {
             case DiscreteGaussianEvent { Variance: >= WideVariance } discrete:
-                double noise = Math.Sqrt(discrete.Variance - RoundingVariance) / discrete.Sensitivity * (1 - 1e-15);
-                return (new GaussianEvent(Math.Min(noise, Widest), discrete.SamplingRate.Value), RoundingDistance);
+                double noise = Math.Sqrt(discrete.Variance - DiscreteGaussian.RoundingVariance) / discrete.Sensitivity * (1 - 1e-15);
+                return (new GaussianEvent(Math.Min(noise, Widest), discrete.SamplingRate.Value), DiscreteGaussian.RoundingDistance);
             case GaussianEvent { NoiseMultiplier.Value: > Widest } gaussian:
                 return (new GaussianEvent(Widest, gaussian.SamplingRate.Value), 0);
             case LaplaceEvent laplace when laplace.Scale / laplace.Sensitivity > Widest:

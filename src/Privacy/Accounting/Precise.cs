@@ -36,6 +36,13 @@ internal static class Precise
     /// <summary>ln(1 + e^x).</summary>
     public static double LogOnePlusExp(double x) => x > 40 ? x : Log1P(Math.Exp(x));
 
+    /// <summary>ln(e^a + e^b).</summary>
+    public static double LogAdd(double a, double b)
+    {
+        double larger = Math.Max(a, b);
+        return double.IsInfinity(larger) ? larger : larger + Log1P(Math.Exp(Math.Min(a, b) - larger));
+    }
+
     /// <summary>e^(αL) − 1 − α(e^L − 1).</summary>
     public static double Excess(double log, double order)
     {

@@ -1,7 +1,6 @@
 using System.Globalization;
-using System.Text;
-using System.Text.Encodings.Web;
 using System.Text.Json;
+using Federation.Privacy.Canonical;
 
 namespace Federation.Privacy.Accounting;
 
@@ -22,12 +21,6 @@ public static class PrivacyEventJson
 
     private static readonly string[] s_common = ["mechanism", "count", "statisticalDistance"];
 
-    /// <summary>The names that <c>mechanism</c> may have.</summary>
-    public static IReadOnlyCollection<string> Mechanisms => s_fields.Keys;
-
-    /// <summary>Every field of a mechanism.</summary>
-    public static IReadOnlyList<string> FieldsOf(string mechanism) => [.. s_common, .. s_fields[mechanism].Select(field => field.Trim('[', ']'))];
-
     /// <param name="events">A JSON array.</param>
     /// <param name="path">What the array is called in error messages.</param>
     /// <exception cref="EventFormatException">The first thing that is wrong.</exception>
@@ -41,12 +34,7 @@ public static class PrivacyEventJson
 
     /// <summary>The events as one line of JSON: fields in a fixed order, shortest numbers, defaults left out.</summary>
     /// <exception cref="UnsupportedEventException">The event has no JSON form.</exception>
-    public static string Write(IEnumerable<PrivacyEvent> events)
-    {
-        using MemoryStream stream = new();
-        using (Utf8JsonWriter json = new(stream, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping })) Write(json, events);
-        return Encoding.UTF8.GetString(stream.ToArray());
-    }
+    public static string Write(IEnumerable<PrivacyEvent> events) => JsonLine.Write(json => Write(json, events));
 
     /// <summary>The events as a JSON array.</summary>
     /// <exception cref="UnsupportedEventException">The event has no JSON form.</exception>
@@ -62,7 +50,7 @@ public static class PrivacyEventJson
         if (one.ValueKind != JsonValueKind.Object) throw new EventFormatException(path, $"This is {Describe(one)}; an object with a mechanism is right.");
         if (!one.TryGetProperty("mechanism", out JsonElement name)) throw new EventFormatException($"{path}.mechanism", $"The mechanism is missing; {OneOf(s_fields.Keys)} is right.");
         if (name.ValueKind != JsonValueKind.String || !s_fields.TryGetValue(name.GetString()!, out string[]? own)) throw new EventFormatException($"{path}.mechanism", $"{Describe(name)} is no known mechanism; {OneOf(s_fields.Keys)} is right.", name.ValueKind == JsonValueKind.String ? name.GetString() : null, [.. s_fields.Keys]);
-        Fields fields = new(one, path, FieldsOf(name.GetString()!));
+        Fields fields = new(one, path, [.. s_common, .. own.Select(field => field.Trim('[', ']'))]);
         foreach (string field in own)
         {
             if (field[0] != '[' && !fields.Has(field)) throw new EventFormatException($"{path}.{field}", $"The field {field} is missing; a {name.GetString()} event needs it.");
@@ -148,14 +136,7 @@ public static class PrivacyEventJson
                 break;
             case RenyiEvent renyi:
                 json.WriteString("mechanism", "renyi");
-                json.WriteStartArray("divergences");
-                foreach (double value in renyi.Divergences)
-                {
-                    if (double.IsPositiveInfinity(value)) json.WriteStringValue("Infinity");
-                    else json.WriteNumberValue(value);
-                }
-
-                json.WriteEndArray();
+                json.WriteNumbers("divergences", renyi.Divergences);
                 break;
             case NonPrivateEvent or DiscreteLaplaceEvent:
                 json.WriteString("mechanism", "non-private");
@@ -176,7 +157,7 @@ public static class PrivacyEventJson
 
     private static string OneOf(IEnumerable<string> names) => string.Join(", ", names.SkipLast(1)) + " or " + names.Last();
 
-    internal static string Describe(JsonElement value)
+    private static string Describe(JsonElement value)
     {
         string text = value.GetRawText().ReplaceLineEndings(" ");
         return text.Length <= 60 ? text : text[..60] + "…";

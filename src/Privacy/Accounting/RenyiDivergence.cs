@@ -63,7 +63,7 @@ internal static class RenyiDivergence
     /// <remarks>Losses λ(2x − Δ), x = 0 … Δ; the two ends hold all that lies beyond them, each with 1/(1 + e^(−λ)) of its own side.</remarks>
     private static double DiscreteLaplaceRdp(DiscreteLaplaceEvent one, double order)
     {
-        double lambda = one.Parameter, end = lambda * one.Sensitivity, logTail = -Precise.Log1P(Math.Exp(-lambda));
+        double lambda = one.Parameter, end = lambda * one.Sensitivity, logTail = DiscreteLaplaceLossPair.LogTail(lambda);
         LogSum sum = new();
         sum.Add(logTail - (order * end));
         sum.Add(logTail - end + (order * end));
@@ -71,12 +71,11 @@ internal static class RenyiDivergence
         {
             // Σ_{x=1}^{Δ−1} tanh(λ/2)·e^(−λx)·e^(αλ(2x−Δ)): from the largest term down, ratio e^(−(2α−1)λ).
             double ratio = ((2 * order) - 1) * lambda, largest = ((one.Sensitivity - 1) * ratio) - (order * end);
-            double logNormalizer = Math.Log(-Precise.Expm1(-lambda)) - Precise.Log1P(Math.Exp(-lambda));
-            sum.Add(logNormalizer + largest + Math.Log(-Precise.Expm1(-(one.Sensitivity - 1) * ratio)) - Math.Log(-Precise.Expm1(-ratio)));
+            sum.Add(DiscreteLaplaceLossPair.LogNormalizer(lambda) + largest + Math.Log(-Precise.Expm1(-(one.Sensitivity - 1) * ratio)) - Math.Log(-Precise.Expm1(-ratio)));
         }
 
         double log = sum.Value;
-        if (log > SmallLog || one.Sensitivity > 100_000) return Math.Max(0, log / (order - 1));
+        if (log > SmallLog || one.Sensitivity > DiscreteLaplaceLossPair.LargestSensitivity) return Math.Max(0, log / (order - 1));
         return LogMoment([.. LossPair.Of(one).Atoms], order) / (order - 1);
     }
 

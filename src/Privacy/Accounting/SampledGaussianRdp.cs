@@ -11,7 +11,6 @@ namespace Federation.Privacy.Accounting;
 public static class SampledGaussianRdp
 {
     private const double TailDeviations = 12;
-    private const double SmallLog = 0.1;
 
     // Beyond, only the first term of A − 1 counts: the next is at most α·q/σ² of it.
     private const double VeryWide = 1e8, MostPoints = 4000;
@@ -38,19 +37,15 @@ public static class SampledGaussianRdp
     {
         // A − 1 = Σ_{k=2}^{α} C(α,k) (1−q)^(α−k) q^k (e^((k²−k)/(2σ²)) − 1), because the binomial weights sum to 1.
         double logQ = Math.Log(q), logOther = Precise.Log1P(-q), logBinomial = Math.Log(order);
-        double largest = double.NegativeInfinity;
-        double[] logs = new double[order - 1];
+        LogSum sum = new();
         for (int k = 2; k <= order; k++)
         {
             logBinomial += Math.Log((order - k + 1) / (double)k);
             double exponent = k * (k - 1.0) / (2 * sigma * sigma);
-            logs[k - 2] = logBinomial + ((order - k) * logOther) + (k * logQ) + Precise.LogExpm1(exponent);
-            largest = Math.Max(largest, logs[k - 2]);
+            sum.Add(logBinomial + ((order - k) * logOther) + (k * logQ) + Precise.LogExpm1(exponent));
         }
 
-        double sum = 0;
-        foreach (double log in logs) sum += Math.Exp(log - largest);
-        return Precise.LogOnePlusExp(largest + Math.Log(sum));
+        return Precise.LogOnePlusExp(sum.Value);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -60,20 +55,15 @@ public static class SampledGaussianRdp
         if ((high - low) / step > MostPoints) return LogMomentByPanels(q, sigma, order);
         long count = (long)Math.Ceiling((high - low) / step);
         double logWeight = Math.Log(step) - Math.Log(sigma * Math.Sqrt(2 * Math.PI));
-        double largest = double.NegativeInfinity, scaled = 0;
+        LogSum sum = new();
         for (long i = 0; i <= count; i++)
         {
-            double x = low + (i * step), term = logWeight - (x * x / (2 * sigma * sigma)) + (order * LogRatio(q, sigma, x));
-            if (term > largest)
-            {
-                scaled = (scaled * Math.Exp(largest - term)) + 1;
-                largest = term;
-            }
-            else scaled += Math.Exp(term - largest);
+            double x = low + (i * step);
+            sum.Add(logWeight - (x * x / (2 * sigma * sigma)) + (order * LogRatio(q, sigma, x)));
         }
 
-        double log = largest + Math.Log(scaled);
-        return log > SmallLog ? log : Precise.Log1P(SmallMoment(q, sigma, order, step, low, count));
+        double log = sum.Value;
+        return log > RenyiDivergence.SmallLog ? log : Precise.Log1P(SmallMoment(q, sigma, order, step, low, count));
     }
 
     /// <summary>The integrand is two Gaussians' sum, around 0 and around α, bent where the ratio's two terms are equal: panels of at most σ/2, narrower the nearer to the bend, down to σ²/2.</summary>
@@ -94,7 +84,7 @@ public static class SampledGaussianRdp
         }
 
         double log = sum.Value;
-        return log > SmallLog ? log : Precise.Log1P(excess);
+        return log > RenyiDivergence.SmallLog ? log : Precise.Log1P(excess);
 
         void Include(double low, double high)
         {
@@ -122,9 +112,5 @@ public static class SampledGaussianRdp
     }
 
     /// <summary>ln((1 − q) + q·e^((2x−1)/(2σ²))).</summary>
-    private static double LogRatio(double q, double sigma, double x)
-    {
-        double exponent = ((2 * x) - 1) / (2 * sigma * sigma);
-        return exponent <= 30 ? Precise.Log1P(q * Precise.Expm1(exponent)) : exponent + Math.Log(q + ((1 - q) * Math.Exp(-exponent)));
-    }
+    private static double LogRatio(double q, double sigma, double x) => StepLoss.Sampled(((2 * x) - 1) / (2 * sigma * sigma), q);
 }

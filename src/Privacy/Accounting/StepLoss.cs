@@ -33,13 +33,7 @@ internal sealed class StepLoss(LossPair pair, double q, LossDirection direction)
     /// <summary>With a <see cref="Spacing"/>: P-mass by multiple of it, from the returned one on.</summary>
     public (long First, double[] Masses) Lattice()
     {
-        List<(long Place, double Mass)> atoms = [];
-        foreach ((double loss, double logMass) in pair.Atoms)
-        {
-            double mass = Math.Exp(logMass + loss);
-            if (mass > 0) atoms.Add(((long)Math.Round(loss / Spacing!.Value) * (direction == LossDirection.Add ? -1 : 1), direction == LossDirection.Add ? Math.Exp(logMass) : mass));
-        }
-
+        (long Place, double Mass)[] atoms = [.. Atoms().Select(atom => ((long)Math.Round(atom.Loss / Spacing!.Value), Math.Exp(atom.LogMass))).Where(atom => atom.Item2 > 0)];
         long first = atoms.Min(atom => atom.Place);
         double[] masses = new double[atoms.Max(atom => atom.Place) - first + 1];
         foreach ((long place, double mass) in atoms) masses[place - first] += mass;
@@ -148,13 +142,7 @@ internal sealed class StepLoss(LossPair pair, double q, LossDirection direction)
             Include(bins, Sampled(low), Sampled(high), without, Mixture(without, with));
         }
 
-        foreach ((double loss, double logMass) in pair.Atoms)
-        {
-            if (direction == LossDirection.Replace && loss <= 0) continue;
-            Include(bins, Sampled(loss), Sampled(loss), logMass, Mixture(logMass, logMass + loss));
-        }
-
-        if (direction == LossDirection.Replace) bins.Add(new(0, 0, Math.Log(Math.Max(0, Undecided()))));
+        bins.AddRange(Atoms().Select(atom => new LossBin(atom.Loss, atom.Loss, atom.LogMass)));
         bins.RemoveAll(bin => double.IsNegativeInfinity(bin.LogMass));
         bins.Sort((a, b) => a.High.CompareTo(b.High));
         return [.. bins];
@@ -189,8 +177,7 @@ internal sealed class StepLoss(LossPair pair, double q, LossDirection direction)
     private double Mixture(double without, double with)
     {
         if (q == 1) return with;
-        double a = _logRest + without, b = _logQ + with, larger = Math.Max(a, b);
-        return double.IsNegativeInfinity(larger) ? larger : larger + Precise.LogOnePlusExp(Math.Min(a, b) - larger);
+        return Precise.LogAdd(_logRest + without, _logQ + with);
     }
 
     private static double Clamp(double value, double low, double high) => Math.Min(Math.Max(value, low), high);

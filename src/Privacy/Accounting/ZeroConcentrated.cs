@@ -31,16 +31,8 @@ public static class ZeroConcentrated
         }
 
         // Quasi-convex in ln(α − 1); a coarse scan finds the valley, golden sections its floor.
-        double best = Enumerable.Range(-60, 121).Select(i => i / 2.0).MinBy(At), low = best - 0.5, high = best + 0.5;
-        const double Golden = 0.6180339887498949;
-        for (int i = 0; i < 80; i++)
-        {
-            double a = high - (Golden * (high - low)), b = low + (Golden * (high - low));
-            if (At(a) <= At(b)) high = b;
-            else low = a;
-        }
-
-        return Math.Max(0, At((low + high) / 2));
+        double best = Enumerable.Range(-60, 121).Select(i => i / 2.0).MinBy(At);
+        return Math.Max(0, GoldenSection.Least(At, best - 0.5, best + 0.5, 80).Value);
     }
 
     /// <summary>ρ + 2√(ρ·ln(1/δ)), the simple conversion (Bun and Steinke 2016, Proposition 1.3).</summary>

@@ -16,9 +16,6 @@ internal sealed class BudgetCheck(NeighboringRelation relation)
     private PrivacyBudget? _knownFor;
     private double _withinDistance;
 
-    /// <summary>Everything reserved so far.</summary>
-    public EventTally Tally => _tally;
-
     /// <summary>These have been reserved.</summary>
     public void Add(IEnumerable<PrivacyEvent> events) => _tally.Add(events, relation);
 

@@ -98,12 +98,12 @@ internal sealed class LedgerChain
                 return null;
             case ReservedRecord reserved:
                 _reservations.Add(reserved.Number);
-                return Reserve(reserved.Release.Events);
+                return Reserve(record.Charge);
             case LostRecord lost:
                 // What others have seen of the lost chain is not this one.
                 _acknowledged.Clear();
                 _lost.Add(lost.LostHash);
-                return Reserve(lost.Events);
+                return Reserve(record.Charge);
             case CommittedRecord committed:
                 if (!_reservations.Remove(committed.Reservation)) return $"it commits reservation {committed.Reservation}, which is not open.";
                 _acknowledged[committed.Recipient] = Math.Max(AcknowledgedBy(committed.Recipient), Math.Min(committed.Acknowledged, committed.Number));

@@ -1,6 +1,5 @@
-using System.Text;
-using System.Text.Encodings.Web;
 using System.Text.Json;
+using Federation.Privacy.Canonical;
 
 namespace Federation.Privacy.Ledger;
 
@@ -10,7 +9,6 @@ namespace Federation.Privacy.Ledger;
 public static class LedgerExchange
 {
     private const int LongestLine = 1 << 20;
-    private static readonly JsonWriterOptions s_options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <returns>The number of records written.</returns>
     /// <exception cref="LedgerException">The ledger cannot be read, or holds nothing of this data set.</exception>
@@ -25,7 +23,7 @@ public static class LedgerExchange
             count++;
         }
 
-        lines.Write(Line(json => Write(json, head)) + "\n");
+        lines.Write(JsonLine.Write(json => Write(json, head)) + "\n");
         return count;
     }
 
@@ -43,7 +41,7 @@ public static class LedgerExchange
         using LedgerFile file = LedgerFile.Open(path, TimeSpan.FromSeconds(10));
         file.Exclusively(() =>
         {
-            if (file.Head(head.DataSet) is not null || file.Records(head.DataSet).Any()) throw new LedgerException(LedgerFault.Unusable, $"{path} holds a ledger of '{head.DataSet}' already; nothing is written over it.");
+            if (file.DataSets().Contains(head.DataSet)) throw new LedgerException(LedgerFault.Unusable, $"{path} holds a ledger of '{head.DataSet}' already; nothing is written over it.");
             foreach (StoredRecord record in records) file.Append(head.DataSet, record, head);
             if (key is null) return true;
             Dictionary<string, string> ledgers = file.Directory()?.Read().ToDictionary() ?? [];
@@ -81,22 +79,17 @@ public static class LedgerExchange
 
     private static void Write(Utf8JsonWriter json, LedgerHead head)
     {
+        json.WriteStartObject();
         json.WriteStartObject("head");
         json.WriteString("ledger", head.LedgerId);
         json.WriteString("dataSet", head.DataSet);
         json.WriteNumber("count", head.Count);
         json.WriteString("hash", head.Hash);
-        json.WriteStartArray("divergences");
-        foreach (double value in head.Divergences)
-        {
-            if (double.IsPositiveInfinity(value)) json.WriteStringValue("Infinity");
-            else json.WriteNumberValue(value);
-        }
-
-        json.WriteEndArray();
+        json.WriteNumbers("divergences", head.Divergences);
         json.WriteNumber("statisticalDistance", head.StatisticalDistance);
         json.WriteBase64String("publicKey", head.PublicKey);
         json.WriteBase64String("signature", head.Signature);
+        json.WriteEndObject();
         json.WriteEndObject();
     }
 
@@ -106,17 +99,4 @@ public static class LedgerExchange
         json.GetProperty("statisticalDistance").GetDouble(), json.GetProperty("publicKey").GetBytesFromBase64(), json.GetProperty("signature").GetBytesFromBase64());
 
     private static string Text(JsonElement json, string field) => json.GetProperty(field).GetString() ?? throw new FormatException($"its {field} is null");
-
-    private static string Line(Action<Utf8JsonWriter> write)
-    {
-        using MemoryStream stream = new();
-        using (Utf8JsonWriter json = new(stream, s_options))
-        {
-            json.WriteStartObject();
-            write(json);
-            json.WriteEndObject();
-        }
-
-        return Encoding.UTF8.GetString(stream.ToArray());
-    }
 }

@@ -21,7 +21,7 @@ public static class LedgerFigures
     /// <param name="most">At least 1.</param>
     public static IReadOnlyList<(DateTimeOffset Time, double Epsilon)> OverTime(IEnumerable<LedgerRecord> records, double delta, NeighboringRelation relation, int most)
     {
-        LedgerRecord[] reserving = [.. records.Where(record => LedgerVerification.EventsOf(record).Count > 0)];
+        LedgerRecord[] reserving = [.. records.Where(record => record.Charge.Count > 0)];
         BudgetCheck check = new(relation);
         Spending spending = new();
         List<(DateTimeOffset, double)> points = [];
@@ -38,7 +38,7 @@ public static class LedgerFigures
     /// <summary>The events of these records, equal ones counted together; for accountants.</summary>
     public static IReadOnlyList<PrivacyEvent> Events(IEnumerable<LedgerRecord> records, NeighboringRelation relation)
     {
-        EventTally tally = EventTally.Of(records.SelectMany(LedgerVerification.EventsOf), relation);
+        EventTally tally = EventTally.Of(records.SelectMany(record => record.Charge), relation);
         List<PrivacyEvent> events = [.. tally.Counts.Select(entry => entry.Value == 1 ? entry.Key : new RepeatedEvent(entry.Key, entry.Value))];
         if (tally.HasNoiseless) events.Add(new NonPrivateEvent());
         return events;
@@ -46,9 +46,8 @@ public static class LedgerFigures
 
     private static Spending Add(BudgetCheck check, Spending spending, LedgerRecord record, NeighboringRelation relation)
     {
-        IReadOnlyList<PrivacyEvent> events = LedgerVerification.EventsOf(record);
-        if (events.Count == 0) return spending;
-        check.Add(events);
-        return spending.With(events, relation);
+        if (record.Charge.Count == 0) return spending;
+        check.Add(record.Charge);
+        return spending.With(record.Charge, relation);
     }
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Federation.Storage;
 using Microsoft.Data.Sqlite;
 
 namespace Federation.Privacy.Ledger;
@@ -44,15 +45,15 @@ internal sealed class LedgerFile : IDisposable
         ledger.Guarded(() =>
         {
             ledger._connection.Open();
-            ledger.Execute("PRAGMA journal_mode = WAL");
-            ledger.Execute("PRAGMA synchronous = FULL");
-            ledger.InTransaction(() =>
+            ledger._connection.Execute("PRAGMA journal_mode = WAL");
+            ledger._connection.Execute("PRAGMA synchronous = FULL");
+            ledger._connection.InTransaction(() =>
             {
-                if (ledger.Scalar("PRAGMA user_version") == 0 && ledger.Scalar("SELECT count(*) FROM sqlite_schema") == 0)
+                if (ledger._connection.Scalar("PRAGMA user_version") == 0 && ledger._connection.Scalar("SELECT count(*) FROM sqlite_schema") == 0)
                 {
-                    ledger.Execute(Schema);
-                    ledger.Execute(FormattableString.Invariant($"PRAGMA application_id = {ApplicationId}"));
-                    ledger.Execute(FormattableString.Invariant($"PRAGMA user_version = {SchemaVersion}"));
+                    ledger._connection.Execute(Schema);
+                    ledger._connection.Execute(FormattableString.Invariant($"PRAGMA application_id = {ApplicationId}"));
+                    ledger._connection.Execute(FormattableString.Invariant($"PRAGMA user_version = {SchemaVersion}"));
                 }
 
                 return true;
@@ -88,7 +89,7 @@ internal sealed class LedgerFile : IDisposable
             ledger.Guarded(() =>
             {
                 ledger._connection.Open();
-                ledger.Execute("BEGIN"); // the first read fixes what all later ones see
+                ledger._connection.Execute("BEGIN"); // the first read fixes what all later ones see
                 ledger.RequireLedger();
                 return true;
             });
@@ -102,7 +103,7 @@ internal sealed class LedgerFile : IDisposable
     }
 
     /// <summary>All data sets with a ledger here.</summary>
-    public IReadOnlyList<string> DataSets() => Guarded(() => Query("SELECT data_set FROM record UNION SELECT data_set FROM head ORDER BY 1", row => row.GetString(0)));
+    public IReadOnlyList<string> DataSets() => Guarded(() => _connection.Query("SELECT data_set FROM record UNION SELECT data_set FROM head ORDER BY 1", row => row.GetString(0)));
 
     /// <summary>In order, from a number on, one by one.</summary>
     public IEnumerable<StoredRecord> Records(string dataSet, long from = long.MinValue)
@@ -110,7 +111,7 @@ internal sealed class LedgerFile : IDisposable
         const int Page = 1000;
         while (true)
         {
-            List<StoredRecord> page = Guarded(() => Query(
+            List<StoredRecord> page = Guarded(() => _connection.Query(
                 "SELECT number, content, hash, signature FROM record WHERE data_set = $1 AND number >= $2 ORDER BY number LIMIT $3",
                 row => new StoredRecord(row.GetInt64(0), row.GetString(1), row.GetString(2), row.GetFieldValue<byte[]>(3)),
                 dataSet,
@@ -122,16 +123,16 @@ internal sealed class LedgerFile : IDisposable
         }
     }
 
-    public LedgerHead? Head(string dataSet) => Guarded(() => Query(
+    public LedgerHead? Head(string dataSet) => Guarded(() => _connection.Query(
         "SELECT ledger, count, hash, divergences, distance, public_key, signature FROM head WHERE data_set = $1",
-        row => new LedgerHead(row.GetString(0), dataSet, row.GetInt64(1), row.GetString(2), Doubles(row.GetFieldValue<byte[]>(3)), row.GetDouble(4), row.GetFieldValue<byte[]>(5), row.GetFieldValue<byte[]>(6)),
+        row => new LedgerHead(row.GetString(0), dataSet, row.GetInt64(1), row.GetString(2), LedgerHead.Doubles(row.GetFieldValue<byte[]>(3)), row.GetDouble(4), row.GetFieldValue<byte[]>(5), row.GetFieldValue<byte[]>(6)),
         dataSet).FirstOrDefault());
 
     /// <summary>Reads and writes as one, alone: no other process writes meanwhile; all of it is on disk, or nothing.</summary>
-    public T Exclusively<T>(Func<T> work) => Guarded(() => InTransaction(work));
+    public T Exclusively<T>(Func<T> work) => Guarded(() => _connection.InTransaction(work));
 
     /// <summary>The signed list of all ledgers that were ever opened here, each as data set and id; null in a new file.</summary>
-    public LedgerDirectory? Directory() => Guarded(() => Query(
+    public LedgerDirectory? Directory() => Guarded(() => _connection.Query(
         "SELECT ledgers, public_key, signature FROM directory WHERE place = 0",
         row => new LedgerDirectory(row.GetString(0), row.GetFieldValue<byte[]>(1), row.GetFieldValue<byte[]>(2))).FirstOrDefault());
 
@@ -149,10 +150,10 @@ internal sealed class LedgerFile : IDisposable
     /// <summary>Only within <see cref="Exclusively"/>.</summary>
     public void Save(LedgerHead head) => Write(
         "INSERT OR REPLACE INTO head(data_set, ledger, count, hash, divergences, distance, public_key, signature) VALUES($1, $2, $3, $4, $5, $6, $7, $8)",
-        head.DataSet, head.LedgerId, head.Count, head.Hash, Bytes(head.Divergences), head.StatisticalDistance, head.PublicKey, head.Signature);
+        head.DataSet, head.LedgerId, head.Count, head.Hash, LedgerHead.Bytes(head.Divergences), head.StatisticalDistance, head.PublicKey, head.Signature);
 
     /// <summary>So many pages of 4 KiB at most, for tests of a full disk.</summary>
-    internal void Limit(int pages) => Execute(string.Create(CultureInfo.InvariantCulture, $"PRAGMA max_page_count = {pages}"));
+    internal void Limit(int pages) => _connection.Execute(string.Create(CultureInfo.InvariantCulture, $"PRAGMA max_page_count = {pages}"));
 
     public void Dispose() => _connection.Dispose();
 
@@ -166,10 +167,10 @@ internal sealed class LedgerFile : IDisposable
 
     private void RequireLedger()
     {
-        if (Scalar("PRAGMA application_id") != ApplicationId) throw new LedgerException(LedgerFault.Unusable, $"{_path} is no ledger, or it was cut short.");
+        if (_connection.Scalar("PRAGMA application_id") != ApplicationId) throw new LedgerException(LedgerFault.Unusable, $"{_path} is no ledger, or it was cut short.");
         // A trigger or a view in a table's place could let a record vanish or another be read.
-        if (Scalar("SELECT count(*) FROM sqlite_schema WHERE type IN ('trigger', 'view')") != 0 || Scalar("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('record', 'head', 'directory')") != 3) throw new LedgerException(LedgerFault.Broken, $"{_path} holds other tables than a ledger's: somebody altered it.");
-        if (Scalar("PRAGMA user_version") is var version && version != SchemaVersion) throw new LedgerException(LedgerFault.Unusable, $"{_path} is a ledger of version {version}; this program knows {SchemaVersion}. Update it.");
+        if (_connection.Scalar("SELECT count(*) FROM sqlite_schema WHERE type IN ('trigger', 'view')") != 0 || _connection.Scalar("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('record', 'head', 'directory')") != 3) throw new LedgerException(LedgerFault.Broken, $"{_path} holds other tables than a ledger's: somebody altered it.");
+        if (_connection.Scalar("PRAGMA user_version") is var version && version != SchemaVersion) throw new LedgerException(LedgerFault.Unusable, $"{_path} is a ledger of version {version}; this program knows {SchemaVersion}. Update it.");
     }
 
     private T Guarded<T>(Func<T> work)
@@ -198,74 +199,9 @@ internal sealed class LedgerFile : IDisposable
 
     private static string Cause(SqliteException error) => error.Message.Split('\'', 3) is [_, string text, _] ? text.TrimEnd('.') : error.Message;
 
-    private T InTransaction<T>(Func<T> work)
-    {
-        Execute("BEGIN IMMEDIATE");
-        try
-        {
-            T result = work();
-            Execute("COMMIT");
-            return result;
-        }
-        catch
-        {
-            try
-            {
-                Execute("ROLLBACK");
-            }
-            catch (SqliteException)
-            {
-                // SQLite has rolled back already, as it does on a full disk; the first error is the one to report
-            }
-
-            throw;
-        }
-    }
-
-    private static byte[] Bytes(IReadOnlyList<double> values)
-    {
-        byte[] bytes = new byte[8 * values.Count];
-        for (int i = 0; i < values.Count; i++) System.Buffers.Binary.BinaryPrimitives.WriteDoubleLittleEndian(bytes.AsSpan(8 * i), values[i]);
-        return bytes;
-    }
-
-    private static double[] Doubles(byte[] bytes) => [.. bytes.Chunk(8).Where(chunk => chunk.Length == 8).Select(chunk => System.Buffers.Binary.BinaryPrimitives.ReadDoubleLittleEndian(chunk))];
-
-    private long Scalar(string sql)
-    {
-        using SqliteCommand command = Command(sql, []);
-        return Convert.ToInt64(command.ExecuteScalar(), CultureInfo.InvariantCulture);
-    }
-
-    private void Execute(string sql, params object[] values)
-    {
-        using SqliteCommand command = Command(sql, values);
-        command.ExecuteNonQuery();
-    }
-
     /// <summary>Exactly one row.</summary>
     private void Write(string sql, params object[] values)
     {
-        using SqliteCommand command = Command(sql, values);
-        if (command.ExecuteNonQuery() != 1) throw new LedgerException(LedgerFault.Broken, $"{_path} does not keep what is written to it: somebody altered it.");
-    }
-
-    private List<T> Query<T>(string sql, Func<SqliteDataReader, T> read, params object[] values)
-    {
-        using SqliteCommand command = Command(sql, values);
-        using SqliteDataReader reader = command.ExecuteReader();
-        List<T> rows = [];
-        while (reader.Read()) rows.Add(read(reader));
-        return rows;
-    }
-
-    private SqliteCommand Command(string sql, object[] values)
-    {
-        SqliteCommand command = _connection.CreateCommand();
-#pragma warning disable CA2100 // every text is a literal of this class; values are parameters
-        command.CommandText = sql;
-#pragma warning restore CA2100
-        for (int i = 0; i < values.Length; i++) command.Parameters.AddWithValue(string.Create(CultureInfo.InvariantCulture, $"${i + 1}"), values[i]);
-        return command;
+        if (_connection.Execute(sql, values) != 1) throw new LedgerException(LedgerFault.Broken, $"{_path} does not keep what is written to it: somebody altered it.");
     }
 }

@@ -31,8 +31,16 @@ public sealed record LedgerHead(string LedgerId, string DataSet, long Count, str
 
     internal static byte[] Digest(string ledgerId, string dataSet, long count, string hash, IReadOnlyList<double> divergences, double distance)
     {
-        byte[] numbers = new byte[8 * divergences.Count];
-        for (int i = 0; i < divergences.Count; i++) BinaryPrimitives.WriteDoubleLittleEndian(numbers.AsSpan(8 * i), divergences[i]);
-        return new CanonicalWriter("ledger/head").Field(ledgerId).Field(dataSet).Field((ulong)count).Field(hash).Field(numbers).Field(BitConverter.DoubleToUInt64Bits(distance)).Hash();
+        return new CanonicalWriter("ledger/head").Field(ledgerId).Field(dataSet).Field((ulong)count).Field(hash).Field(Bytes(divergences)).Field(BitConverter.DoubleToUInt64Bits(distance)).Hash();
     }
+
+    /// <summary>Little-endian, as they are signed and stored.</summary>
+    internal static byte[] Bytes(IReadOnlyList<double> values)
+    {
+        byte[] bytes = new byte[8 * values.Count];
+        for (int i = 0; i < values.Count; i++) BinaryPrimitives.WriteDoubleLittleEndian(bytes.AsSpan(8 * i), values[i]);
+        return bytes;
+    }
+
+    internal static double[] Doubles(byte[] bytes) => [.. bytes.Chunk(8).Where(chunk => chunk.Length == 8).Select(chunk => BinaryPrimitives.ReadDoubleLittleEndian(chunk))];
 }

@@ -90,7 +90,7 @@ internal sealed class LedgerKey : IDisposable
     }
 
     /// <summary>The places whose signature is not this key's; all of them where the public key is none.</summary>
-    public static IReadOnlyCollection<long> Unsigned(byte[] publicKey, IReadOnlyList<(long Place, byte[] Hash, byte[] Signature)> records)
+    public static IReadOnlyCollection<long> Unsigned(byte[] publicKey, IReadOnlyList<StoredRecord> records)
     {
         if (records.Count == 0) return [];
         ConcurrentBag<long> unsigned = [];
@@ -101,7 +101,7 @@ internal sealed class LedgerKey : IDisposable
             {
                 for (int i = range.Item1; i < range.Item2; i++)
                 {
-                    if (key is null || !Verify(key, records[i].Hash, records[i].Signature)) unsigned.Add(records[i].Place);
+                    if (key is null || !Verify(key, StoredRecord.Digest(records[i].Content), records[i].Signature)) unsigned.Add(records[i].Place);
                 }
 
                 return key;

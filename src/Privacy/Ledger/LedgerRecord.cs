@@ -1,7 +1,5 @@
 using System.Globalization;
 using System.Security.Cryptography;
-using System.Text;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using Federation.Privacy.Accounting;
 using Federation.Privacy.Canonical;
@@ -9,7 +7,11 @@ using Federation.Privacy.Canonical;
 namespace Federation.Privacy.Ledger;
 
 /// <summary>One record of a ledger, read. Which of the details are there depends on the kind.</summary>
-public abstract record LedgerRecord(long Number, DateTimeOffset Time);
+public abstract record LedgerRecord(long Number, DateTimeOffset Time)
+{
+    /// <summary>What it charges.</summary>
+    public virtual IReadOnlyList<PrivacyEvent> Charge => [];
+}
 
 /// <summary>Record 0: whose ledger this is, and the key that signs it.</summary>
 public sealed record OpenedRecord(long Number, DateTimeOffset Time, string DataSet, LedgerTerms Terms, byte[] PublicKey) : LedgerRecord(Number, Time);
@@ -18,7 +20,10 @@ public sealed record OpenedRecord(long Number, DateTimeOffset Time, string DataS
 public sealed record BudgetRecord(long Number, DateTimeOffset Time, PrivacyBudget Budget) : LedgerRecord(Number, Time);
 
 /// <summary>Something may be released from here on, and is paid for, whether it is released or not.</summary>
-public sealed record ReservedRecord(long Number, DateTimeOffset Time, Release Release) : LedgerRecord(Number, Time);
+public sealed record ReservedRecord(long Number, DateTimeOffset Time, Release Release) : LedgerRecord(Number, Time)
+{
+    public override IReadOnlyList<PrivacyEvent> Charge => Release.Events;
+}
 
 /// <summary>A reservation's release has arrived.</summary>
 /// <param name="Reservation">Number of the reservation.</param>
@@ -29,8 +34,10 @@ public sealed record CommittedRecord(long Number, DateTimeOffset Time, long Rese
 /// <summary>Records that somebody outside had seen were lost, and their cost was charged. Takes the number that the lost chain would have gone on with.</summary>
 /// <param name="LostCount">Count of the lost chain.</param>
 /// <param name="LostHash">Hash of its last record.</param>
-/// <param name="Events">The charge.</param>
-public sealed record LostRecord(long Number, DateTimeOffset Time, string LostLedger, long LostCount, string LostHash, IReadOnlyList<PrivacyEvent> Events) : LedgerRecord(Number, Time);
+public sealed record LostRecord(long Number, DateTimeOffset Time, string LostLedger, long LostCount, string LostHash, IReadOnlyList<PrivacyEvent> Events) : LedgerRecord(Number, Time)
+{
+    public override IReadOnlyList<PrivacyEvent> Charge => Events;
+}
 
 /// <summary>A record as it is stored: the very bytes that were hashed and signed, a line of JSON.</summary>
 /// <param name="Place">Where it stands; equal to the number inside unless somebody moved it.</param>
@@ -52,25 +59,18 @@ internal sealed record StoredRecord(long Place, string Content, string Hash, byt
 internal static class RecordJson
 {
     private const int Format = 1;
-    private static readonly JsonWriterOptions s_options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    public static string Write(LedgerRecord record, string previous)
+    public static string Write(LedgerRecord record, string previous) => JsonLine.Write(json =>
     {
-        using MemoryStream stream = new();
-        using (Utf8JsonWriter json = new(stream, s_options))
-        {
-            json.WriteStartObject();
-            json.WriteNumber("number", record.Number);
-            if (record is not OpenedRecord) json.WriteString("previous", previous);
-            // Two records are never the same, whatever the clock says: a chain that was cut back cannot grow into the lost one again.
-            json.WriteString("nonce", Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8)));
-            json.WriteString("time", record.Time.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
-            Write(json, record);
-            json.WriteEndObject();
-        }
-
-        return Encoding.UTF8.GetString(stream.ToArray());
-    }
+        json.WriteStartObject();
+        json.WriteNumber("number", record.Number);
+        if (record is not OpenedRecord) json.WriteString("previous", previous);
+        // Two records are never the same, whatever the clock says: a chain that was cut back cannot grow into the lost one again.
+        json.WriteString("nonce", Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8)));
+        json.WriteString("time", record.Time.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
+        Write(json, record);
+        json.WriteEndObject();
+    });
 
     /// <summary>The record, and the hash that it says came before it.</summary>
     /// <exception cref="FormatException">The text is no record.</exception>

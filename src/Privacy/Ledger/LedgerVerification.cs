@@ -50,20 +50,20 @@ public sealed record LedgerVerification(string DataSet, string LedgerId, LedgerT
         List<string> problems = [];
         List<LedgerRecord> records = [];
         Dictionary<long, string> hashes = [];
-        List<(long Place, byte[] Hash, byte[] Signature)> signatures = [];
+        List<StoredRecord> all = [];
         Spending spending = new();
         foreach (StoredRecord one in stored)
         {
-            signatures.Add((one.Place, StoredRecord.Digest(one.Content), one.Signature));
+            all.Add(one);
             (IReadOnlyList<string> found, LedgerRecord? record) = chain.Add(one);
             problems.AddRange(found);
-            hashes[one.Place] = one.Hash;
+            if (one.Place < LedgerChain.MostRecords) hashes[one.Place] = one.Hash;
             if (record is null) continue;
             records.Add(record);
-            if (EventsOf(record) is { Count: > 0 } events && chain.Opened is { } opened && found.Count == 0) spending = spending.With(events, opened.Terms.Relation);
+            if (record.Charge is { Count: > 0 } events && chain.Opened is { } opened && found.Count == 0) spending = spending.With(events, opened.Terms.Relation);
         }
 
-        problems.AddRange(LedgerKey.Unsigned(chain.Opened?.PublicKey ?? [], signatures).Order().Select(place => $"Record {place} is not signed by this ledger's key."));
+        problems.AddRange(LedgerKey.Unsigned(chain.Opened?.PublicKey ?? [], all).Order().Select(place => $"Record {place} is not signed by this ledger's key."));
         if (chain.Opened is { } first && first.DataSet != dataSet) problems.Add($"Record 0 is of the ledger of '{first.DataSet}', not of '{dataSet}'.");
         if (HeadProblem(head, chain) is { } wrong) problems.Add(wrong);
         else if (problems.Count == 0 && !Equal(head!, spending)) problems.Add("The signed head's sums are not those of the records.");
@@ -80,14 +80,6 @@ public sealed record LedgerVerification(string DataSet, string LedgerId, LedgerT
         if (Records.OfType<LostRecord>().Any(lost => lost.LostCount == count && lost.LostHash.StartsWith(hash, StringComparison.Ordinal))) return null;
         return $"The ledger was rolled back from {count} to {(Hashes.Count == 0 ? 0 : Hashes.Keys.Max() + 1)}.";
     }
-
-    /// <summary>What a record reserves.</summary>
-    public static IReadOnlyList<PrivacyEvent> EventsOf(LedgerRecord record) => record switch
-    {
-        ReservedRecord reserved => reserved.Release.Events,
-        LostRecord lost => lost.Events,
-        _ => [],
-    };
 
     /// <summary>What is wrong with a head, given the records; null: nothing.</summary>
     internal static string? HeadProblem(LedgerHead? head, LedgerChain chain)

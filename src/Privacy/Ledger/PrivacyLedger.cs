@@ -62,11 +62,7 @@ public sealed class PrivacyLedger : IDisposable
     public PrivacyLoss Spent(double delta)
     {
         Checked.Delta(delta);
-        lock (_lock)
-        {
-            _file.Exclusively(Refresh);
-            return new(_chain.Check!.Epsilon(_spending, delta).Epsilon, delta, Terms.Relation);
-        }
+        return Look(() => new PrivacyLoss(_chain.Check!.Epsilon(_spending, delta).Epsilon, delta, Terms.Relation));
     }
 
     /// <summary>From now on this budget holds; the same one again changes nothing. Raising it renews nothing that was spent, and stays visible in the ledger.</summary>
@@ -104,25 +100,12 @@ public sealed class PrivacyLedger : IDisposable
     /// <summary>Whether events would fit the budget now. Reserves nothing.</summary>
     /// <exception cref="UnsupportedEventException">An event means nothing under the ledger's relation.</exception>
     /// <exception cref="LedgerException">The ledger cannot be read.</exception>
-    public bool Fits(IReadOnlyList<PrivacyEvent> events)
-    {
-        lock (_lock)
-        {
-            _file.Exclusively(Refresh);
-            return _chain.Budget is not { } budget || _chain.Check!.Fits(events, _spending.With(events, Terms.Relation), budget);
-        }
-    }
+    public bool Fits(IReadOnlyList<PrivacyEvent> events) =>
+        Look(() => _chain.Budget is not { } budget || _chain.Check!.Fits(events, _spending.With(events, Terms.Relation), budget));
 
     /// <summary>Whether a reservation waits for its release to be confirmed.</summary>
     /// <exception cref="LedgerException">The ledger cannot be read.</exception>
-    public bool IsOpen(long reservation)
-    {
-        lock (_lock)
-        {
-            _file.Exclusively(Refresh);
-            return _chain.Uncommitted.Contains(reservation);
-        }
-    }
+    public bool IsOpen(long reservation) => Look(() => _chain.Uncommitted.Contains(reservation));
 
     /// <summary>Notes that a release has arrived. It costs nothing more.</summary>
     /// <param name="reservation">The number that <see cref="Reserve"/> gave.</param>
@@ -147,26 +130,18 @@ public sealed class PrivacyLedger : IDisposable
 
     /// <summary>Whether this record, open or committed, pays for this release. Sending the same bytes again, to whatever address, costs nothing more.</summary>
     /// <exception cref="LedgerException">The ledger cannot be read.</exception>
-    public bool Holds(long reservation, string run, long round, string purpose)
+    public bool Holds(long reservation, string run, long round, string purpose) => Look(() =>
     {
-        lock (_lock)
-        {
-            _file.Exclusively(Refresh);
-            StoredRecord? stored = reservation < 0 ? null : _file.Records(_dataSet, reservation).FirstOrDefault();
-            return stored?.Place == reservation && RecordJson.Read(stored.Content).Record is ReservedRecord { Release: var paid } && (paid.Run, paid.Round, paid.Purpose) == (run, round, purpose);
-        }
-    }
+        StoredRecord? stored = reservation < 0 ? null : _file.Records(_dataSet, reservation).FirstOrDefault();
+        return stored?.Place == reservation && RecordJson.Read(stored.Content).Record is ReservedRecord { Release: var paid } && (paid.Run, paid.Round, paid.Purpose) == (run, round, purpose);
+    });
 
     /// <summary>Compares with what somebody outside has seen of this ledger.</summary>
     /// <exception cref="LedgerException"><see cref="LedgerFault.RolledBack"/>: this ledger is behind it, another one, or went another way.</exception>
     public void RequireNotBehind(LedgerHead known)
     {
         RequireAuthentic(known);
-        lock (_lock)
-        {
-            _file.Exclusively(Refresh);
-            if (Difference(known) is { } difference) throw new LedgerException(LedgerFault.RolledBack, difference);
-        }
+        if (Look(() => Difference(known)) is { } difference) throw new LedgerException(LedgerFault.RolledBack, difference);
     }
 
     /// <summary>Goes on after records were lost: charges what the lost ones had reserved. Does nothing where nothing was lost.</summary>
@@ -206,12 +181,7 @@ public sealed class PrivacyLedger : IDisposable
         Spending before = new();
         foreach (StoredRecord stored in _file.Records(_dataSet).TakeWhile(stored => stored.Place < shared))
         {
-            before = RecordJson.Read(stored.Content).Record switch
-            {
-                ReservedRecord reserved => before.With(reserved.Release.Events, Terms.Relation),
-                LostRecord lost => before.With(lost.Events, Terms.Relation),
-                _ => before,
-            };
+            before = before.With(RecordJson.Read(stored.Content).Record.Charge, Terms.Relation);
         }
 
         // Sums of many doubles are off by some units in the last place; a difference is rounded up by more.
@@ -246,13 +216,14 @@ public sealed class PrivacyLedger : IDisposable
         _file.Exclusively(() =>
         {
             LedgerDirectory? directory = _file.Directory();
-            bool isNew = directory is null && _file.DataSets().Count == 0;
+            IReadOnlyList<string> present = _file.DataSets();
+            bool isNew = directory is null && present.Count == 0;
             if (isNew && File.Exists(keyPath)) throw new LedgerException(LedgerFault.RolledBack, $"The key {keyPath} is there, but the records that it signed are gone. Put the ledger back; only if it never held a record, remove the key.");
             _key = isNew ? LedgerKey.Create(pending) : LedgerKey.Load(File.Exists(keyPath) || !File.Exists(pending) ? keyPath : pending);
             if (!isNew && directory is null) throw Broken("The file has no signed list of its ledgers: it was removed, or the file is an imported copy, which goes on only if it is imported with the key beside it.");
             Dictionary<string, string> ledgers = directory?.Read().ToDictionary() ?? [];
             if (directory is not null && !directory.PublicKey.AsSpan().SequenceEqual(_key.PublicKey)) throw new LedgerException(LedgerFault.Key, $"The key beside the ledger is not the one of the ledger of '{_dataSet}'.");
-            bool exists = _file.Head(_dataSet) is not null || _file.Records(_dataSet).Any();
+            bool exists = present.Contains(_dataSet);
             if (ledgers.ContainsKey(_dataSet)) return exists ? true : throw Broken("All of its records are missing: they were deleted, or given to another data set.");
             if (exists) throw Broken("It is not in the list of the file's ledgers: it was put there by somebody else.");
             var opened = new OpenedRecord(0, Now, _dataSet, terms, _key.PublicKey);
@@ -285,6 +256,16 @@ public sealed class PrivacyLedger : IDisposable
         if (LedgerVerification.HeadProblem(head, _chain) is { } wrong) throw Broken(wrong);
         (_head, _spending) = (head, new Spending([.. head!.Divergences], head.StatisticalDistance));
         return true;
+    }
+
+    /// <summary>An answer that takes in what other processes have written.</summary>
+    private T Look<T>(Func<T> answer)
+    {
+        lock (_lock)
+        {
+            _file.Exclusively(Refresh);
+            return answer();
+        }
     }
 
     private LedgerException Broken(string problem) => _broken = new LedgerException(LedgerFault.Broken, $"The ledger of '{_dataSet}' is broken. {problem}");

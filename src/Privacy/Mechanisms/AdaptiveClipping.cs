@@ -64,7 +64,7 @@ public sealed class AdaptiveClipping
     public static double UpdateNoiseMultiplier(double noiseMultiplier, double countNoise, NeighboringRelation relation)
     {
         if (noiseMultiplier is not (> 0 and < double.PositiveInfinity)) throw new ArgumentOutOfRangeException(nameof(noiseMultiplier), noiseMultiplier, "A noise multiplier must be in (0, ∞) here.");
-        double square = (4 * countNoise * countNoise) - 4, count = Math.Sqrt(square) / (relation == NeighboringRelation.ReplaceOne ? 2 : 1);
+        double square = (4 * countNoise * countNoise) - DiscreteGaussian.RoundingVariance, count = Math.Sqrt(square) / (relation == NeighboringRelation.ReplaceOne ? 2 : 1);
         if (!(count > noiseMultiplier)) throw new ArgumentOutOfRangeException(nameof(countNoise), countNoise, $"The count's noise is too small for a noise multiplier of {noiseMultiplier}: it alone costs more.");
         return Math.Pow(Math.Pow(noiseMultiplier, -2) - Math.Pow(count, -2), -0.5);
     }

@@ -15,7 +15,6 @@ public sealed class GridGaussian
 {
     private const int Chunk = 1024;
     private const double Fineness = 1.0 / (1 << 14); // of the grid against σ and Δ/√d
-    private const double RoundingVariance = 4, RoundingDistance = 1.0 / (1UL << 56) / (1UL << 55); // 2^−111
     private const double LargestMultiple = 1L << 61;
 
     private readonly DiscreteGaussianSampler _sampler;
@@ -42,8 +41,8 @@ public sealed class GridGaussian
         _dimension = dimension;
         _sampler = new(inSteps * inSteps, random);
         double wide = (sensitivity / Step) + root;
-        double noiseMultiplier = Math.Sqrt(_sampler.Variance - RoundingVariance) / wide * (1 - 1e-15); // rounded down
-        Event = new InexactEvent(new GaussianEvent(noiseMultiplier), Math.Min(1, dimension * (_sampler.StatisticalDistance + RoundingDistance)));
+        double noiseMultiplier = Math.Sqrt(_sampler.Variance - DiscreteGaussian.RoundingVariance) / wide * (1 - 1e-15); // rounded down
+        Event = new InexactEvent(new GaussianEvent(noiseMultiplier), Math.Min(1, dimension * (_sampler.StatisticalDistance + DiscreteGaussian.RoundingDistance)));
     }
 
     /// <summary>g: what comes out is a multiple of it.</summary>
