@@ -1,0 +1,20 @@
+using Federation.Privacy.Mechanisms;
+
+namespace Federation.Privacy.Homomorphic;
+
+internal static class BfvKeys
+{
+    /// <summary>−(a·s + e) with a fresh error, all values at the roots.</summary>
+    public static void PublicPart(SecureRandom random, RnsRing ring, ReadOnlySpan<ulong> secret, ReadOnlySpan<ulong> a, Span<ulong> result)
+    {
+        using SecretIntegers error = new(ring.Degree);
+        using SecretWords noise = new(ring.Words);
+        RingSampler.Binomial(random, error.Span);
+        ring.FromSigned(error.Span, noise.Span);
+        ring.Forward(noise.Span);
+        a.CopyTo(result);
+        ring.Multiply(result, secret);
+        ring.Add(result, noise.Span);
+        ring.Negate(result);
+    }
+}

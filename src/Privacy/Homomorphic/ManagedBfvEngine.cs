@@ -1,0 +1,184 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Security.Cryptography;
+using Federation.Privacy.Mechanisms;
+
+namespace Federation.Privacy.Homomorphic;
+
+/// <summary>
+/// BFV in residues, compatible with SEAL: the same keys, the same public-key encryption (an encryption of zero modulo all primes, divided by the special one), the same rounding of messages.
+/// Encryption and decryption have no branch and no index that depends on a secret. Thread-safe.
+/// </summary>
+/// <remarks>Fan and Vercauteren 2012; public-key encryption with the switch of moduli: SEAL 3.4 and later.</remarks>
+public sealed class ManagedBfvEngine : IBfvEngine
+{
+    private readonly SecureRandom _random;
+    private readonly bool _ownsRandom;
+    private readonly MessageScale _scale;
+
+    /// <param name="random">Of keys and errors.</param>
+    /// <param name="ownsRandom">Whether it is disposed with the engine.</param>
+    public ManagedBfvEngine(BfvParameters parameters, SecureRandom random, bool ownsRandom = false)
+    {
+        (Parameters, _random, _ownsRandom) = (parameters, random, ownsRandom);
+        _scale = new MessageScale(parameters.DataRing, parameters.PlainModulus);
+    }
+
+    public string Name => "managed";
+
+    public BfvParameters Parameters { get; }
+
+    public SecretKey GenerateSecretKey()
+    {
+        RnsRing ring = Parameters.KeyRing;
+        using SecretWords words = new(ring.Words);
+        using SecretIntegers coefficients = new(ring.Degree);
+        RingSampler.Ternary(_random, coefficients.Span);
+        ring.FromSigned(coefficients.Span, words.Span);
+        ring.Forward(words.Span);
+        return new(Parameters, words.Span);
+    }
+
+    public PublicKey GeneratePublicKey(SecretKey key)
+    {
+        RnsRing ring = Of(key).KeyRing;
+        ulong[] words = new ulong[2 * ring.Words];
+        RingSampler.Uniform(_random, ring, words.AsSpan(ring.Words));
+        BfvKeys.PublicPart(_random, ring, key.Words, words.AsSpan(ring.Words), words.AsSpan(0, ring.Words));
+        return new(Parameters, words);
+    }
+
+    public Ciphertext Encrypt(Plaintext plaintext, PublicKey key) => Encrypt(plaintext, key, _random);
+
+    /// <summary>With given randomness: whoever knows it can compute the ciphertext again.</summary>
+    internal Ciphertext Encrypt(Plaintext plaintext, PublicKey key, SecureRandom random)
+    {
+        if (!key.Parameters.Equals(Parameters)) throw Foreign("public key", key.Parameters);
+        RnsRing all = Parameters.KeyRing, data = Parameters.DataRing;
+        using SecretIntegers small = new(all.Degree);
+        using SecretWords u = new(all.Words), sum = new(all.Words), error = new(all.Words);
+        RingSampler.Ternary(random, small.Span);
+        all.FromSigned(small.Span, u.Span);
+        all.Forward(u.Span);
+        ulong[] words = new ulong[2 * data.Words];
+        for (int part = 0; part < 2; part++)
+        {
+            u.Span.CopyTo(sum.Span);
+            all.Multiply(sum.Span, part == 0 ? key.First : key.Second);
+            all.Inverse(sum.Span);
+            RingSampler.Binomial(random, small.Span);
+            all.FromSigned(small.Span, error.Span);
+            all.Add(sum.Span, error.Span);
+            if (all.Moduli.Count > 1) all.DivideByLast(sum.Span);
+            sum.Span[..data.Words].CopyTo(words.AsSpan(part * data.Words));
+        }
+
+        _scale.AddTo(words.AsSpan(0, data.Words), Of(plaintext).Coefficients);
+        return new(Parameters, data.Moduli.Count, words);
+    }
+
+    public Ciphertext EncryptSymmetric(Plaintext plaintext, SecretKey key)
+    {
+        RnsRing data = Of(key).DataRing;
+        ulong[] words = new ulong[2 * data.Words];
+        Span<ulong> first = words.AsSpan(0, data.Words), second = words.AsSpan(data.Words);
+        RingSampler.Uniform(_random, data, second);
+        BfvKeys.PublicPart(_random, data, key.Words[..data.Words], second, first);
+        data.Inverse(first);
+        data.Inverse(second);
+        _scale.AddTo(first, Of(plaintext).Coefficients);
+        return new(Parameters, data.Moduli.Count, words);
+    }
+
+    public Ciphertext Add(Ciphertext a, Ciphertext b) => AddMany([a, b]);
+
+    public Ciphertext AddMany(IReadOnlyList<Ciphertext> ciphertexts)
+    {
+        if (ciphertexts.Count == 0) throw new ArgumentException("There is nothing to add.", nameof(ciphertexts));
+        Ciphertext head = Of(ciphertexts[0]);
+        ulong[] words = head.Words.ToArray();
+        for (int i = 1; i < ciphertexts.Count; i++)
+        {
+            Alike(head, ciphertexts[i]);
+            head.Ring.Add(words.AsSpan(0, head.Ring.Words), ciphertexts[i].First);
+            head.Ring.Add(words.AsSpan(head.Ring.Words), ciphertexts[i].Second);
+        }
+
+        return new(Parameters, head.Primes, words);
+    }
+
+    public Ciphertext Subtract(Ciphertext a, Ciphertext b)
+    {
+        Alike(Of(a), b);
+        ulong[] words = a.Words.ToArray();
+        a.Ring.Subtract(words.AsSpan(0, a.Ring.Words), b.First);
+        a.Ring.Subtract(words.AsSpan(a.Ring.Words), b.Second);
+        return new(Parameters, a.Primes, words);
+    }
+
+    public Ciphertext Multiply(Ciphertext ciphertext, ulong factor)
+    {
+        RnsRing ring = Of(ciphertext).Ring;
+        ulong t = Parameters.PlainModulus.Value;
+        factor %= t;
+        // The smaller of factor and factor − t: it is what the noise is multiplied by.
+        ulong[] factors = ring.Residues(factor > t / 2 ? (BigInteger)factor - t : factor);
+        ulong[] words = ciphertext.Words.ToArray();
+        ring.Scale(words.AsSpan(0, ring.Words), factors);
+        ring.Scale(words.AsSpan(ring.Words), factors);
+        return new(Parameters, ciphertext.Primes, words);
+    }
+
+    public Plaintext Decrypt(Ciphertext ciphertext, SecretKey key)
+    {
+        using SecretWords phase = Phase(ciphertext, key);
+        using SecretWords message = new(Parameters.Degree);
+        new MessageRounding(ciphertext.Ring, Parameters.PlainModulus).Round(phase.Span, message.Span);
+        return new(Parameters, message.Span);
+    }
+
+    public int NoiseBudget(Ciphertext ciphertext, SecretKey key)
+    {
+        using SecretWords phase = Phase(ciphertext, key);
+        BigInteger q = ciphertext.Ring.Product, largest = 0;
+        for (int i = 0; i < Parameters.Degree; i++)
+        {
+            BigInteger noise = ciphertext.Ring.Compose(phase.Span, i) * Parameters.PlainModulus.Value % q;
+            largest = BigInteger.Max(largest, BigInteger.Min(noise, q - noise));
+        }
+
+        return Math.Max(0, (int)q.GetBitLength() - (int)largest.GetBitLength() - 1);
+    }
+
+    public void Dispose()
+    {
+        if (_ownsRandom) _random.Dispose();
+    }
+
+    /// <summary>c₀ + c₁·s.</summary>
+    private SecretWords Phase(Ciphertext ciphertext, SecretKey key)
+    {
+        RnsRing ring = Of(ciphertext).Ring;
+        if (!key.Parameters.Equals(Parameters)) throw Foreign("secret key", key.Parameters);
+        SecretWords phase = new(ring.Words);
+        ciphertext.Second.CopyTo(phase.Span);
+        ring.Forward(phase.Span);
+        ring.Multiply(phase.Span, key.Words[..ring.Words]);
+        ring.Inverse(phase.Span);
+        ring.Add(phase.Span, ciphertext.First);
+        return phase;
+    }
+
+    private Plaintext Of(Plaintext plaintext) => plaintext.Parameters.Equals(Parameters) ? plaintext : throw Foreign("plaintext", plaintext.Parameters);
+
+    private Ciphertext Of(Ciphertext ciphertext) => ciphertext.Parameters.Equals(Parameters) ? ciphertext : throw Foreign("ciphertext", ciphertext.Parameters);
+
+    private BfvParameters Of(SecretKey key) => key.Parameters.Equals(Parameters) ? Parameters : throw Foreign("secret key", key.Parameters);
+
+    private void Alike(Ciphertext a, Ciphertext b)
+    {
+        if (Of(b).Primes != a.Primes) throw new ArgumentException($"One ciphertext has {a.Primes} primes, another {b.Primes}: only ciphertexts of one level can be added.");
+    }
+
+    private ArgumentException Foreign(string what, BfvParameters other) => new($"The {what} was made for other parameters ({other}) than this engine ({Parameters}).");
+}

@@ -1,0 +1,226 @@
+using System.Collections.Concurrent;
+using System.Numerics;
+using System.Runtime.CompilerServices;
+
+namespace Federation.Privacy.Homomorphic;
+
+/// <summary>
+/// R_q = Z_q[X]/(X^N + 1) with q = q₀·…·q_{L−1}, an element as its residues modulo each prime: L·N words, prime after prime, coefficients from the lowest.
+/// All operations work in place, take canonical residues and give canonical residues; their time does not depend on the values.
+/// </summary>
+/// <remarks>Residue number system: Bajard, Eynard, Hasan, Zucca 2016.</remarks>
+public sealed class RnsRing
+{
+    private static readonly ConcurrentDictionary<(int Degree, ulong Prime), NegacyclicTransform> s_transforms = [];
+
+    private readonly NegacyclicTransform[] _transforms;
+
+    /// <param name="degree">N, a power of two from 16 to 2¹⁷.</param>
+    /// <param name="primes">Distinct primes of at most 60 bits, each 1 more than a multiple of 2N.</param>
+    /// <exception cref="ArgumentException">A prime or the degree does not fit.</exception>
+    public RnsRing(int degree, IReadOnlyList<ulong> primes)
+    {
+        if (primes.Count == 0) throw new ArgumentException("A ring needs a prime.", nameof(primes));
+        if (primes.Distinct().Count() != primes.Count) throw new ArgumentException("The primes must differ from each other.", nameof(primes));
+        foreach (ulong prime in primes)
+        {
+            if (prime >> Modulus.LargestBits != 0 || (prime - 1) % (2 * (ulong)degree) != 0) throw new ArgumentException($"The prime {prime} must have at most {Modulus.LargestBits} bits and be 1 more than a multiple of {2 * degree}.", nameof(primes));
+        }
+
+        Degree = degree;
+        _transforms = [.. primes.Select(prime => s_transforms.GetOrAdd((degree, prime), key => new NegacyclicTransform(key.Degree, new Modulus(key.Prime))))];
+        Moduli = [.. _transforms.Select(transform => transform.Modulus)];
+        Product = primes.Aggregate(BigInteger.One, (product, prime) => product * prime);
+    }
+
+    private RnsRing(RnsRing ring, int primes)
+    {
+        Degree = ring.Degree;
+        _transforms = ring._transforms[..primes];
+        Moduli = [.. ring.Moduli.Take(primes)];
+        Product = Moduli.Aggregate(BigInteger.One, (product, prime) => product * prime.Value);
+    }
+
+    /// <summary>N.</summary>
+    public int Degree { get; }
+
+    public IReadOnlyList<Modulus> Moduli { get; }
+
+    /// <summary>L·N.</summary>
+    public int Words => _transforms.Length * Degree;
+
+    /// <summary>q.</summary>
+    public BigInteger Product { get; }
+
+    /// <summary>The ring of the first primes.</summary>
+    public RnsRing First(int primes) => primes == _transforms.Length ? this : new(this, primes);
+
+    /// <summary>Coefficients to values at the roots, <see cref="NegacyclicTransform"/>'s order, prime by prime.</summary>
+    public void Forward(Span<ulong> element)
+    {
+        Checked(element);
+        for (int i = 0; i < _transforms.Length; i++) _transforms[i].Forward(element.Slice(i * Degree, Degree));
+    }
+
+    /// <summary>Values at the roots to coefficients.</summary>
+    public void Inverse(Span<ulong> element)
+    {
+        Checked(element);
+        for (int i = 0; i < _transforms.Length; i++) _transforms[i].Inverse(element.Slice(i * Degree, Degree));
+    }
+
+    /// <summary>sum ← sum + addend.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Add(Span<ulong> sum, ReadOnlySpan<ulong> addend)
+    {
+        Checked(sum);
+        Checked(addend);
+        for (int i = 0; i < _transforms.Length; i++)
+        {
+            Span<ulong> a = sum.Slice(i * Degree, Degree);
+            ReadOnlySpan<ulong> b = addend.Slice(i * Degree, Degree);
+            Vector<ulong> q = new(Moduli[i].Value);
+            for (int j = 0; j < a.Length; j += Vector<ulong>.Count)
+            {
+                Vector<ulong> value = new Vector<ulong>(a[j..]) + new Vector<ulong>(b[j..]);
+                Vector.Min(value, value - q).CopyTo(a[j..]); // value − q wraps to a huge number where value < q
+            }
+        }
+    }
+
+    /// <summary>difference ← difference − subtrahend.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Subtract(Span<ulong> difference, ReadOnlySpan<ulong> subtrahend)
+    {
+        Checked(difference);
+        Checked(subtrahend);
+        for (int i = 0; i < _transforms.Length; i++)
+        {
+            Span<ulong> a = difference.Slice(i * Degree, Degree);
+            ReadOnlySpan<ulong> b = subtrahend.Slice(i * Degree, Degree);
+            Vector<ulong> q = new(Moduli[i].Value);
+            for (int j = 0; j < a.Length; j += Vector<ulong>.Count)
+            {
+                Vector<ulong> value = new Vector<ulong>(a[j..]) - new Vector<ulong>(b[j..]);
+                Vector.Min(value, value + q).CopyTo(a[j..]); // a negative value is a huge number
+            }
+        }
+    }
+
+    /// <summary>element ← −element.</summary>
+    public void Negate(Span<ulong> element)
+    {
+        Checked(element);
+        for (int i = 0; i < _transforms.Length; i++)
+        {
+            foreach (ref ulong value in element.Slice(i * Degree, Degree)) value = Moduli[i].Negate(value);
+        }
+    }
+
+    /// <summary>product ← product·factor place by place: of polynomials, if both are values at the roots.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Multiply(Span<ulong> product, ReadOnlySpan<ulong> factor)
+    {
+        Checked(product);
+        Checked(factor);
+        for (int i = 0; i < _transforms.Length; i++)
+        {
+            Modulus q = Moduli[i];
+            Span<ulong> a = product.Slice(i * Degree, Degree);
+            ReadOnlySpan<ulong> b = factor.Slice(i * Degree, Degree);
+            for (int j = 0; j < a.Length; j++) a[j] = q.Multiply(a[j], b[j]);
+        }
+    }
+
+    /// <summary>element ← element·factor, the factor an integer given modulo each prime.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Scale(Span<ulong> element, ReadOnlySpan<ulong> factors)
+    {
+        Checked(element);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(factors.Length, _transforms.Length, nameof(factors));
+        for (int i = 0; i < _transforms.Length; i++)
+        {
+            Modulus q = Moduli[i];
+            ulong factor = factors[i], quotient = q.Quotient(factor);
+            foreach (ref ulong value in element.Slice(i * Degree, Degree)) value = q.MultiplyConstant(value, factor, quotient);
+        }
+    }
+
+    /// <summary>Small signed coefficients as residues.</summary>
+    /// <param name="coefficients">N of them, each above −2³¹ and smaller than every prime.</param>
+    /// <param name="element">Overwritten.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void FromSigned(ReadOnlySpan<int> coefficients, Span<ulong> element)
+    {
+        Checked(element);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(coefficients.Length, Degree, nameof(coefficients));
+        for (int i = 0; i < _transforms.Length; i++)
+        {
+            ulong q = Moduli[i].Value;
+            Span<ulong> residues = element.Slice(i * Degree, Degree);
+            for (int j = 0; j < residues.Length; j++)
+            {
+                long value = coefficients[j];
+                residues[j] = unchecked((ulong)value + (q & (ulong)(value >> 63)));
+            }
+        }
+    }
+
+    /// <summary>round(x/q_last) modulo the other primes: the element of the ring without the last prime.</summary>
+    /// <param name="element">Coefficients; the first (L − 1)·N words become the result, the others are used up.</param>
+    /// <remarks>Ties up, as SEAL rounds.</remarks>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void DivideByLast(Span<ulong> element)
+    {
+        Checked(element);
+        int last = _transforms.Length - 1;
+        Modulus divisor = Moduli[last];
+        Span<ulong> rest = element.Slice(last * Degree, Degree);
+        ulong half = divisor.Value / 2;
+        foreach (ref ulong value in rest) value = divisor.Add(value, half);
+        for (int i = 0; i < last; i++)
+        {
+            Modulus q = Moduli[i];
+            ulong inverse = q.Inverse(q.Reduce(divisor.Value)), quotient = q.Quotient(inverse), halfResidue = q.Reduce(half);
+            Span<ulong> residues = element.Slice(i * Degree, Degree);
+            for (int j = 0; j < residues.Length; j++) residues[j] = q.MultiplyConstant(q.Subtract(q.Add(residues[j], halfResidue), q.Reduce(rest[j])), inverse, quotient);
+        }
+    }
+
+    /// <summary>An integer modulo each prime.</summary>
+    public ulong[] Residues(BigInteger value) => [.. Moduli.Select(q => (ulong)(((value % q.Value) + q.Value) % q.Value))];
+
+    /// <summary>One coefficient in [0, q), for tests and diagnosis: the time depends on it.</summary>
+    public BigInteger Compose(ReadOnlySpan<ulong> element, int place)
+    {
+        BigInteger sum = 0;
+        for (int i = 0; i < _transforms.Length; i++)
+        {
+            Modulus q = Moduli[i];
+            BigInteger others = Product / q.Value;
+            sum += others * q.Multiply(element[(i * Degree) + place], q.Inverse((ulong)(others % q.Value)));
+        }
+
+        return sum % Product;
+    }
+
+    /// <summary>Whether every word is below its prime.</summary>
+    public bool IsCanonical(ReadOnlySpan<ulong> element)
+    {
+        if (element.Length != Words) return false;
+        for (int i = 0; i < _transforms.Length; i++)
+        {
+            foreach (ulong value in element.Slice(i * Degree, Degree))
+            {
+                if (value >= Moduli[i].Value) return false;
+            }
+        }
+
+        return true;
+    }
+
+    private void Checked(ReadOnlySpan<ulong> element)
+    {
+        if (element.Length != Words) throw new ArgumentException($"An element of this ring has {Words} words, not {element.Length}.", nameof(element));
+    }
+}

@@ -1,0 +1,384 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Federation.Privacy.Homomorphic;
+
+internal enum VectorWidth
+{
+    /// <summary>The plain twin.</summary>
+    None = 0,
+
+    /// <summary>AVX2 and FMA.</summary>
+    Bits256 = 256,
+
+    /// <summary>AVX-512 F and DQ.</summary>
+    Bits512 = 512,
+}
+
+/// <summary>A transform on doubles that hold integers. Values are signed; those that come out are below 2⁵³ and not reduced.</summary>
+internal unsafe interface IVectorTransform
+{
+    void Forward(Span<ulong> values);
+
+    void Inverse(Span<ulong> values);
+
+    /// <param name="values">N integers in [−q, q].</param>
+    void ForwardLazy(double* values);
+
+    /// <summary>Without the factor 1/N.</summary>
+    /// <param name="values">N integers in [−q, q].</param>
+    void InverseLazy(double* values);
+}
+
+internal static class VectorTransform
+{
+    /// <summary>q &lt; 2⁵⁰.</summary>
+    public const int LargestBits = 50;
+
+    /// <summary>The widest that this processor has.</summary>
+    public static VectorWidth Best => Lanes512.IsSupported ? VectorWidth.Bits512 : Lanes256.IsSupported ? VectorWidth.Bits256 : VectorWidth.None;
+
+    /// <exception cref="PlatformNotSupportedException">The processor lacks it.</exception>
+    public static IVectorTransform? Create(VectorWidth width, NegacyclicTransform transform) => width switch
+    {
+        VectorWidth.None => null,
+        VectorWidth.Bits256 when Lanes256.IsSupported => new VectorTransform<Vector256<double>, Lanes256>(transform),
+        VectorWidth.Bits512 when Lanes512.IsSupported => new VectorTransform<Vector512<double>, Lanes512>(transform),
+        _ => throw new PlatformNotSupportedException($"This processor has no {width}."),
+    };
+}
+
+/// <summary>
+/// The negacyclic transform for primes below 2⁵⁰ in double precision: a product a·w is exact as the pair h = a·w rounded, a·w − h by a fused operation; c = round(h/q); a·w − c·q is then exact again, because it is an integer below 2⁵³.
+/// </summary>
+/// <remarks>
+/// Roots are signed, |w| ≤ q/2. The quotient's error is at most 1.5·2⁻⁵²·|a·w/q|, so |a·w − c·q| ≤ q·(½ + 1.5·2⁻⁵³·|a|). The constructor follows this bound through all stages and chooses where values are reduced, so that nothing reaches 2⁵³.
+/// The idea of FMA products: Dekker 1971; van der Hoeven, Lecerf, Quintin 2016, section 3.
+/// </remarks>
+internal sealed unsafe class VectorTransform<TVector, TLanes> : IVectorTransform
+    where TVector : struct
+    where TLanes : struct, ILanes<TVector>
+{
+    private readonly int _degree, _passes; // passes of two stages before the tail; one more of one stage if the number is odd
+    private readonly bool _odd;
+    private readonly double _q, _reciprocal, _scale;
+    private readonly double[] _roots, _inverses, _tailRoots, _tailInverses;
+    private readonly bool[] _forwardReduces, _inverseReduces; // by pass in order; for the inverse: the tail's middle, the tail's end, then the passes
+    private readonly Constants _constants;
+
+    public VectorTransform(NegacyclicTransform transform)
+    {
+        _degree = transform.Degree;
+        ulong q = transform.Modulus.Value;
+        (_q, _reciprocal) = (q, 1.0 / q);
+        _scale = Signed(transform.Scale, q);
+        (_roots, _inverses) = (SignedAll(transform.Roots, q), SignedAll(transform.Inverses, q));
+        (_tailRoots, _tailInverses) = (Tail(_roots), Tail(_inverses));
+        int stages = int.Log2(_degree) - int.Log2(TLanes.Count) - 1;
+        (_passes, _odd) = (stages / 2, stages % 2 == 1);
+        int tail = int.Log2(TLanes.Count) + 1;
+        _forwardReduces = ForwardReductions(_odd, _passes, tail, _q);
+        _inverseReduces = InverseReductions(_odd, _passes, tail, _q);
+        _constants = new() { Q = TLanes.Broadcast(_q), Reciprocal = TLanes.Broadcast(_reciprocal) };
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Forward(Span<ulong> values)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(values.Length, _degree, nameof(values));
+        fixed (ulong* words = values)
+        {
+            double* doubles = (double*)words;
+            for (int i = 0; i < _degree; i += TLanes.Count) TLanes.Store(TLanes.FromWords(words + i, ulong.MaxValue >> 12), doubles + i);
+            ForwardLazy(doubles);
+            for (int i = 0; i < _degree; i += TLanes.Count) TLanes.ToWords(Canonical(TLanes.Load(doubles + i), _constants), words + i);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Inverse(Span<ulong> values)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(values.Length, _degree, nameof(values));
+        TVector scale = TLanes.Broadcast(_scale);
+        fixed (ulong* words = values)
+        {
+            double* doubles = (double*)words;
+            for (int i = 0; i < _degree; i += TLanes.Count) TLanes.Store(TLanes.FromWords(words + i, ulong.MaxValue >> 12), doubles + i);
+            InverseLazy(doubles);
+            for (int i = 0; i < _degree; i += TLanes.Count) TLanes.ToWords(Canonical(Product(TLanes.Load(doubles + i), scale, _constants), _constants), words + i);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void ForwardLazy(double* values)
+    {
+        Constants constants = _constants;
+        int half = _degree / 2, groups = 1, pass = 0;
+        fixed (double* roots = _roots, tail = _tailRoots)
+        {
+            if (_odd)
+            {
+                ForwardOne(values, half, roots[1], _forwardReduces[pass++], constants);
+                (half, groups) = (half / 2, groups * 2);
+            }
+
+            for (int i = 0; i < _passes; i++)
+            {
+                bool reduces = _forwardReduces[pass++];
+                for (int group = 0; group < groups; group++) ForwardTwo(values + (2 * half * group), half / 2, roots[groups + group], roots[(2 * groups) + (2 * group)], roots[(2 * groups) + (2 * group) + 1], reduces, constants);
+                (half, groups) = (half / 4, groups * 4);
+            }
+
+            ForwardTail(values, roots + groups, tail, _forwardReduces[pass], constants);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void InverseLazy(double* values)
+    {
+        Constants constants = _constants;
+        int half = TLanes.Count * 2, blocks = _degree / half, groups = blocks / 2, pass = 2;
+        fixed (double* roots = _inverses, tail = _tailInverses)
+        {
+            InverseTail(values, roots + blocks, tail, _inverseReduces[0], _inverseReduces[1], constants);
+            for (int i = 0; i < _passes; i++)
+            {
+                groups /= 2;
+                bool reduces = _inverseReduces[pass++];
+                for (int group = 0; group < groups; group++) InverseTwo(values + (4 * half * group), half, roots[groups + group], roots[(2 * groups) + (2 * group)], roots[(2 * groups) + (2 * group) + 1], reduces, constants);
+                (half, groups) = (half * 4, groups / 2);
+            }
+
+            if (_odd) InverseOne(values, half, roots[1], constants);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void ForwardOne(double* values, int half, double root, bool reduces, in Constants constants)
+    {
+        TVector w = TLanes.Broadcast(root);
+        for (int i = 0; i < half; i += TLanes.Count)
+        {
+            TVector a = TLanes.Load(values + i), b = Product(TLanes.Load(values + half + i), w, constants);
+            if (reduces) a = Reduced(a, constants);
+            TLanes.Store(TLanes.Add(a, b), values + i);
+            TLanes.Store(TLanes.Subtract(a, b), values + half + i);
+        }
+    }
+
+    /// <summary>Two stages on 4·quarter values.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void ForwardTwo(double* values, int quarter, double root, double leftRoot, double rightRoot, bool reduces, in Constants given)
+    {
+        Constants constants = given;
+        TVector w = TLanes.Broadcast(root), wl = TLanes.Broadcast(leftRoot), wr = TLanes.Broadcast(rightRoot);
+        double* end = values + quarter;
+        for (double* p = values; p < end; p += TLanes.Count)
+        {
+            TVector a = TLanes.Load(p), b = TLanes.Load(p + quarter);
+            if (reduces) (a, b) = (Reduced(a, constants), Reduced(b, constants));
+            TVector c = Product(TLanes.Load(p + (2 * quarter)), w, constants), d = Product(TLanes.Load(p + (3 * quarter)), w, constants);
+            (a, c) = (TLanes.Add(a, c), TLanes.Subtract(a, c));
+            (b, d) = (TLanes.Add(b, d), TLanes.Subtract(b, d));
+            b = Product(b, wl, constants);
+            d = Product(d, wr, constants);
+            TLanes.Store(TLanes.Add(a, b), p);
+            TLanes.Store(TLanes.Subtract(a, b), p + quarter);
+            TLanes.Store(TLanes.Add(c, d), p + (2 * quarter));
+            TLanes.Store(TLanes.Subtract(c, d), p + (3 * quarter));
+        }
+    }
+
+    /// <summary>The last stages, on two vectors at a time.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void ForwardTail(double* values, double* roots, double* tail, bool reduces, in Constants given)
+    {
+        Constants constants = given;
+        double* end = values + _degree;
+        for (double* p = values; p < end; p += 2 * TLanes.Count)
+        {
+            TVector a = TLanes.Load(p), b = Product(TLanes.Load(p + TLanes.Count), TLanes.Broadcast(*roots++), constants);
+            if (reduces) a = Reduced(a, constants);
+            (a, b) = TLanes.SplitHalves(TLanes.Add(a, b), TLanes.Subtract(a, b));
+            b = Product(b, TLanes.Load(tail), constants);
+            tail += TLanes.Count;
+            if (TLanes.Count == 8)
+            {
+                (a, b) = TLanes.SplitQuarters(TLanes.Add(a, b), TLanes.Subtract(a, b));
+                b = Product(b, TLanes.Load(tail), constants);
+                tail += TLanes.Count;
+            }
+
+            (a, b) = TLanes.SplitPairs(TLanes.Add(a, b), TLanes.Subtract(a, b));
+            b = Product(b, TLanes.Load(tail), constants);
+            tail += TLanes.Count;
+            (a, b) = TLanes.SplitPairs(TLanes.Add(a, b), TLanes.Subtract(a, b));
+            if (TLanes.Count == 8) (a, b) = TLanes.SplitQuarters(a, b);
+            (a, b) = TLanes.SplitHalves(a, b);
+            TLanes.Store(a, p);
+            TLanes.Store(b, p + TLanes.Count);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void InverseTail(double* values, double* roots, double* tail, bool reducesMiddle, bool reducesEnd, in Constants given)
+    {
+        Constants constants = given;
+        double* end = values + _degree;
+        for (double* p = values; p < end; p += 2 * TLanes.Count)
+        {
+            double* next = tail + (TLanes.Count == 8 ? 16 : 4);
+            TVector a = TLanes.Load(p), b = TLanes.Load(p + TLanes.Count);
+            (a, b) = TLanes.SplitHalves(a, b);
+            if (TLanes.Count == 8) (a, b) = TLanes.SplitQuarters(a, b);
+            (a, b) = TLanes.SplitPairs(a, b);
+            (a, b) = TLanes.SplitPairs(TLanes.Add(a, b), Product(TLanes.Subtract(a, b), TLanes.Load(next), constants));
+            if (TLanes.Count == 8)
+            {
+                next -= TLanes.Count;
+                (a, b) = (TLanes.Add(a, b), Product(TLanes.Subtract(a, b), TLanes.Load(next), constants));
+                if (reducesMiddle) a = Reduced(a, constants);
+                (a, b) = TLanes.SplitQuarters(a, b);
+            }
+
+            (a, b) = TLanes.SplitHalves(TLanes.Add(a, b), Product(TLanes.Subtract(a, b), TLanes.Load(tail), constants));
+            (a, b) = (TLanes.Add(a, b), Product(TLanes.Subtract(a, b), TLanes.Broadcast(*roots++), constants));
+            if (reducesEnd) a = Reduced(a, constants);
+            TLanes.Store(a, p);
+            TLanes.Store(b, p + TLanes.Count);
+            tail += TLanes.Count * (TLanes.Count == 8 ? 3 : 2);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void InverseTwo(double* values, int quarter, double root, double leftRoot, double rightRoot, bool reduces, in Constants given)
+    {
+        Constants constants = given;
+        TVector w = TLanes.Broadcast(root), wl = TLanes.Broadcast(leftRoot), wr = TLanes.Broadcast(rightRoot);
+        double* end = values + quarter;
+        for (double* p = values; p < end; p += TLanes.Count)
+        {
+            TVector a = TLanes.Load(p), b = TLanes.Load(p + quarter), c = TLanes.Load(p + (2 * quarter)), d = TLanes.Load(p + (3 * quarter));
+            (a, b) = (TLanes.Add(a, b), Product(TLanes.Subtract(a, b), wl, constants));
+            (c, d) = (TLanes.Add(c, d), Product(TLanes.Subtract(c, d), wr, constants));
+            (a, c) = (TLanes.Add(a, c), Product(TLanes.Subtract(a, c), w, constants));
+            (b, d) = (TLanes.Add(b, d), Product(TLanes.Subtract(b, d), w, constants));
+            if (reduces) (a, b) = (Reduced(a, constants), Reduced(b, constants));
+            TLanes.Store(a, p);
+            TLanes.Store(b, p + quarter);
+            TLanes.Store(c, p + (2 * quarter));
+            TLanes.Store(d, p + (3 * quarter));
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void InverseOne(double* values, int half, double root, in Constants constants)
+    {
+        TVector w = TLanes.Broadcast(root);
+        for (int i = 0; i < half; i += TLanes.Count)
+        {
+            TVector a = TLanes.Load(values + i), b = TLanes.Load(values + half + i);
+            TLanes.Store(TLanes.Add(a, b), values + i);
+            TLanes.Store(Product(TLanes.Subtract(a, b), w, constants), values + half + i);
+        }
+    }
+
+    /// <summary>a·w modulo q, signed, as the class's remarks say.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static TVector Product(TVector a, TVector w, in Constants constants)
+    {
+        TVector high = TLanes.Multiply(a, w);
+        TVector low = TLanes.MultiplySubtract(a, w, high);
+        return TLanes.Add(TLanes.SubtractProduct(high, TLanes.Round(TLanes.Multiply(high, constants.Reciprocal)), constants.Q), low);
+    }
+
+    /// <summary>Into [−q/2, q/2].</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static TVector Reduced(TVector a, in Constants constants) => TLanes.SubtractProduct(a, TLanes.Round(TLanes.Multiply(a, constants.Reciprocal)), constants.Q);
+
+    /// <summary>Into [0, q).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static TVector Canonical(TVector a, in Constants constants) => TLanes.AddIfNegative(Reduced(a, constants), constants.Q);
+
+    private struct Constants
+    {
+        public TVector Q, Reciprocal;
+    }
+
+    private static double Signed(ulong root, ulong q) => root > q / 2 ? -(double)(q - root) : root;
+
+    private static double[] SignedAll(ReadOnlySpan<ulong> roots, ulong q)
+    {
+        double[] signed = GC.AllocateUninitializedArray<double>(roots.Length, pinned: true);
+        for (int i = 0; i < signed.Length; i++) signed[i] = Signed(roots[i], q);
+        return signed;
+    }
+
+    /// <summary>The roots of the last stages in the order in which the splits leave the lanes: each root of a stage as often as its groups have lanes.</summary>
+    private double[] Tail(double[] roots)
+    {
+        int count = TLanes.Count, blocks = _degree / (2 * count);
+        List<double> tail = [];
+        for (int block = 0; block < blocks; block++)
+        {
+            for (int groups = 2; groups <= count; groups *= 2)
+            {
+                for (int lane = 0; lane < count; lane++) tail.Add(roots[(blocks * groups) + (block * groups) + (lane / (count / groups))]);
+            }
+        }
+
+        return [.. tail];
+    }
+
+    // Bounds in units of q.
+    private static double Largest(double q) => (1UL << 53) / q;
+
+    private static double Remainder(double bound, double q) => 0.5 + (1.5 * bound / Largest(q));
+
+    internal static bool[] ForwardReductions(bool odd, int passes, int tail, double q)
+    {
+        List<bool> reduces = [];
+        double bound = 1;
+        int[] stages = [.. odd ? (int[])[1] : [], .. Enumerable.Repeat(2, passes), tail];
+        foreach (int count in stages)
+        {
+            double kept = After(bound, bound, count);
+            bool needed = kept > Largest(q);
+            reduces.Add(needed);
+            bound = needed ? After(0.501, bound, count) : kept;
+            if (bound > Largest(q)) throw new InvalidOperationException($"The transform modulo {q} could leave 2^53.");
+        }
+
+        return [.. reduces];
+
+        double After(double left, double right, int count)
+        {
+            for (int i = 0; i < count; i++) left = right = left + Remainder(right, q);
+            return left;
+        }
+    }
+
+    internal static bool[] InverseReductions(bool odd, int passes, int tail, double q)
+    {
+        // Stages between the places where sums can be reduced.
+        int[] segments = [.. tail == 4 ? (int[])[2, 2] : [tail], .. Enumerable.Repeat(2, passes), .. odd ? (int[])[1] : []];
+        List<bool> reduces = tail == 4 ? [] : [false];
+        double sums = 1, products = 1;
+        for (int i = 0; i < segments.Length; i++)
+        {
+            double bound = Math.Max(sums, products);
+            if (i > 0)
+            {
+                bool needed = bound * (1 << segments[i]) > Largest(q);
+                reduces.Add(needed);
+                if (needed) bound = Math.Max(0.501, products);
+            }
+
+            for (int stage = 0; stage < segments[i]; stage++) (sums, products, bound) = (2 * bound, Remainder(2 * bound, q), 2 * bound);
+            if (bound > Largest(q)) throw new InvalidOperationException($"The inverse transform modulo {q} could leave 2^53.");
+        }
+
+        reduces.Add(false);
+        return [.. reduces];
+    }
+}
