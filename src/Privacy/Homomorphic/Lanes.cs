@@ -41,8 +41,15 @@ internal unsafe interface ILanes<TVector>
     /// <summary>Integers in [0, 2⁵²) as words.</summary>
     static abstract void ToWords(TVector value, ulong* target);
 
-    /// <summary>32-bit integers.</summary>
-    static abstract TVector FromInt32(int* source);
+    /// <summary>Integers in (−2⁵¹, 2⁵¹).</summary>
+    static abstract TVector FromInt64(long* source);
+
+    static abstract TVector Floor(TVector value);
+
+    /// <summary>Where value ≥ limit: x, else y.</summary>
+    static abstract TVector SelectAtLeast(TVector value, TVector limit, TVector x, TVector y);
+
+    static abstract double Sum(TVector value);
 
     /// <summary>The lower halves of both, the upper halves of both.</summary>
     static abstract (TVector X, TVector Y) SplitHalves(TVector a, TVector b);
@@ -57,7 +64,7 @@ internal unsafe interface ILanes<TVector>
 /// <summary>AVX-512 F and DQ.</summary>
 internal readonly unsafe struct Lanes512 : ILanes<Vector512<double>>
 {
-    private const double Bias = 1UL << 52;
+    private const double Bias = 1UL << 52, Centre = 3UL << 51;
 
     public static bool IsSupported => Avx512F.IsSupported && Avx512DQ.IsSupported;
 
@@ -100,7 +107,17 @@ internal readonly unsafe struct Lanes512 : ILanes<Vector512<double>>
     public static void ToWords(Vector512<double> value, ulong* target) => ((value + Vector512.Create(Bias)).AsUInt64() & Vector512.Create((1UL << 52) - 1)).Store(target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<double> FromInt32(int* source) => Avx512F.ConvertToVector512Double(Vector256.Load(source));
+    public static Vector512<double> FromInt64(long* source) => (Vector512.Load(source) + Vector512.Create(Centre).AsInt64()).AsDouble() - Vector512.Create(Centre);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<double> Floor(Vector512<double> value) => Avx512F.RoundScale(value, 1);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<double> SelectAtLeast(Vector512<double> value, Vector512<double> limit, Vector512<double> x, Vector512<double> y) =>
+        Vector512.ConditionalSelect(Vector512.GreaterThanOrEqual(value, limit), x, y);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static double Sum(Vector512<double> value) => Vector512.Sum(value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static (Vector512<double> X, Vector512<double> Y) SplitHalves(Vector512<double> a, Vector512<double> b) => (Avx512F.Shuffle4x128(a, b, 0x44), Avx512F.Shuffle4x128(a, b, 0xee));
@@ -116,7 +133,7 @@ internal readonly unsafe struct Lanes512 : ILanes<Vector512<double>>
 /// <summary>AVX2 and FMA.</summary>
 internal readonly unsafe struct Lanes256 : ILanes<Vector256<double>>
 {
-    private const double Bias = 1UL << 52;
+    private const double Bias = 1UL << 52, Centre = 3UL << 51;
 
     public static bool IsSupported => Avx2.IsSupported && Fma.IsSupported;
 
@@ -159,7 +176,17 @@ internal readonly unsafe struct Lanes256 : ILanes<Vector256<double>>
     public static void ToWords(Vector256<double> value, ulong* target) => ((value + Vector256.Create(Bias)).AsUInt64() & Vector256.Create((1UL << 52) - 1)).Store(target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<double> FromInt32(int* source) => Avx.ConvertToVector256Double(Vector128.Load(source));
+    public static Vector256<double> FromInt64(long* source) => (Vector256.Load(source) + Vector256.Create(Centre).AsInt64()).AsDouble() - Vector256.Create(Centre);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<double> Floor(Vector256<double> value) => Avx.Floor(value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<double> SelectAtLeast(Vector256<double> value, Vector256<double> limit, Vector256<double> x, Vector256<double> y) =>
+        Vector256.ConditionalSelect(Vector256.GreaterThanOrEqual(value, limit), x, y);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static double Sum(Vector256<double> value) => Vector256.Sum(value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static (Vector256<double> X, Vector256<double> Y) SplitHalves(Vector256<double> a, Vector256<double> b) => (Avx.Permute2x128(a, b, 0x20), Avx.Permute2x128(a, b, 0x31));

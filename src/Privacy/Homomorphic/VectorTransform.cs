@@ -61,37 +61,37 @@ internal sealed unsafe class VectorTransform<TVector, TLanes> : IVectorTransform
 {
     private readonly int _degree, _passes; // passes of two stages before the tail; one more of one stage if the number is odd
     private readonly bool _odd;
-    private readonly double _q, _reciprocal, _scale;
+    private readonly double _scale;
     private readonly double[] _roots, _inverses, _tailRoots, _tailInverses;
     private readonly bool[] _forwardReduces, _inverseReduces; // by pass in order; for the inverse: the tail's middle, the tail's end, then the passes
-    private readonly Constants _constants;
+    private readonly Reducer<TVector, TLanes> _q;
 
     public VectorTransform(NegacyclicTransform transform)
     {
         _degree = transform.Degree;
         ulong q = transform.Modulus.Value;
-        (_q, _reciprocal) = (q, 1.0 / q);
+        _q = new(q);
         _scale = Signed(transform.Scale, q);
         (_roots, _inverses) = (SignedAll(transform.Roots, q), SignedAll(transform.Inverses, q));
         (_tailRoots, _tailInverses) = (Tail(_roots), Tail(_inverses));
         int stages = int.Log2(_degree) - int.Log2(TLanes.Count) - 1;
         (_passes, _odd) = (stages / 2, stages % 2 == 1);
         int tail = int.Log2(TLanes.Count) + 1;
-        _forwardReduces = ForwardReductions(_odd, _passes, tail, _q);
-        _inverseReduces = InverseReductions(_odd, _passes, tail, _q);
-        _constants = new() { Q = TLanes.Broadcast(_q), Reciprocal = TLanes.Broadcast(_reciprocal) };
+        _forwardReduces = ForwardReductions(_odd, _passes, tail, q);
+        _inverseReduces = InverseReductions(_odd, _passes, tail, q);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Forward(Span<ulong> values)
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(values.Length, _degree, nameof(values));
+        Reducer<TVector, TLanes> q = _q;
         fixed (ulong* words = values)
         {
             double* doubles = (double*)words;
             for (int i = 0; i < _degree; i += TLanes.Count) TLanes.Store(TLanes.FromWords(words + i, ulong.MaxValue >> 12), doubles + i);
             ForwardLazy(doubles);
-            for (int i = 0; i < _degree; i += TLanes.Count) TLanes.ToWords(Canonical(TLanes.Load(doubles + i), _constants), words + i);
+            for (int i = 0; i < _degree; i += TLanes.Count) TLanes.ToWords(q.Canonical(TLanes.Load(doubles + i)), words + i);
         }
     }
 
@@ -100,67 +100,68 @@ internal sealed unsafe class VectorTransform<TVector, TLanes> : IVectorTransform
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(values.Length, _degree, nameof(values));
         TVector scale = TLanes.Broadcast(_scale);
+        Reducer<TVector, TLanes> q = _q;
         fixed (ulong* words = values)
         {
             double* doubles = (double*)words;
             for (int i = 0; i < _degree; i += TLanes.Count) TLanes.Store(TLanes.FromWords(words + i, ulong.MaxValue >> 12), doubles + i);
             InverseLazy(doubles);
-            for (int i = 0; i < _degree; i += TLanes.Count) TLanes.ToWords(Canonical(Product(TLanes.Load(doubles + i), scale, _constants), _constants), words + i);
+            for (int i = 0; i < _degree; i += TLanes.Count) TLanes.ToWords(q.Canonical(q.Product(TLanes.Load(doubles + i), scale)), words + i);
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void ForwardLazy(double* values)
     {
-        Constants constants = _constants;
+        Reducer<TVector, TLanes> q = _q;
         int half = _degree / 2, groups = 1, pass = 0;
         fixed (double* roots = _roots, tail = _tailRoots)
         {
             if (_odd)
             {
-                ForwardOne(values, half, roots[1], _forwardReduces[pass++], constants);
+                ForwardOne(values, half, roots[1], _forwardReduces[pass++], q);
                 (half, groups) = (half / 2, groups * 2);
             }
 
             for (int i = 0; i < _passes; i++)
             {
                 bool reduces = _forwardReduces[pass++];
-                for (int group = 0; group < groups; group++) ForwardTwo(values + (2 * half * group), half / 2, roots[groups + group], roots[(2 * groups) + (2 * group)], roots[(2 * groups) + (2 * group) + 1], reduces, constants);
+                for (int group = 0; group < groups; group++) ForwardTwo(values + (2 * half * group), half / 2, roots[groups + group], roots[(2 * groups) + (2 * group)], roots[(2 * groups) + (2 * group) + 1], reduces, q);
                 (half, groups) = (half / 4, groups * 4);
             }
 
-            ForwardTail(values, roots + groups, tail, _forwardReduces[pass], constants);
+            ForwardTail(values, roots + groups, tail, _forwardReduces[pass], q);
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void InverseLazy(double* values)
     {
-        Constants constants = _constants;
+        Reducer<TVector, TLanes> q = _q;
         int half = TLanes.Count * 2, blocks = _degree / half, groups = blocks / 2, pass = 2;
         fixed (double* roots = _inverses, tail = _tailInverses)
         {
-            InverseTail(values, roots + blocks, tail, _inverseReduces[0], _inverseReduces[1], constants);
+            InverseTail(values, roots + blocks, tail, _inverseReduces[0], _inverseReduces[1], q);
             for (int i = 0; i < _passes; i++)
             {
                 groups /= 2;
                 bool reduces = _inverseReduces[pass++];
-                for (int group = 0; group < groups; group++) InverseTwo(values + (4 * half * group), half, roots[groups + group], roots[(2 * groups) + (2 * group)], roots[(2 * groups) + (2 * group) + 1], reduces, constants);
+                for (int group = 0; group < groups; group++) InverseTwo(values + (4 * half * group), half, roots[groups + group], roots[(2 * groups) + (2 * group)], roots[(2 * groups) + (2 * group) + 1], reduces, q);
                 (half, groups) = (half * 4, groups / 2);
             }
 
-            if (_odd) InverseOne(values, half, roots[1], constants);
+            if (_odd) InverseOne(values, half, roots[1], q);
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void ForwardOne(double* values, int half, double root, bool reduces, in Constants constants)
+    private static void ForwardOne(double* values, int half, double root, bool reduces, in Reducer<TVector, TLanes> q)
     {
         TVector w = TLanes.Broadcast(root);
         for (int i = 0; i < half; i += TLanes.Count)
         {
-            TVector a = TLanes.Load(values + i), b = Product(TLanes.Load(values + half + i), w, constants);
-            if (reduces) a = Reduced(a, constants);
+            TVector a = TLanes.Load(values + i), b = q.Product(TLanes.Load(values + half + i), w);
+            if (reduces) a = q.Reduced(a);
             TLanes.Store(TLanes.Add(a, b), values + i);
             TLanes.Store(TLanes.Subtract(a, b), values + half + i);
         }
@@ -168,20 +169,20 @@ internal sealed unsafe class VectorTransform<TVector, TLanes> : IVectorTransform
 
     /// <summary>Two stages on 4·quarter values.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void ForwardTwo(double* values, int quarter, double root, double leftRoot, double rightRoot, bool reduces, in Constants given)
+    private static void ForwardTwo(double* values, int quarter, double root, double leftRoot, double rightRoot, bool reduces, in Reducer<TVector, TLanes> given)
     {
-        Constants constants = given;
+        Reducer<TVector, TLanes> q = given;
         TVector w = TLanes.Broadcast(root), wl = TLanes.Broadcast(leftRoot), wr = TLanes.Broadcast(rightRoot);
         double* end = values + quarter;
         for (double* p = values; p < end; p += TLanes.Count)
         {
             TVector a = TLanes.Load(p), b = TLanes.Load(p + quarter);
-            if (reduces) (a, b) = (Reduced(a, constants), Reduced(b, constants));
-            TVector c = Product(TLanes.Load(p + (2 * quarter)), w, constants), d = Product(TLanes.Load(p + (3 * quarter)), w, constants);
+            if (reduces) (a, b) = (q.Reduced(a), q.Reduced(b));
+            TVector c = q.Product(TLanes.Load(p + (2 * quarter)), w), d = q.Product(TLanes.Load(p + (3 * quarter)), w);
             (a, c) = (TLanes.Add(a, c), TLanes.Subtract(a, c));
             (b, d) = (TLanes.Add(b, d), TLanes.Subtract(b, d));
-            b = Product(b, wl, constants);
-            d = Product(d, wr, constants);
+            b = q.Product(b, wl);
+            d = q.Product(d, wr);
             TLanes.Store(TLanes.Add(a, b), p);
             TLanes.Store(TLanes.Subtract(a, b), p + quarter);
             TLanes.Store(TLanes.Add(c, d), p + (2 * quarter));
@@ -191,26 +192,26 @@ internal sealed unsafe class VectorTransform<TVector, TLanes> : IVectorTransform
 
     /// <summary>The last stages, on two vectors at a time.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void ForwardTail(double* values, double* roots, double* tail, bool reduces, in Constants given)
+    private void ForwardTail(double* values, double* roots, double* tail, bool reduces, in Reducer<TVector, TLanes> given)
     {
-        Constants constants = given;
+        Reducer<TVector, TLanes> q = given;
         double* end = values + _degree;
         for (double* p = values; p < end; p += 2 * TLanes.Count)
         {
-            TVector a = TLanes.Load(p), b = Product(TLanes.Load(p + TLanes.Count), TLanes.Broadcast(*roots++), constants);
-            if (reduces) a = Reduced(a, constants);
+            TVector a = TLanes.Load(p), b = q.Product(TLanes.Load(p + TLanes.Count), TLanes.Broadcast(*roots++));
+            if (reduces) a = q.Reduced(a);
             (a, b) = TLanes.SplitHalves(TLanes.Add(a, b), TLanes.Subtract(a, b));
-            b = Product(b, TLanes.Load(tail), constants);
+            b = q.Product(b, TLanes.Load(tail));
             tail += TLanes.Count;
             if (TLanes.Count == 8)
             {
                 (a, b) = TLanes.SplitQuarters(TLanes.Add(a, b), TLanes.Subtract(a, b));
-                b = Product(b, TLanes.Load(tail), constants);
+                b = q.Product(b, TLanes.Load(tail));
                 tail += TLanes.Count;
             }
 
             (a, b) = TLanes.SplitPairs(TLanes.Add(a, b), TLanes.Subtract(a, b));
-            b = Product(b, TLanes.Load(tail), constants);
+            b = q.Product(b, TLanes.Load(tail));
             tail += TLanes.Count;
             (a, b) = TLanes.SplitPairs(TLanes.Add(a, b), TLanes.Subtract(a, b));
             if (TLanes.Count == 8) (a, b) = TLanes.SplitQuarters(a, b);
@@ -221,9 +222,9 @@ internal sealed unsafe class VectorTransform<TVector, TLanes> : IVectorTransform
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void InverseTail(double* values, double* roots, double* tail, bool reducesMiddle, bool reducesEnd, in Constants given)
+    private void InverseTail(double* values, double* roots, double* tail, bool reducesMiddle, bool reducesEnd, in Reducer<TVector, TLanes> given)
     {
-        Constants constants = given;
+        Reducer<TVector, TLanes> q = given;
         double* end = values + _degree;
         for (double* p = values; p < end; p += 2 * TLanes.Count)
         {
@@ -232,18 +233,18 @@ internal sealed unsafe class VectorTransform<TVector, TLanes> : IVectorTransform
             (a, b) = TLanes.SplitHalves(a, b);
             if (TLanes.Count == 8) (a, b) = TLanes.SplitQuarters(a, b);
             (a, b) = TLanes.SplitPairs(a, b);
-            (a, b) = TLanes.SplitPairs(TLanes.Add(a, b), Product(TLanes.Subtract(a, b), TLanes.Load(next), constants));
+            (a, b) = TLanes.SplitPairs(TLanes.Add(a, b), q.Product(TLanes.Subtract(a, b), TLanes.Load(next)));
             if (TLanes.Count == 8)
             {
                 next -= TLanes.Count;
-                (a, b) = (TLanes.Add(a, b), Product(TLanes.Subtract(a, b), TLanes.Load(next), constants));
-                if (reducesMiddle) a = Reduced(a, constants);
+                (a, b) = (TLanes.Add(a, b), q.Product(TLanes.Subtract(a, b), TLanes.Load(next)));
+                if (reducesMiddle) a = q.Reduced(a);
                 (a, b) = TLanes.SplitQuarters(a, b);
             }
 
-            (a, b) = TLanes.SplitHalves(TLanes.Add(a, b), Product(TLanes.Subtract(a, b), TLanes.Load(tail), constants));
-            (a, b) = (TLanes.Add(a, b), Product(TLanes.Subtract(a, b), TLanes.Broadcast(*roots++), constants));
-            if (reducesEnd) a = Reduced(a, constants);
+            (a, b) = TLanes.SplitHalves(TLanes.Add(a, b), q.Product(TLanes.Subtract(a, b), TLanes.Load(tail)));
+            (a, b) = (TLanes.Add(a, b), q.Product(TLanes.Subtract(a, b), TLanes.Broadcast(*roots++)));
+            if (reducesEnd) a = q.Reduced(a);
             TLanes.Store(a, p);
             TLanes.Store(b, p + TLanes.Count);
             tail += TLanes.Count * (TLanes.Count == 8 ? 3 : 2);
@@ -251,19 +252,19 @@ internal sealed unsafe class VectorTransform<TVector, TLanes> : IVectorTransform
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void InverseTwo(double* values, int quarter, double root, double leftRoot, double rightRoot, bool reduces, in Constants given)
+    private static void InverseTwo(double* values, int quarter, double root, double leftRoot, double rightRoot, bool reduces, in Reducer<TVector, TLanes> given)
     {
-        Constants constants = given;
+        Reducer<TVector, TLanes> q = given;
         TVector w = TLanes.Broadcast(root), wl = TLanes.Broadcast(leftRoot), wr = TLanes.Broadcast(rightRoot);
         double* end = values + quarter;
         for (double* p = values; p < end; p += TLanes.Count)
         {
             TVector a = TLanes.Load(p), b = TLanes.Load(p + quarter), c = TLanes.Load(p + (2 * quarter)), d = TLanes.Load(p + (3 * quarter));
-            (a, b) = (TLanes.Add(a, b), Product(TLanes.Subtract(a, b), wl, constants));
-            (c, d) = (TLanes.Add(c, d), Product(TLanes.Subtract(c, d), wr, constants));
-            (a, c) = (TLanes.Add(a, c), Product(TLanes.Subtract(a, c), w, constants));
-            (b, d) = (TLanes.Add(b, d), Product(TLanes.Subtract(b, d), w, constants));
-            if (reduces) (a, b) = (Reduced(a, constants), Reduced(b, constants));
+            (a, b) = (TLanes.Add(a, b), q.Product(TLanes.Subtract(a, b), wl));
+            (c, d) = (TLanes.Add(c, d), q.Product(TLanes.Subtract(c, d), wr));
+            (a, c) = (TLanes.Add(a, c), q.Product(TLanes.Subtract(a, c), w));
+            (b, d) = (TLanes.Add(b, d), q.Product(TLanes.Subtract(b, d), w));
+            if (reduces) (a, b) = (q.Reduced(a), q.Reduced(b));
             TLanes.Store(a, p);
             TLanes.Store(b, p + quarter);
             TLanes.Store(c, p + (2 * quarter));
@@ -272,37 +273,15 @@ internal sealed unsafe class VectorTransform<TVector, TLanes> : IVectorTransform
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void InverseOne(double* values, int half, double root, in Constants constants)
+    private static void InverseOne(double* values, int half, double root, in Reducer<TVector, TLanes> q)
     {
         TVector w = TLanes.Broadcast(root);
         for (int i = 0; i < half; i += TLanes.Count)
         {
             TVector a = TLanes.Load(values + i), b = TLanes.Load(values + half + i);
             TLanes.Store(TLanes.Add(a, b), values + i);
-            TLanes.Store(Product(TLanes.Subtract(a, b), w, constants), values + half + i);
+            TLanes.Store(q.Product(TLanes.Subtract(a, b), w), values + half + i);
         }
-    }
-
-    /// <summary>a·w modulo q, signed, as the class's remarks say.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TVector Product(TVector a, TVector w, in Constants constants)
-    {
-        TVector high = TLanes.Multiply(a, w);
-        TVector low = TLanes.MultiplySubtract(a, w, high);
-        return TLanes.Add(TLanes.SubtractProduct(high, TLanes.Round(TLanes.Multiply(high, constants.Reciprocal)), constants.Q), low);
-    }
-
-    /// <summary>Into [−q/2, q/2].</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TVector Reduced(TVector a, in Constants constants) => TLanes.SubtractProduct(a, TLanes.Round(TLanes.Multiply(a, constants.Reciprocal)), constants.Q);
-
-    /// <summary>Into [0, q).</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TVector Canonical(TVector a, in Constants constants) => TLanes.AddIfNegative(Reduced(a, constants), constants.Q);
-
-    private struct Constants
-    {
-        public TVector Q, Reciprocal;
     }
 
     private static double Signed(ulong root, ulong q) => root > q / 2 ? -(double)(q - root) : root;

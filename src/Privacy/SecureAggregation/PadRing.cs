@@ -1,0 +1,40 @@
+using Federation.Privacy.Homomorphic;
+
+namespace Federation.Privacy.SecureAggregation;
+
+/// <summary>The ring of the bulk: N = 2048, q = 2⁴⁶ − 110591. A block of 2048 coefficients is encrypted as a·s + e + 2^(46−p)·m, and travels as 46 bits a coefficient.</summary>
+public static class PadRing
+{
+    /// <summary>N.</summary>
+    public const int Degree = 2048;
+
+    /// <summary>q, a prime, 1 modulo 2N.</summary>
+    public const ulong Modulus = 70368744067073;
+
+    /// <summary>⌈log₂ q⌉.</summary>
+    public const int Bits = 46;
+
+    /// <summary>Of one block, packed: 46 bits a coefficient, the first coefficient in the lowest bits of the first bytes.</summary>
+    public const int BlockBytes = Degree * Bits / 8;
+
+    /// <summary>σ of pad secrets and errors; discrete Gaussians.</summary>
+    public const double Sigma = 6.1;
+
+    /// <summary>Σc is kept modulo 2⁶⁴: so many contributions fit.</summary>
+    public const int MostContributions = 1 << 18;
+
+    internal static NegacyclicTransform Transform { get; } = new(Degree, new Modulus(Modulus));
+
+    /// <summary>p: the bits of a coefficient's message, the largest with 2^(45−p) ≥ 8·σ·√cohort, so that any error among 12.5 million coefficients has probability below 2·10⁻⁸.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The cohort is not 1 to 262144 sites.</exception>
+    public static int PlaintextBits(int cohort)
+    {
+        if (cohort is < 1 or > MostContributions) throw new ArgumentOutOfRangeException(nameof(cohort), cohort, $"A cohort has 1 to {MostContributions} sites.");
+        int noiseBits = 0; // 45 − p
+        while (Math.ScaleB(1, noiseBits) < 8 * Sigma * Math.Sqrt(cohort)) noiseBits++;
+        return Bits - 1 - noiseBits;
+    }
+
+    /// <summary>⌊q/2^(46−p)⌋ − 1: no sum of messages may be larger.</summary>
+    public static ulong LargestSum(int plaintextBits) => (Modulus >> (Bits - plaintextBits)) - 1;
+}

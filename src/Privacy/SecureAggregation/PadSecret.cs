@@ -1,0 +1,45 @@
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using Federation.Privacy.Homomorphic;
+using Federation.Privacy.Mechanisms;
+
+namespace Federation.Privacy.SecureAggregation;
+
+/// <summary>The secret of one message in the pad ring: 2048 values of a discrete Gaussian, σ = 6.1. It encrypts one message and no other. Dispose wipes it.</summary>
+public sealed class PadSecret : IDisposable
+{
+    private readonly long[] _values = GC.AllocateArray<long>(PadRing.Degree, pinned: true);
+    private int _taken;
+
+    /// <summary>A fresh one.</summary>
+    public PadSecret(SecureRandom random) => new DiscreteGaussianSampler(PadRing.Sigma * PadRing.Sigma, random).Fill(_values);
+
+    internal ReadOnlySpan<long> Values => _values;
+
+    /// <summary>What travels under the committee's key: the secret in coefficients 0–2047 (negative values as t + s), small sums of the round after it.</summary>
+    /// <param name="sums">At most N − 2048 values below t.</param>
+    public Plaintext ToPlaintext(BfvParameters parameters, ReadOnlySpan<ulong> sums)
+    {
+        if (sums.Length > parameters.Degree - PadRing.Degree) throw new ArgumentException($"Beside a pad secret there is room for {parameters.Degree - PadRing.Degree} sums, not {sums.Length}.", nameof(sums));
+        ulong t = parameters.PlainModulus.Value;
+        using SecretWords words = new(PadRing.Degree + sums.Length);
+        for (int i = 0; i < PadRing.Degree; i++) words.Span[i] = unchecked((ulong)_values[i] + (t & (ulong)(_values[i] >> 63)));
+        sums.CopyTo(words.Span[PadRing.Degree..]);
+        return new(parameters, words.Span);
+    }
+
+    /// <summary>Σs from the opened sum of such plaintexts: centred modulo t.</summary>
+    public static long[] SumFrom(Plaintext opened)
+    {
+        long t = (long)opened.Parameters.PlainModulus.Value;
+        return [.. opened.Coefficients[..PadRing.Degree].ToArray().Select(value => (long)value > t / 2 ? (long)value - t : (long)value)];
+    }
+
+    /// <exception cref="InvalidOperationException">A message was begun with it before.</exception>
+    internal void Take()
+    {
+        if (Interlocked.Exchange(ref _taken, 1) != 0) throw new InvalidOperationException("A pad secret encrypts one message only; draw a new one.");
+    }
+
+    public void Dispose() => CryptographicOperations.ZeroMemory(MemoryMarshal.AsBytes(_values.AsSpan()));
+}

@@ -1,0 +1,214 @@
+using System.Numerics;
+using System.Security.Cryptography;
+using CsCheck;
+using Federation.Privacy.Homomorphic;
+using Federation.Privacy.Mechanisms;
+using Federation.Privacy.SecureAggregation;
+
+namespace Federation.Privacy.Tests.SecureAggregation;
+
+public sealed class PadRingTests
+{
+    private static readonly Gen<ulong[]> s_residues = Gen.Frequency((4, Gen.ULong[0, PadRing.Modulus - 1]), (1, Gen.OneOf([.. new[] { 0UL, 1UL, PadRing.Modulus - 1, PadRing.Modulus / 2, (PadRing.Modulus / 2) + 1 }.Select(value => Gen.Const(value))]))).Array[PadRing.Degree];
+
+    [Theory]
+    [InlineData(3, 38)]
+    [InlineData(10, 37)]
+    [InlineData(100, 36)]
+    [InlineData(1000, 34)]
+    [InlineData(4096, 33)]
+    public void PlaintextBits_Cohorts_AreAsPublished(int cohort, int bits) => Assert.Equal(bits, PadRing.PlaintextBits(cohort));
+
+    [Theory]
+    [InlineData(256)]
+    [InlineData(512)]
+    public void Kernel_EveryWidth_EqualsTheScalarTwin(int width)
+    {
+        PadKernel kernel = Kernel(width), plain = new ScalarPadKernel();
+        Gen.Select(s_residues, s_residues, Gen.Long[-100, 100].Array[PadRing.Degree], Gen.ULong.Array[PadRing.Degree], Gen.Int[8, 13]).Sample((expanded, secret, errors, sums, shift) =>
+        {
+            ulong largest = PadRing.LargestSum(PadRing.Bits - shift);
+            ulong[] messages = [.. sums.Select((value, i) => i % 7 == 0 ? largest : value % (largest + 1))];
+            Assert.Equal(Words(plain), Words(kernel));
+            (ulong[] expected, double squares) = Opened(plain);
+            (ulong[] actual, double sum) = Opened(kernel);
+            Assert.Equal(expected, actual);
+            Assert.Equal(squares, sum);
+
+            ulong[] Cells(PadKernel k)
+            {
+                ulong[] prepared = new ulong[PadRing.Degree], cells = new ulong[PadRing.Degree];
+                k.Prepare(secret, prepared);
+                k.Multiply(expanded, prepared, cells);
+                return cells;
+            }
+
+            ulong[] Words(PadKernel k)
+            {
+                ulong[] words = new ulong[PadRing.Degree];
+                k.Encrypt(Cells(k), errors, messages, shift, words);
+                return words;
+            }
+
+            (ulong[], double) Opened(PadKernel k)
+            {
+                ulong[] opened = new ulong[PadRing.Degree];
+                double squared = k.Decrypt(Cells(k), sums, shift, opened);
+                return (opened, squared);
+            }
+        }, iter: 100, threads: 1);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(256)]
+    [InlineData(512)]
+    public void Packing_EveryWidth_IsTheDefinitionAndBack(int width)
+    {
+        VectorWidth kind = Kernel(width).Width;
+        Gen.Select(s_residues, Gen.ULong.Array[PadRing.Degree]).Sample((words, sums) =>
+        {
+            byte[] block = new byte[PadRing.BlockBytes];
+            PadPacking.Pack(words, block, kind);
+            BigInteger bits = new(block, isUnsigned: true);
+            for (int i = 0; i < PadRing.Degree; i += 97) Assert.Equal(words[i], (ulong)((bits >> (46 * i)) & ((1UL << 46) - 1)));
+            ulong[] actual = [.. sums];
+            Assert.True(PadPacking.Add(block, actual, kind));
+            Assert.Equal([.. sums.Zip(words, (a, b) => unchecked(a + b))], actual);
+        }, iter: 50, threads: 1);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(256)]
+    [InlineData(512)]
+    public void Add_AnyCoefficientNotBelowQ_IsRefused(int width)
+    {
+        VectorWidth kind = Kernel(width).Width;
+        for (int i = 0; i < PadRing.Degree; i++)
+        {
+            ulong[] words = new ulong[PadRing.Degree];
+            words[i] = PadRing.Modulus;
+            byte[] block = new byte[PadRing.BlockBytes];
+            PadPacking.PackScalar(words, block);
+            Assert.False(PadPacking.Add(block, new ulong[PadRing.Degree], kind));
+            words[i] = PadRing.Modulus - 1;
+            PadPacking.PackScalar(words, block);
+            Assert.True(PadPacking.Add(block, new ulong[PadRing.Degree], kind));
+        }
+    }
+
+    [Fact]
+    public void Expand_AnyBlock_IsAesInCounterModeMasked()
+    {
+        byte[] seed = SHA256.HashData("fed"u8);
+        using PadExpansion expansion = new(seed);
+        using CounterMode stream = new(seed.AsSpan(0, 16));
+        ulong[] words = new ulong[PadRing.Degree];
+        byte[] bytes = new byte[PadRing.Degree * 8];
+        expansion.Fill(5, words);
+        stream.Fill(5, 0, bytes);
+        for (int i = 0; i < words.Length; i++) Assert.Equal(BitConverter.ToUInt64(bytes, 8 * i) & ((1UL << 46) - 1), words[i]);
+    }
+
+    [Theory]
+    [InlineData(2)]
+    [InlineData(10)]
+    [InlineData(100)]
+    [InlineData(1000)]
+    [InlineData(10_000)]
+    public void Decrypt_SumsAtTheFieldsEdges_AreExact(int contributors)
+    {
+        int p = PadRing.PlaintextBits(contributors);
+        ulong most = PadRing.LargestSum(p) / (ulong)contributors;
+        byte[] seed = SHA256.HashData(BitConverter.GetBytes(contributors));
+        using SecureRandom random = SecureRandom.WithKnownKey(seed);
+        ulong[] sums = new ulong[PadRing.Degree], expected = new ulong[PadRing.Degree], messages = new ulong[PadRing.Degree], opened = new ulong[PadRing.Degree];
+        long[] secrets = new long[PadRing.Degree];
+        byte[] block = new byte[PadRing.BlockBytes];
+        for (int site = 0; site < contributors; site++)
+        {
+            for (int i = 0; i < messages.Length; i++)
+            {
+                messages[i] = (i % 3) switch { 0 => 0, 1 => most, _ => random.NextUInt64() % (most + 1) };
+                expected[i] += messages[i];
+            }
+
+            using PadSecret secret = new(random);
+            using PadEncryptor encryptor = new(seed, secret, p, 1);
+            using PadEncryptor.Worker worker = encryptor.CreateWorker();
+            worker.Encrypt(0, messages, block);
+            Assert.True(PadSum.Add(block, sums));
+            for (int i = 0; i < secrets.Length; i++) secrets[i] += secret.Values[i];
+        }
+
+        using PadSum sum = new(seed, secrets, p, contributors);
+        using PadSum.Worker opener = sum.CreateWorker();
+        opener.Decrypt(0, sums, opened);
+        Assert.Equal(expected, opened);
+        Assert.Throws<PadResidualException>(() => opener.Decrypt(1, sums, opened)); // another block's pad
+        secrets[7]++;
+        using PadSum wrong = new(seed, secrets, p, contributors);
+        using PadSum.Worker wrongOpener = wrong.CreateWorker();
+        Assert.Throws<PadResidualException>(() => wrongOpener.Decrypt(0, sums, opened));
+    }
+
+    [Fact]
+    public void Encrypt_ASecretOrABlockTwice_IsRefused()
+    {
+        byte[] seed = new byte[32], block = new byte[PadRing.BlockBytes];
+        using SecureRandom random = new();
+        using PadSecret secret = new(random);
+        using PadEncryptor encryptor = new(seed, secret, 37, 2);
+        using PadEncryptor.Worker worker = encryptor.CreateWorker();
+        ulong[] messages = new ulong[PadRing.Degree];
+        worker.Encrypt(1, messages, block);
+        Assert.Throws<InvalidOperationException>(() => worker.Encrypt(1, messages, block));
+        Assert.Throws<ArgumentOutOfRangeException>(() => worker.Encrypt(2, messages, block));
+        Assert.Throws<InvalidOperationException>(() => new PadEncryptor(seed, secret, 37, 2));
+        messages[9] = PadRing.LargestSum(37) + 1;
+        Assert.Throws<ArgumentOutOfRangeException>(() => worker.Encrypt(0, messages, block));
+    }
+
+    [Fact]
+    public void PadSecret_ThroughThePlaintext_ComesBackCentred()
+    {
+        using SecureRandom random = new();
+        using PadSecret secret = new(random);
+        using Plaintext plaintext = secret.ToPlaintext(BfvParameters.ForKeys, [7, 8]);
+        Assert.Equal(secret.Values.ToArray(), PadSecret.SumFrom(plaintext));
+        Assert.Equal([7UL, 8UL, 0UL], plaintext.Coefficients.Slice(PadRing.Degree, 3).ToArray());
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(7)]
+    public async Task BlockPipeline_AnyThreads_HandsOnAllBlocksInOrder(int threads)
+    {
+        List<byte> all = [];
+        await BlockPipeline.RunAsync(1000, 3, threads, () => new MemoryStream(), (_, first, count, buffer) =>
+        {
+            for (int i = 0; i < count; i++) buffer.Slice(3 * i, 3).Fill((byte)((first + i) % 251));
+        }, (_, bytes, _) =>
+        {
+            all.AddRange(bytes.Span);
+            return ValueTask.CompletedTask;
+        }, TestContext.Current.CancellationToken);
+        Assert.Equal([.. Enumerable.Range(0, 3000).Select(i => (byte)(i / 3 % 251))], all);
+    }
+
+    [Fact]
+    public async Task BlockPipeline_AFailingBlock_EndsTheRunWithItsError() =>
+        await Assert.ThrowsAsync<FormatException>(() => BlockPipeline.RunAsync(1000, 3, 2, () => new MemoryStream(), (_, first, _, _) =>
+        {
+            if (first >= 192) throw new FormatException("bad block");
+        }, (_, _, _) => ValueTask.CompletedTask, TestContext.Current.CancellationToken));
+
+    private static PadKernel Kernel(int width)
+    {
+        VectorWidth kind = (VectorWidth)width;
+        Assert.SkipUnless(kind == VectorWidth.None || (kind == VectorWidth.Bits512 ? Lanes512.IsSupported : Lanes256.IsSupported), $"This processor (or DOTNET_EnableAVX…) has no {kind}.");
+        return PadKernel.Create(kind);
+    }
+}
