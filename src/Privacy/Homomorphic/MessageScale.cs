@@ -63,8 +63,17 @@ internal sealed class MessageRounding
         _quotients = [.. _inverses.Zip(ring.Moduli, (inverse, q) => q.Quotient(inverse))];
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Round(ReadOnlySpan<ulong> phase, Span<ulong> message)
+    {
+        using SecretWords fractions = new(message.Length);
+        Round(phase, message, fractions.Span);
+    }
+
+    /// <param name="phase">L·N words.</param>
+    /// <param name="message">N values, overwritten.</param>
+    /// <param name="fractions">½ plus the fractional part of t·x/q less its nearest integer, in units of 2⁻⁶⁴: how far the noise is from zero. Overwritten.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Round(ReadOnlySpan<ulong> phase, Span<ulong> message, Span<ulong> fractions)
     {
         for (int j = 0; j < message.Length; j++)
         {
@@ -81,6 +90,7 @@ internal sealed class MessageRounding
             }
 
             message[j] = _t.Add(whole, _t.Reduce(carries));
+            fractions[j] = fraction;
         }
     }
 

@@ -25,7 +25,7 @@ public sealed class PadEncryptor : IDisposable
 
     internal PadEncryptor(ReadOnlySpan<byte> seed, PadSecret secret, int plaintextBits, int blocks, PadKernel kernel)
     {
-        ArgumentOutOfRangeException.ThrowIfNotEqual(seed.Length, PadExpansion.SeedBytes, nameof(seed));
+        ArgumentOutOfRangeException.ThrowIfNotEqual(seed.Length, Expansion.SeedBytes, nameof(seed));
         if (plaintextBits is < 1 or >= PadRing.Bits - 1) throw new ArgumentOutOfRangeException(nameof(plaintextBits), plaintextBits, "A message has 1 to 44 bits a coefficient.");
         ArgumentOutOfRangeException.ThrowIfNegative(blocks);
         secret.Take();
@@ -55,7 +55,7 @@ public sealed class PadEncryptor : IDisposable
     public sealed class Worker : IDisposable
     {
         private readonly PadEncryptor _owner;
-        private readonly PadExpansion _expansion;
+        private readonly Expansion _expansion;
         private readonly SecureRandom _random = new();
         private readonly DiscreteGaussianSampler _errors;
         private readonly SecretWords _cells = new(PadRing.Degree), _error = new(PadRing.Degree);
@@ -78,7 +78,7 @@ public sealed class PadEncryptor : IDisposable
             if (messages.ContainsAnyExceptInRange(0UL, PadRing.LargestSum(PadRing.Bits - _owner._shift))) throw new ArgumentOutOfRangeException(nameof(messages), $"A value of block {block} does not fit into {PadRing.Bits - _owner._shift} bits.");
             _owner.Begin(block);
             Span<long> error = System.Runtime.InteropServices.MemoryMarshal.Cast<ulong, long>(_error.Span);
-            _expansion.Fill((ulong)block, _words);
+            _expansion.Fill((ulong)block, PadRing.Modulus, _words);
             _owner._kernel.Multiply(_words, _owner._prepared.Span, _cells.Span);
             _errors.Fill(error);
             _owner._kernel.Encrypt(_cells.Span, error, messages, _owner._shift, _words);

@@ -28,7 +28,7 @@ public sealed class PadSum : IDisposable
 
     internal PadSum(ReadOnlySpan<byte> seed, ReadOnlySpan<long> secretSum, int plaintextBits, int contributions, PadKernel kernel)
     {
-        ArgumentOutOfRangeException.ThrowIfNotEqual(seed.Length, PadExpansion.SeedBytes, nameof(seed));
+        ArgumentOutOfRangeException.ThrowIfNotEqual(seed.Length, Expansion.SeedBytes, nameof(seed));
         ArgumentOutOfRangeException.ThrowIfNotEqual(secretSum.Length, PadRing.Degree, nameof(secretSum));
         if (contributions is < 1 or > PadRing.MostContributions) throw new ArgumentOutOfRangeException(nameof(contributions), contributions, $"A sum has 1 to {PadRing.MostContributions} contributions.");
         (_seed, _shift, _contributions, _kernel) = (seed.ToArray(), PadRing.Bits - plaintextBits, contributions, kernel);
@@ -57,7 +57,7 @@ public sealed class PadSum : IDisposable
     public sealed class Worker : IDisposable
     {
         private readonly PadSum _owner;
-        private readonly PadExpansion _expansion;
+        private readonly Expansion _expansion;
         private readonly ulong[] _words = new ulong[PadRing.Degree];
         private readonly SecretWords _cells = new(PadRing.Degree);
 
@@ -70,7 +70,7 @@ public sealed class PadSum : IDisposable
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Decrypt(int block, ReadOnlySpan<ulong> sums, Span<ulong> messages)
         {
-            _expansion.Fill((ulong)block, _words);
+            _expansion.Fill((ulong)block, PadRing.Modulus, _words);
             _owner._kernel.Multiply(_words, _owner._prepared.Span, _cells.Span);
             double mean = _owner._kernel.Decrypt(_cells.Span, sums, _owner._shift, messages) / PadRing.Degree;
             double expected = _owner._contributions * PadRing.Sigma * PadRing.Sigma;

@@ -102,13 +102,27 @@ public sealed class PadRingTests
     public void Expand_AnyBlock_IsAesInCounterModeMasked()
     {
         byte[] seed = SHA256.HashData("fed"u8);
-        using PadExpansion expansion = new(seed);
+        using Expansion expansion = new(seed);
         using CounterMode stream = new(seed.AsSpan(0, 16));
         ulong[] words = new ulong[PadRing.Degree];
         byte[] bytes = new byte[PadRing.Degree * 8];
-        expansion.Fill(5, words);
+        expansion.Fill(5, PadRing.Modulus, words);
         stream.Fill(5, 0, bytes);
         for (int i = 0; i < words.Length; i++) Assert.Equal(BitConverter.ToUInt64(bytes, 8 * i) & ((1UL << 46) - 1), words[i]);
+    }
+
+    [Fact] // a word that is not below q comes once in 6·10⁸: this block has one, found by search
+    public void Expand_AWordNotBelowQ_IsReplacedByTheNextAfterTheBlock()
+    {
+        using Expansion expansion = new(new byte[32]);
+        using CounterMode stream = new(new byte[16]);
+        byte[] bytes = new byte[(PadRing.Degree + 2) * 8];
+        stream.Fill(54740, 0, bytes);
+        ulong[] words = new ulong[PadRing.Degree], masked = [.. Enumerable.Range(0, PadRing.Degree + 1).Select(i => BitConverter.ToUInt64(bytes, 8 * i) & ((1UL << 46) - 1))];
+        Assert.True(masked[360] >= PadRing.Modulus);
+        masked[360] = masked[PadRing.Degree];
+        expansion.Fill(54740, PadRing.Modulus, words);
+        Assert.Equal(masked[..PadRing.Degree], words);
     }
 
     [Theory]

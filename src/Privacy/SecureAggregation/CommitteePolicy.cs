@@ -1,0 +1,44 @@
+namespace Federation.Privacy.SecureAggregation;
+
+/// <summary>What a site asks of an epoch and of the openings in it. Nothing weaker is taken part in.</summary>
+public sealed record CommitteePolicy
+{
+    /// <summary>Never fewer, whatever a policy or a round says: with two, each knows the other's update.</summary>
+    public const int FewestContributors = 3;
+
+    public const int LargestCommittee = 32;
+
+    /// <param name="minContributors">At least 3.</param>
+    /// <param name="lyingOrRestored">Members that may lie or come back with an old record: 2t − k must be above it.</param>
+    /// <param name="maxOpenings">Of one epoch.</param>
+    /// <param name="minMembers">So many must hold shares; never fewer than the threshold.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A value is out of range.</exception>
+    public CommitteePolicy(int minContributors = FewestContributors, int lyingOrRestored = 1, int maxOpenings = 100, int minMembers = 2)
+    {
+        if (minContributors < FewestContributors) throw new ArgumentOutOfRangeException(nameof(minContributors), minContributors, $"At least {FewestContributors} sites must contribute.");
+        ArgumentOutOfRangeException.ThrowIfNegative(lyingOrRestored);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(maxOpenings);
+        (MinContributors, LyingOrRestored, MaxOpenings, MinMembers) = (minContributors, lyingOrRestored, maxOpenings, minMembers);
+    }
+
+    public int MinContributors { get; }
+
+    public int LyingOrRestored { get; }
+
+    public int MaxOpenings { get; }
+
+    public int MinMembers { get; }
+
+    /// <exception cref="ProtocolException">The descriptor is weaker than this policy.</exception>
+    public void Check(EpochDescriptor descriptor)
+    {
+        int members = descriptor.Members.Count, threshold = descriptor.Threshold;
+        if ((2 * threshold) - members <= LyingOrRestored)
+        {
+            throw new ProtocolException(Refusal.BelowPolicy, $"Threshold {threshold} of {members} members resists {Math.Max(0, (2 * threshold) - members - 1)} lying or restored members; this site's policy asks for {LyingOrRestored}: a threshold of {(members + LyingOrRestored + 2) / 2} at least.");
+        }
+    }
+
+    /// <summary>How many must hold shares in the end.</summary>
+    internal int FewestQualified(EpochDescriptor descriptor) => Math.Max(descriptor.Threshold, MinMembers);
+}

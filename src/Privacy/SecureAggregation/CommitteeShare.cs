@@ -1,0 +1,105 @@
+using System.Security.Cryptography;
+using Federation.Privacy.Canonical;
+using Federation.Privacy.Homomorphic;
+
+namespace Federation.Privacy.SecureAggregation;
+
+/// <summary>A member's share of an epoch's key, and the keys of its zero shares. Kept encrypted, in a store that is not backed up. Dispose wipes it.</summary>
+public sealed class CommitteeShare : IDisposable
+{
+    private const int KeyBytes = 32, NonceBytes = 12, TagBytes = 16;
+
+    private readonly SecretWords _share;
+    private readonly Dictionary<int, byte[]> _zeroShareKeys;
+    private bool _disposed;
+
+    internal CommitteeShare(byte[] certificateHash, int index, int threshold, IReadOnlyList<int> members, ReadOnlySpan<ulong> share, Dictionary<int, byte[]> zeroShareKeys)
+    {
+        (CertificateHash, Index, Threshold, Members, _zeroShareKeys) = (certificateHash, index, threshold, members, zeroShareKeys);
+        _share = new(share.Length);
+        share.CopyTo(_share.Span);
+    }
+
+    /// <summary>Of the epoch.</summary>
+    public byte[] CertificateHash { get; }
+
+    public int Index { get; }
+
+    /// <summary>t.</summary>
+    public int Threshold { get; }
+
+    /// <summary>Q, rising.</summary>
+    public IReadOnlyList<int> Members { get; }
+
+    /// <summary>Values at the roots, modulo the data primes.</summary>
+    internal ReadOnlySpan<ulong> Words
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            return _share.Span;
+        }
+    }
+
+    internal IReadOnlyDictionary<int, byte[]> ZeroShareKeys => _zeroShareKeys;
+
+    /// <summary>For the store: AES-256-GCM with a random nonce.</summary>
+    /// <param name="key">32 bytes.</param>
+    public byte[] Protect(ReadOnlySpan<byte> key)
+    {
+        RnsRing ring = BfvParameters.ForKeys.DataRing;
+        CanonicalWriter writer = Indices.Write(new CanonicalWriter("committee-share").Field(CertificateHash).Field((ulong)Index).Field((ulong)Threshold), Members).Field(PackedElement.Pack(ring, Words));
+        foreach (int member in Members.Where(member => member != Index)) writer.Field(_zeroShareKeys[member]);
+        byte[] plain = writer.ToArray(), stored = new byte[NonceBytes + plain.Length + TagBytes];
+        RandomNumberGenerator.Fill(stored.AsSpan(0, NonceBytes));
+        using AesGcm cipher = new(key, TagBytes);
+        cipher.Encrypt(stored.AsSpan(0, NonceBytes), plain, stored.AsSpan(NonceBytes, plain.Length), stored.AsSpan(NonceBytes + plain.Length));
+        CryptographicOperations.ZeroMemory(plain);
+        return stored;
+    }
+
+    /// <exception cref="CryptographicException">The key is another, or the bytes were changed.</exception>
+    /// <exception cref="FormatException">The bytes are no share.</exception>
+    public static CommitteeShare Unprotect(ReadOnlySpan<byte> key, ReadOnlySpan<byte> stored)
+    {
+        if (key.Length != KeyBytes) throw new ArgumentException($"A key has {KeyBytes} bytes.", nameof(key));
+        if (stored.Length < NonceBytes + TagBytes) throw new FormatException("These bytes are too few for a stored share.");
+        byte[] plain = GC.AllocateArray<byte>(stored.Length - NonceBytes - TagBytes, pinned: true);
+        try
+        {
+            using AesGcm cipher = new(key, TagBytes);
+            cipher.Decrypt(stored[..NonceBytes], stored[NonceBytes..^TagBytes], stored[^TagBytes..], plain);
+            return Decode(plain);
+        }
+        finally
+        {
+            CryptographicOperations.ZeroMemory(plain);
+        }
+    }
+
+    private static CommitteeShare Decode(ReadOnlySpan<byte> plain)
+    {
+        RnsRing ring = BfvParameters.ForKeys.DataRing;
+        CanonicalReader reader = new(plain, "committee-share");
+        byte[] certificate = reader.Bytes(EpochAnswer.HashBytes);
+        int index = Indices.Read(ref reader), threshold = reader.Int32(2, CommitteePolicy.LargestCommittee);
+        IReadOnlyList<int> members = Indices.ReadList(ref reader);
+        using SecretWords share = new(ring.Words);
+        PackedElement.Unpack(ring, reader.Field(), share.Span);
+        Dictionary<int, byte[]> keys = [];
+        foreach (int member in members)
+        {
+            if (member != index) keys[member] = reader.Bytes(KeyBytes);
+        }
+
+        reader.End();
+        return new(certificate, index, threshold, members, share.Span, keys);
+    }
+
+    public void Dispose()
+    {
+        _disposed = true;
+        _share.Dispose();
+        foreach (byte[] key in _zeroShareKeys.Values) CryptographicOperations.ZeroMemory(key);
+    }
+}

@@ -1,0 +1,88 @@
+using System.Security.Cryptography;
+using Federation.Privacy.Canonical;
+using Federation.Privacy.Homomorphic;
+
+namespace Federation.Privacy.SecureAggregation;
+
+/// <summary>The public key of an epoch, with the signatures of all of Q under how it came about. Sites encrypt under no other key.</summary>
+public sealed class EpochCertificate
+{
+    private readonly byte[] _packedKey;
+
+    /// <param name="transcript">Step 2's hash.</param>
+    internal EpochCertificate(EpochDescriptor descriptor, byte[] transcript, IReadOnlyList<int> qualified, PublicKey key, IReadOnlyList<SignedMessage> signatures)
+        : this(descriptor, transcript, qualified, key, Packed(key), signatures)
+    {
+    }
+
+    private EpochCertificate(EpochDescriptor descriptor, byte[] transcript, IReadOnlyList<int> qualified, PublicKey key, byte[] packedKey, IReadOnlyList<SignedMessage> signatures)
+    {
+        (Descriptor, Transcript, Qualified, Key, _packedKey, Signatures) = (descriptor, transcript, qualified, key, packedKey, signatures);
+        Body = Indices.Write(new CanonicalWriter("epoch-certificate").Field(descriptor.Encode()).Field(transcript), qualified).Field(SHA256.HashData(packedKey)).ToArray();
+        Hash = SHA256.HashData(Body);
+    }
+
+    public EpochDescriptor Descriptor { get; }
+
+    public byte[] Transcript { get; }
+
+    /// <summary>Q: the members that hold shares, rising.</summary>
+    public IReadOnlyList<int> Qualified { get; }
+
+    /// <summary>(Σ b_i, a).</summary>
+    public PublicKey Key { get; }
+
+    /// <summary>What all of Q sign.</summary>
+    public byte[] Body { get; }
+
+    /// <summary>SHA-256 of the body.</summary>
+    public byte[] Hash { get; }
+
+    /// <summary>In the order of Q.</summary>
+    public IReadOnlyList<SignedMessage> Signatures { get; }
+
+    /// <summary>What a site checks before it encrypts: its roster, its policy, and the signature of every member of Q.</summary>
+    /// <exception cref="ProtocolException">One of them does not hold.</exception>
+    public void Verify(Roster roster, CommitteePolicy policy)
+    {
+        if (Descriptor.RosterHash != roster.Hash) throw new ProtocolException(Refusal.WrongRoster, $"Epoch {Descriptor.Epoch} was made for roster {Descriptor.RosterHash}, this site has {roster.Hash}.");
+        policy.Check(Descriptor);
+        if (Qualified.Count < policy.FewestQualified(Descriptor) || Qualified[^1] > Descriptor.Members.Count) throw new ProtocolException(Refusal.BelowPolicy, $"{Qualified.Count} members hold shares; {policy.FewestQualified(Descriptor)} are needed.");
+        if (Signatures.Count != Qualified.Count) throw new ProtocolException(Refusal.WrongSignature, $"The certificate has {Signatures.Count} signatures, its members are {Qualified.Count}.");
+        for (int i = 0; i < Qualified.Count; i++)
+        {
+            EpochTranscript.Sender(Descriptor, Signatures[i], Qualified[i]);
+            EpochTranscript.Same(SHA256.HashData(Signatures[i].Verify(roster)), Hash, Refusal.DifferentTranscripts, $"'{Signatures[i].Site}' signed another certificate");
+        }
+    }
+
+    public byte[] Encode()
+    {
+        CanonicalWriter writer = new CanonicalWriter("certified-epoch").Field(Descriptor.Encode()).Field(Transcript);
+        Indices.Write(writer, Qualified).Field(_packedKey).Field((ulong)Signatures.Count);
+        foreach (SignedMessage signature in Signatures) writer.Field(signature.Encode());
+        return writer.ToArray();
+    }
+
+    /// <exception cref="FormatException">The bytes are no certificate. Nothing is verified.</exception>
+    public static EpochCertificate Decode(ReadOnlySpan<byte> bytes)
+    {
+        CanonicalReader reader = new(bytes, "certified-epoch");
+        EpochDescriptor descriptor = EpochDescriptor.Decode(reader.Field(SignedMessage.MostBytes));
+        byte[] transcript = reader.Bytes(EpochAnswer.HashBytes);
+        IReadOnlyList<int> qualified = Indices.ReadList(ref reader);
+        if (qualified.Count == 0) throw new FormatException("An epoch has members.");
+        RnsRing ring = descriptor.Parameters.KeyRing;
+        byte[] packed = reader.Bytes(2 * PackedElement.Length(ring));
+        ulong[] words = new ulong[2 * ring.Words];
+        PackedElement.Unpack(ring, packed.AsSpan(0, packed.Length / 2), words.AsSpan(0, ring.Words));
+        PackedElement.Unpack(ring, packed.AsSpan(packed.Length / 2), words.AsSpan(ring.Words));
+        int count = reader.Int32(0, CommitteePolicy.LargestCommittee);
+        List<SignedMessage> signatures = [];
+        for (int i = 0; i < count; i++) signatures.Add(SignedMessage.Decode(reader.Field(2 * SignedMessage.MostBytes)));
+        reader.End();
+        return new(descriptor, transcript, qualified, new PublicKey(descriptor.Parameters, words), packed, signatures);
+    }
+
+    private static byte[] Packed(PublicKey key) => [.. PackedElement.Pack(key.Parameters.KeyRing, key.First), .. PackedElement.Pack(key.Parameters.KeyRing, key.Second)];
+}
