@@ -10,7 +10,7 @@ internal static class NormKernels
 {
     private const int Lanes = 16, LowBits = 20;
 
-    /// <summary>Integers up to this have squares of which 2¹³ add up in 64 bits.</summary>
+    /// <summary>Integers up to this have squares of which 4096 add up in 63 bits.</summary>
     public const long LargestNarrow = 1L << 25;
 
     /// <summary>Σvalues², summed in doubles: value i in lane i % 16, then lane after lane. Not finite if and only if a value is not.</summary>
@@ -71,7 +71,7 @@ internal static class NormKernels
     }
 
     /// <summary>Σgrid², exact.</summary>
-    /// <param name="grid">At most 8192 integers of at most 2³⁹.</param>
+    /// <param name="grid">At most 4096 integers of at most 2³⁹.</param>
     /// <param name="largest">None is larger in absolute value.</param>
     public static UInt128 OfIntegers(ReadOnlySpan<long> grid, long largest) =>
         Avx512F.IsSupported ? OfIntegers512(grid, largest) : Avx2.IsSupported ? OfIntegers256(grid, largest) : OfIntegersPlain(grid);

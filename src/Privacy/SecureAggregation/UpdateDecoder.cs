@@ -106,7 +106,7 @@ public sealed class UpdateDecoder
     private void Check(int block, ReadOnlySpan<ulong> sums, UpdateWorkspace workspace)
     {
         workspace.CheckOwner(this);
-        if ((uint)block >= (uint)Encoding.Blocks) throw new ArgumentOutOfRangeException(nameof(block), block, $"The update has blocks 0 to {Encoding.Blocks - 1}.");
+        if (block < 0 || block >= Encoding.Blocks) throw new ArgumentOutOfRangeException(nameof(block), block, $"The update has blocks 0 to {Encoding.Blocks - 1}.");
         if (sums.Length != UpdateLayout.BlockLength) throw new ArgumentException($"A block has {UpdateLayout.BlockLength} coefficients, not {sums.Length}.", nameof(sums));
     }
 

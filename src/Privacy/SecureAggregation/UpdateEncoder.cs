@@ -10,6 +10,7 @@ namespace Federation.Privacy.SecureAggregation;
 /// Value s·2048 + i of the vector (update, w₀), s its slice, is in coefficient i, field s % f of block s / f. Past the vector's end the fields stand for zero, without noise.
 /// </summary>
 /// <remarks>
+/// What the properties say of the update is exact, without noise: for the site's own eyes.
 /// Rounding bits come again and again from AES-CTR under the caller's key: stream s, from block attempt·2³² on, 32 bits a value. The update is read in place, is not changed, and must not change until the last block is encoded.
 /// </remarks>
 public sealed class UpdateEncoder : IDisposable
@@ -101,7 +102,7 @@ public sealed class UpdateEncoder : IDisposable
     public void Encode(int block, Span<ulong> coefficients, UpdateWorkspace workspace)
     {
         workspace.CheckOwner(this);
-        if ((uint)block >= (uint)Encoding.Blocks) throw new ArgumentOutOfRangeException(nameof(block), block, $"The update has blocks 0 to {Encoding.Blocks - 1}.");
+        if (block < 0 || block >= Encoding.Blocks) throw new ArgumentOutOfRangeException(nameof(block), block, $"The update has blocks 0 to {Encoding.Blocks - 1}.");
         if (coefficients.Length != UpdateLayout.BlockLength) throw new ArgumentException($"A block has {UpdateLayout.BlockLength} coefficients, not {coefficients.Length}.", nameof(coefficients));
         if (_withheld) throw new InvalidOperationException("The upload is withheld: a value with its noise was out of range.");
         Claim(block);
@@ -115,7 +116,7 @@ public sealed class UpdateEncoder : IDisposable
             if (FieldKernels.Pack(workspace.Grid, layout.Levels / 2, field * layout.FieldBits, coefficients)) continue;
             _withheld = true;
             coefficients.Clear();
-            throw OutOfRange(slice, workspace.Grid);
+            throw new UpdateOutOfRangeException($"A value of block {block} with its noise lies beyond ±{layout.Levels / 2} grid steps. The upload is withheld; the site may take part in the next round.");
         }
     }
 
@@ -158,7 +159,7 @@ public sealed class UpdateEncoder : IDisposable
             if (SquaredNorm <= Encoding.LargestSquaredNorm) return;
         }
 
-        throw new UpdateRoundingException($"None of {MostAttempts} roundings has a squared norm of at most {Encoding.LargestSquaredNorm} steps; the last has {SquaredNorm}. Nothing is sent.");
+        throw new UpdateRoundingException($"None of {MostAttempts} roundings has a squared norm of at most {Encoding.LargestSquaredNorm} steps. Nothing is sent; a new rounding key may help, a coarser grid does.");
     }
 
     /// <summary>The slice's integers into the workspace.</summary>
@@ -208,13 +209,6 @@ public sealed class UpdateEncoder : IDisposable
         if (_noise == null) return;
         int bit = 1 << (block % 32);
         if ((Interlocked.Or(ref _encoded[block / 32], bit) & bit) != 0) throw new InvalidOperationException($"Block {block} was encoded before: store it, and send the stored bytes again.");
-    }
-
-    private UpdateOutOfRangeException OutOfRange(int slice, long[] grid)
-    {
-        long range = Encoding.Layout.Levels / 2;
-        int place = Array.FindIndex(grid, value => Math.Abs(value) > range);
-        return new($"Value {((long)slice * UpdateLayout.BlockLength) + place} with its noise is {grid[place]} steps from zero; the range ends at {range}. The upload is withheld; the site takes part in the next round again.");
     }
 
     private void ForEachSlice(int threads, Action<int, UpdateWorkspace> action)

@@ -13,7 +13,7 @@ public sealed class UpdateEncoding
     /// <summary>Most values of direct mode: one ciphertext of the key ring.</summary>
     public const int MostDirectValues = 8192;
 
-    private const double NoiseRange = 9, LeastNoise = 2; // in σ of a site; in steps
+    private const double LeastRange = 9, LeastNoise = 2; // in σ of a site; in steps
     private readonly byte[]? _rotationSeed;
 
     /// <param name="layout">Chosen from precision and cohort.</param>
@@ -26,6 +26,12 @@ public sealed class UpdateEncoding
     /// <exception cref="ArgumentException">A value is out of range, or the cut is missing.</exception>
     /// <exception cref="UpdateLayoutException">The noise is finer than the grid allows, or the values do not fit direct mode.</exception>
     public UpdateEncoding(UpdateLayout layout, int values, double clip, float weightScale, byte[]? rotationSeed, double? cut, double noiseVariance)
+        : this(layout, values, clip, weightScale, rotationSeed, cut, noiseVariance, LeastRange)
+    {
+    }
+
+    /// <param name="range">Room for the noise, in σ of a site; tests make it small to see what happens beyond.</param>
+    internal UpdateEncoding(UpdateLayout layout, int values, double clip, float weightScale, byte[]? rotationSeed, double? cut, double noiseVariance, double range)
     {
         const double largest = 1L << 60;
         if (values is < 1 or > int.MaxValue - (1 << 17)) throw new ArgumentOutOfRangeException(nameof(values), values, $"An update must have 1 to {int.MaxValue - (1 << 17)} values.");
@@ -46,7 +52,7 @@ public sealed class UpdateEncoding
             throw new UpdateLayoutException($"{layout.Levels} levels leave no room for noise. {Advice(Cut, deviation)}");
         }
 
-        Grid = noiseVariance > 0 ? (Cut + (NoiseRange * deviation)) / (half - 1.5) : Cut / half;
+        Grid = noiseVariance > 0 ? (Cut + (range * deviation)) / (half - 1.5) : Cut / half;
         CutSteps = noiseVariance > 0 ? Cut / Grid : half;
         NoiseDeviationSteps = deviation / Grid;
         if (noiseVariance > 0 && NoiseDeviationSteps < LeastNoise)
@@ -112,7 +118,7 @@ public sealed class UpdateEncoding
     /// <summary>The least L at which a site's noise spans the two steps required: 4·x_cut/σ + 39.</summary>
     /// <param name="cut">x_cut, positive.</param>
     /// <param name="noiseVariance">σ² of one site, positive.</param>
-    public static double LeastLevels(double cut, double noiseVariance) => Math.Ceiling((2 * LeastNoise * cut / Math.Sqrt(noiseVariance)) + (2 * LeastNoise * NoiseRange) + 3);
+    public static double LeastLevels(double cut, double noiseVariance) => Math.Ceiling((2 * LeastNoise * cut / Math.Sqrt(noiseVariance)) + (2 * LeastNoise * LeastRange) + 3);
 
     // What a chain of a few roundings may lose.
     private const double RoundedUp = 1 + 1e-13;
@@ -127,15 +133,22 @@ public sealed class UpdateEncoding
     public double ConcentratedEpsilon(int noisySites)
     {
         if (noisySites < 1 || noisySites > Layout.Cohort) throw new ArgumentOutOfRangeException(nameof(noisySites), noisySites, $"The noise must come from 1 to {Layout.Cohort} sites.");
-        if (!IsNoisy) return double.PositiveInfinity;
-        double tau = 0, root = Math.Sqrt(Dimension);
-        for (int k = 1; k < noisySites; k++) tau += 10 * Math.Exp(-2 * Math.PI * Math.PI * NoiseDeviationSteps * NoiseDeviationSteps * k / (k + 1));
-        double squared = SquaredSensitivity / (noisySites * NoiseVariance);
-        return Math.Min(Math.Sqrt(squared + (2 * tau * Dimension)), Math.Sqrt(squared) + (tau * root)) * RoundedUp;
+        return IsNoisy ? ConcentratedEpsilon(SquaredSensitivity / NoiseVariance, noisySites, NoiseDeviationSteps, Dimension) : double.PositiveInfinity;
     }
 
-    /// <summary>ρ = ε²/2 of <see cref="ConcentratedEpsilon"/>.</summary>
-    /// <inheritdoc cref="ConcentratedEpsilon"/>
+    /// <param name="squaredRatio">(Δ₂/σ)².</param>
+    /// <param name="noisySites">n.</param>
+    /// <param name="steps">σ/γ.</param>
+    /// <param name="dimension">d.</param>
+    internal static double ConcentratedEpsilon(double squaredRatio, int noisySites, double steps, int dimension)
+    {
+        double tau = 0, squared = squaredRatio / noisySites;
+        for (int k = 1; k < noisySites; k++) tau += 10 * Math.Exp(-2 * Math.PI * Math.PI * steps * steps * k / (k + 1));
+        return Math.Min(Math.Sqrt(squared + (2 * tau * dimension)), Math.Sqrt(squared) + (tau * Math.Sqrt(dimension))) * RoundedUp;
+    }
+
+    /// <summary>ρ = ε²/2 of <see cref="ConcentratedEpsilon(int)"/>.</summary>
+    /// <inheritdoc cref="ConcentratedEpsilon(int)"/>
     public double Rho(int noisySites)
     {
         double epsilon = ConcentratedEpsilon(noisySites);
