@@ -86,10 +86,19 @@ public sealed class UpdateDecoderTests
     [InlineData(1023, 6)]
     [InlineData(4096, 4)]
     [InlineData(10_000, 18)]
-    public void Decode_FieldsAtTheirEnds_IsExact(int cohort, int bits)
+    public void Decode_FieldsAtTheirEnds_IsExact(int cohort, int bits) => AtTheirEnds(UpdateLayout.Choose(bits, cohort));
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    [InlineData(100)]
+    [InlineData(4096)]
+    [InlineData(1 << 20)]
+    public void Decode_DirectFieldsAtTheirEnds_IsExact(int cohort) => AtTheirEnds(UpdateLayout.ChooseDirect(18, cohort));
+
+    private static void AtTheirEnds(UpdateLayout layout)
     {
-        UpdateLayout layout = UpdateLayout.Choose(bits, cohort);
-        int count = (3 * layout.ValuesPerBlock) - 1;
+        int count = (3 * layout.ValuesPerBlock) - 1, cohort = layout.Cohort;
         UpdateEncoding encoding = new(layout, count, 1e6, 1, null, 1, 0);
         long half = layout.Levels / 2;
         foreach (Func<int, float> end in (Func<int, float>[])[_ => 1, _ => -1, i => i % 2 * 2 - 1, i => i / 2048 % 2 * 2 - 1, i => 1 - (i / 2048 % 2 * 2)])
