@@ -252,13 +252,14 @@ public sealed class UpdateEncoderTests
         encoder.Encode(0, coefficients, workspace);
         decoder.Decode(0, coefficients, values, decoding);
         long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int block = 1; block < 200; block++)
+        for (int i = 0; i < 2000; i++)
         {
-            encoder.Encode(block, coefficients, workspace);
-            decoder.Decode(block, coefficients, values, decoding);
+            encoder.Encode(i % 256, coefficients, workspace);
+            decoder.Decode(i % 256, coefficients, values, decoding);
         }
 
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        // Less than any object a block; a collection in between may count what is left of the thread's last 8 kB.
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 24_000);
     }
 
     [Fact]
