@@ -6,7 +6,7 @@ namespace Federation.Privacy.SecureAggregation;
 
 /// <summary>
 /// Scale, cut, round at random: y = value·scale in double precision, cut to ±limit, then the integer nearest to y + r, r evenly spread over (−½, ½): (k + ½)/2³² − ½ for 32 random bits k.
-/// So y is rounded up with probability y − ⌊y⌋, but for at most 2⁻³² + 2⁻⁵¹·(|y| + 1): unbiased within 2⁻³⁰ of a step for |y| below 2²⁰, and within half a part in 2⁵⁰ of the value above that. Every path does the same operations in IEEE doubles and gives the same integers.
+/// So y is rounded up with probability y − ⌊y⌋, but for at most 2⁻³² + 2⁻⁵¹·(|y| + 1): unbiased within 2⁻³⁰ of a step for |y| below 2²⁰, within 2⁻²⁴ below 2²⁶, and beyond that within 2⁻⁵⁰ of the value itself, far below a float's own last place. Every path does the same operations in IEEE doubles and gives the same integers.
 /// </summary>
 internal static class RoundingKernel
 {

@@ -14,6 +14,7 @@ public sealed class UpdateEncoding
     public const int MostDirectValues = 8192;
 
     private const double LeastRange = 9, LeastNoise = 2; // in σ of a site; in steps
+    private const double RoundedUp = 1 + 1e-13; // more than a chain of a few roundings loses
     private readonly byte[]? _rotationSeed;
 
     /// <param name="layout">Chosen from precision and cohort.</param>
@@ -119,9 +120,6 @@ public sealed class UpdateEncoding
     /// <param name="cut">x_cut, positive.</param>
     /// <param name="noiseVariance">σ² of one site, positive.</param>
     public static double LeastLevels(double cut, double noiseVariance) => Math.Ceiling((2 * LeastNoise * cut / Math.Sqrt(noiseVariance)) + (2 * LeastNoise * LeastRange) + 3);
-
-    // What a chain of a few roundings may lose.
-    private const double RoundedUp = 1 + 1e-13;
 
     /// <summary>ε of ½ε²-concentrated differential privacy of the opened sum, where so many sites added their noise. ∞ without noise.</summary>
     /// <param name="noisySites">n: minContributors against everybody outside, minContributors − c against c colluding sites. Never the number that came.</param>
