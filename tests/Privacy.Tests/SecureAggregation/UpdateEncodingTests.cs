@@ -1,0 +1,110 @@
+using Federation.Privacy.SecureAggregation;
+using Xunit;
+
+namespace Federation.Privacy.Tests.SecureAggregation;
+
+public sealed class UpdateEncodingTests
+{
+    private static readonly UpdateLayout s_two = UpdateLayout.Choose(14, 10); // L = 26214
+
+    [Fact] // C = 6553.5, γ = 1/2, d = 100: C² + 100/16 + (C + 2.5)/2
+    public void Sensitivity_WithoutNoise_IsTheHandDerivedOne()
+    {
+        UpdateEncoding encoding = new(s_two, 99, 6553.5, 1, null, 6553.5, 0);
+        Assert.Equal((0.5, 13107.0, 100), (encoding.Grid, encoding.CutSteps, encoding.Dimension));
+        Assert.Equal(42_951_646.5, encoding.SquaredSensitivity, 0.0001);
+        Assert.True(encoding.SquaredSensitivity >= 42_951_646.5);
+        Assert.Equal((UInt128)(42_951_646 * 4) + 2, encoding.LargestSquaredNorm);
+        Assert.Equal(0, encoding.RangeErrorProbability);
+        Assert.Equal(double.PositiveInfinity, encoding.ConcentratedEpsilon(10));
+        Assert.Equal(double.PositiveInfinity, encoding.Rho(10));
+    }
+
+    [Fact] // γ = (6534.75 + 9·2)/(13107 − 1.5) = 1/2; Δ² = C² + C/2 + 7.5; n = 4 and, one colluding, 3
+    public void Rho_WithNoise_IsTheHandDerivedOne()
+    {
+        UpdateEncoding encoding = new(s_two, 99, 6534.75, 1, null, 6534.75, 4);
+        Assert.Equal((0.5, 4.0), (encoding.Grid, encoding.NoiseDeviationSteps));
+        Assert.Equal(42_706_232.4375, encoding.SquaredSensitivity, 0.0001);
+        Assert.Equal(42_706_232.4375 / 32, encoding.Rho(4), 1e-5);
+        Assert.Equal(42_706_232.4375 / 24, encoding.Rho(3), 1e-5);
+        Assert.Equal(Math.Sqrt(42_706_232.4375 / 16), encoding.ConcentratedEpsilon(4), 1e-8);
+        Assert.InRange(encoding.RangeErrorProbability / RangeError, 1, 1 + 1e-9);
+    }
+
+    private const double RangeError = 7.17362587329945678e-18; // 2·100·Pr[N(0,1) > 9.125]
+
+    [Theory] // coarse noise, so that τ is seen; each of the two bounds is the least of some
+    [InlineData(12, 3, 0.5, 50, 10.63120945565168)]
+    [InlineData(12, 3, 0.9, 50, 2.025515086657684)]
+    [InlineData(12, 1, 0.9, 50, 3.464101615137755)]
+    [InlineData(0.0001, 4, 0.6, 1000, 13.36382929774466)]
+    [InlineData(10000, 2, 0.5, 50, 71.30781845261509)]
+    public void ConcentratedEpsilon_OfCoarseNoise_IsTheHandDerivedOne(double squaredRatio, int sites, double steps, int dimension, double expected) =>
+        Assert.Equal(expected, UpdateEncoding.ConcentratedEpsilon(squaredRatio, sites, steps, dimension), expected * 1e-10);
+
+    [Fact]
+    public void Cut_WithRotation_IsSixDeviationsOfAnEvenCoordinate()
+    {
+        UpdateEncoding encoding = new(s_two, 10_000, 2, 1, new byte[32], null, 0);
+        Assert.Equal(10_240, encoding.Dimension);
+        Assert.Equal(3, encoding.Blocks);
+        Assert.Equal(12 / Math.Sqrt(10_240), encoding.Cut, 1e-15);
+        Assert.Equal(encoding.Cut * 2 / 26214, encoding.Grid, 1e-18);
+        Assert.Equal(0.1, new UpdateEncoding(s_two, 10_000, 2, 1, new byte[32], 0.1, 0).Cut);
+        Assert.Equal(2048, new UpdateEncoding(s_two, 2047, 2, 1, new byte[32], null, 0).Dimension);
+        Assert.Equal(4096, new UpdateEncoding(s_two, 2048, 2, 1, new byte[32], null, 0).Dimension);
+    }
+
+    [Theory] // the range holds the cut value, one step for its rounding, 9σ and half a step
+    [InlineData(0.001)]
+    [InlineData(0.01)]
+    [InlineData(1)]
+    [InlineData(50)]
+    public void Grid_WithNoise_HoldsNineDeviations(double variance)
+    {
+        UpdateEncoding encoding = new(s_two, 5000, 10, 1, null, 3, variance);
+        Assert.True(encoding.NoiseDeviationSteps >= 2);
+        double largest = Math.Ceiling(encoding.CutSteps);
+        Assert.True(26214 + 1e-6 >= (2 * (largest + (9 * encoding.NoiseDeviationSteps))) + 1);
+        Assert.InRange(encoding.RangeErrorProbability, 1e-16, 5001 * 2.3e-19);
+    }
+
+    [Fact]
+    public void LeastLevels_OfSomeNoise_IsWhereTheEncodingBegins()
+    {
+        double cut = 1, variance = 0.0004; // σ = 0.02: 239 levels
+        Assert.Equal(239, UpdateEncoding.LeastLevels(cut, variance));
+        string message = Assert.Throws<UpdateLayoutException>(() => new UpdateEncoding(UpdateLayout.Choose(7, 1000), 10, 2, 1, null, cut, variance)).Message; // 130 levels
+        Assert.Contains("at least 2 are needed", message, StringComparison.Ordinal);
+        Assert.Contains("at least 8 bits", message, StringComparison.Ordinal);
+        UpdateEncoding encoding = new(UpdateLayout.Choose(8, 1000), 10, 2, 1, null, cut, variance);
+        Assert.True(encoding.NoiseDeviationSteps >= 2);
+        Assert.Contains("leave no room", Assert.Throws<UpdateLayoutException>(() => new UpdateEncoding(UpdateLayout.Choose(1, 1), 10, 2, 1, null, cut, variance)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Direct_MoreThanOneCiphertext_IsRefused()
+    {
+        UpdateLayout direct = UpdateLayout.ChooseDirect(20, 100);
+        Assert.Equal(4, new UpdateEncoding(direct, 8191, 1, 1, null, 1, 0).Blocks);
+        Assert.Contains("8193 values", Assert.Throws<UpdateLayoutException>(() => new UpdateEncoding(direct, 8192, 1, 1, null, 1, 0)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void BadArguments_AreNamed()
+    {
+        static void Refused(string name, int values = 10, double clip = 1, float scale = 1, byte[]? seed = null, double? cut = 1, double variance = 0) =>
+            Assert.Equal(name, Assert.ThrowsAny<ArgumentException>(() => new UpdateEncoding(s_two, values, clip, scale, seed, cut, variance)).ParamName);
+        Refused("values", values: 0);
+        Refused("values", values: int.MaxValue);
+        foreach (double clip in (double[])[0, -1, double.NaN, double.PositiveInfinity, 1e300]) Refused("clip", clip: clip);
+        foreach (float scale in (float[])[0, -1, float.NaN, float.PositiveInfinity]) Refused("weightScale", scale: scale);
+        Refused("rotationSeed", seed: new byte[31]);
+        foreach (double? cut in (double?[])[null, 0, -1, 1.5, double.NaN, 1e-12]) Refused("cut", cut: cut);
+        foreach (double variance in (double[])[-1, double.NaN, double.PositiveInfinity]) Refused("noiseVariance", variance: variance);
+        UpdateEncoding encoding = new(s_two, 10, 1, 1, null, 1, 0.1);
+        Assert.Throws<ArgumentOutOfRangeException>(() => encoding.Rho(0));
+        Assert.Throws<ArgumentOutOfRangeException>(() => encoding.ConcentratedEpsilon(11));
+    }
+}
