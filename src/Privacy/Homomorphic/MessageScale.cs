@@ -3,8 +3,8 @@ using System.Runtime.CompilerServices;
 
 namespace Federation.Privacy.Homomorphic;
 
-/// <summary>m → round(q·m/t), ties up: where a message lies in a ciphertext.</summary>
-/// <remarks>As SEAL computes it: ⌊q/t⌋·m + ⌊((q mod t)·m + ⌊(t + 1)/2⌋)/t⌋.</remarks>
+/// <summary>m → ⌊(q·m + ⌊(t + 1)/2⌋)/t⌋: where a message lies in a ciphertext.</summary>
+/// <remarks>SEAL's rounding, computed as ⌊q/t⌋·m + ⌊((q mod t)·m + ⌊(t + 1)/2⌋)/t⌋: to the nearest, but for odd t the fraction (t − 1)/(2t), just below a half, also goes up.</remarks>
 internal sealed class MessageScale
 {
     private readonly RnsRing _ring;
@@ -20,7 +20,7 @@ internal sealed class MessageScale
         _rest = (ulong)(ring.Product % plainModulus.Value);
     }
 
-    /// <summary>element ← element + round(q·m/t).</summary>
+    /// <summary>element ← element + the scaled message.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void AddTo(Span<ulong> element, ReadOnlySpan<ulong> message)
     {
@@ -42,7 +42,7 @@ internal sealed class MessageScale
     }
 
     /// <summary>The plain twin, for one coefficient.</summary>
-    internal static BigInteger Plain(BigInteger q, ulong t, ulong message) => ((2 * q * message) + t) / (2 * t);
+    internal static BigInteger Plain(BigInteger q, ulong t, ulong message) => ((q * message) + ((t + 1) / 2)) / t;
 }
 
 /// <summary>x → round(t·x/q) mod t: the message of a phase c₀ + c₁·s.</summary>
