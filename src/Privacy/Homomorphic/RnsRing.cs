@@ -112,12 +112,14 @@ public sealed class RnsRing
     }
 
     /// <summary>element ← −element.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Negate(Span<ulong> element)
     {
         Checked(element);
         for (int i = 0; i < _transforms.Length; i++)
         {
-            foreach (ref ulong value in element.Slice(i * Degree, Degree)) value = Moduli[i].Negate(value);
+            Modulus q = Moduli[i];
+            foreach (ref ulong value in element.Slice(i * Degree, Degree)) value = q.Negate(value);
         }
     }
 
@@ -214,10 +216,7 @@ public sealed class RnsRing
         if (element.Length != Words) return false;
         for (int i = 0; i < _transforms.Length; i++)
         {
-            foreach (ulong value in element.Slice(i * Degree, Degree))
-            {
-                if (value >= Moduli[i].Value) return false;
-            }
+            if (element.Slice(i * Degree, Degree).ContainsAnyExceptInRange(0UL, Moduli[i].Value - 1)) return false;
         }
 
         return true;
