@@ -7,6 +7,7 @@ return args switch
     ["accounting", .. var rest] => AccountingBenchmark.Run(rest),
     ["noise"] => NoiseBenchmark.Run(),
     ["ledger"] => LedgerBenchmark.Run(),
+    ["timing", .. var rest] => TimingBenchmark.Run(rest),
     ["kernels", .. var rest] => Kernels(rest),
     _ => Usage(),
 };
@@ -23,6 +24,7 @@ static int Usage()
         bench accounting [--reference FOLDER] [--python python3]   PLD ε and a batch of 100; FOLDER holds Google's dp_accounting package
         bench noise                                                25 million discrete Gaussian values on one core
         bench ledger                                               an append to a ledger of 100,000 events
+        bench timing [--samples 10000]                             whether the time of BFV depends on plaintexts and keys: Welch's t
         bench kernels [BenchmarkDotNet's options]
         """);
     return 2;

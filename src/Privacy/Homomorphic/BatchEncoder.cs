@@ -37,8 +37,10 @@ public sealed class BatchEncoder
     }
 
     /// <returns>All N values.</returns>
+    /// <exception cref="ArgumentException">The plaintext was made for other parameters.</exception>
     public ulong[] Decode(Plaintext plaintext)
     {
+        if (!plaintext.Parameters.Equals(_parameters)) throw new ArgumentException($"The plaintext was made for other parameters ({plaintext.Parameters}) than this encoder ({_parameters}).", nameof(plaintext));
         using SecretWords slots = new(_places.Length);
         plaintext.Coefficients.CopyTo(slots.Span);
         _transform.Forward(slots.Span);

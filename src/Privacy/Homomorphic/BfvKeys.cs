@@ -8,13 +8,14 @@ internal static class BfvKeys
     public static void PublicPart(SecureRandom random, RnsRing ring, ReadOnlySpan<ulong> secret, ReadOnlySpan<ulong> a, Span<ulong> result)
     {
         using SecretIntegers error = new(ring.Degree);
-        using SecretWords noise = new(ring.Words);
+        using SecretWords noise = new(ring.Words), product = new(ring.Words);
         RingSampler.Binomial(random, error.Span);
         ring.FromSigned(error.Span, noise.Span);
         ring.Forward(noise.Span);
-        a.CopyTo(result);
-        ring.Multiply(result, secret);
-        ring.Add(result, noise.Span);
-        ring.Negate(result);
+        a.CopyTo(product.Span);
+        ring.Multiply(product.Span, secret); // a·s alone gives s away: it stays in memory that is wiped
+        ring.Add(product.Span, noise.Span);
+        ring.Negate(product.Span);
+        product.Span.CopyTo(result);
     }
 }

@@ -6,6 +6,7 @@ namespace Federation.Privacy.Homomorphic;
 public sealed class Plaintext : IDisposable
 {
     private readonly ulong[] _coefficients;
+    private bool _disposed;
 
     /// <param name="coefficients">At most N of them, each below t; copied. Missing ones are zero.</param>
     /// <exception cref="ArgumentException">There are more, or one is too large.</exception>
@@ -22,9 +23,21 @@ public sealed class Plaintext : IDisposable
     public BfvParameters Parameters { get; }
 
     /// <summary>All N, from the lowest.</summary>
-    public ReadOnlySpan<ulong> Coefficients => _coefficients;
+    /// <exception cref="ObjectDisposedException">The plaintext has been wiped: its zeros are no message.</exception>
+    public ReadOnlySpan<ulong> Coefficients
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            return _coefficients;
+        }
+    }
 
-    public void Dispose() => CryptographicOperations.ZeroMemory(System.Runtime.InteropServices.MemoryMarshal.AsBytes(_coefficients.AsSpan()));
+    public void Dispose()
+    {
+        _disposed = true;
+        CryptographicOperations.ZeroMemory(System.Runtime.InteropServices.MemoryMarshal.AsBytes(_coefficients.AsSpan()));
+    }
 }
 
 /// <summary>(c₀, c₁) with c₀ + c₁·s ≈ (q/t)·m modulo the data level's first primes, coefficient form, canonical.</summary>

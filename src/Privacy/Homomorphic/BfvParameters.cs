@@ -15,10 +15,11 @@ public sealed class BfvParameters : IEquatable<BfvParameters>
     public BfvParameters(int degree, IReadOnlyList<ulong> primes, ulong plainModulus)
     {
         int limit = LargestModulusBits(degree);
-        KeyRing = new RnsRing(degree, primes);
-        int bits = (int)KeyRing.Product.GetBitLength();
+        // Before the ring: its tables cost time and memory, and parameters may come from the network.
+        long bits = primes.Take(limit + 1).Aggregate(BigInteger.One, (product, prime) => product * prime).GetBitLength();
         if (bits > limit) throw new ArgumentException($"The primes have {bits} bits together; degree {degree} allows {limit} at 128 bits of security.", nameof(primes));
         if (plainModulus is < 2 or >= 1UL << 60) throw new ArgumentException($"A plain modulus is in [2, 2^60), not {plainModulus}.", nameof(plainModulus));
+        KeyRing = new RnsRing(degree, primes);
         DataRing = KeyRing.First(Math.Max(1, primes.Count - 1));
         if (DataRing.Product <= plainModulus || BigInteger.GreatestCommonDivisor(KeyRing.Product, plainModulus) != 1) throw new ArgumentException($"The plain modulus {plainModulus} must be below the product of the data primes and have no factor in common with it.", nameof(plainModulus));
         (Degree, Primes, PlainModulus) = (degree, [.. primes], new Modulus(plainModulus));

@@ -24,9 +24,10 @@ public interface IBfvEngine : IDisposable
     /// <param name="ciphertexts">At least one, of one level.</param>
     Ciphertext AddMany(IReadOnlyList<Ciphertext> ciphertexts);
 
+    /// <exception cref="ArgumentException">The levels differ.</exception>
     Ciphertext Subtract(Ciphertext a, Ciphertext b);
 
-    /// <summary>Every coefficient times an integer, modulo t. The noise grows by the same factor (or t minus it).</summary>
+    /// <summary>Every coefficient times an integer, modulo t. The noise grows by the same factor (or t minus it). A multiple of t gives a ciphertext of zeros, which hides nothing.</summary>
     Ciphertext Multiply(Ciphertext ciphertext, ulong factor);
 
     /// <summary>Right as long as <see cref="NoiseBudget"/> is above zero; nothing shows when it is not.</summary>

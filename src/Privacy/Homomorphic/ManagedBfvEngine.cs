@@ -41,7 +41,7 @@ public sealed class ManagedBfvEngine : IBfvEngine
 
     public PublicKey GeneratePublicKey(SecretKey key)
     {
-        RnsRing ring = Of(key).KeyRing;
+        RnsRing ring = Parameters.Own(key).Parameters.KeyRing;
         ulong[] words = new ulong[2 * ring.Words];
         RingSampler.Uniform(_random, ring, words.AsSpan(ring.Words));
         BfvKeys.PublicPart(_random, ring, key.Words, words.AsSpan(ring.Words), words.AsSpan(0, ring.Words));
@@ -53,7 +53,8 @@ public sealed class ManagedBfvEngine : IBfvEngine
     /// <summary>With given randomness: whoever knows it can compute the ciphertext again.</summary>
     internal Ciphertext Encrypt(Plaintext plaintext, PublicKey key, SecureRandom random)
     {
-        if (!key.Parameters.Equals(Parameters)) throw Foreign("public key", key.Parameters);
+        Parameters.Own(key);
+        ReadOnlySpan<ulong> message = Parameters.Own(plaintext).Coefficients;
         RnsRing all = Parameters.KeyRing, data = Parameters.DataRing;
         using SecretIntegers small = new(all.Degree);
         using SecretWords u = new(all.Words), sum = new(all.Words), error = new(all.Words);
@@ -73,20 +74,21 @@ public sealed class ManagedBfvEngine : IBfvEngine
             sum.Span[..data.Words].CopyTo(words.AsSpan(part * data.Words));
         }
 
-        _scale.AddTo(words.AsSpan(0, data.Words), Of(plaintext).Coefficients);
+        _scale.AddTo(words.AsSpan(0, data.Words), message);
         return new(Parameters, data.Moduli.Count, words);
     }
 
     public Ciphertext EncryptSymmetric(Plaintext plaintext, SecretKey key)
     {
-        RnsRing data = Of(key).DataRing;
+        RnsRing data = Parameters.Own(key).Parameters.DataRing;
+        ReadOnlySpan<ulong> message = Parameters.Own(plaintext).Coefficients;
         ulong[] words = new ulong[2 * data.Words];
         Span<ulong> first = words.AsSpan(0, data.Words), second = words.AsSpan(data.Words);
         RingSampler.Uniform(_random, data, second);
         BfvKeys.PublicPart(_random, data, key.Words[..data.Words], second, first);
         data.Inverse(first);
         data.Inverse(second);
-        _scale.AddTo(first, Of(plaintext).Coefficients);
+        _scale.AddTo(first, message);
         return new(Parameters, data.Moduli.Count, words);
     }
 
@@ -94,12 +96,11 @@ public sealed class ManagedBfvEngine : IBfvEngine
 
     public Ciphertext AddMany(IReadOnlyList<Ciphertext> ciphertexts)
     {
-        if (ciphertexts.Count == 0) throw new ArgumentException("There is nothing to add.", nameof(ciphertexts));
-        Ciphertext head = Of(ciphertexts[0]);
+        Parameters.OneLevel(ciphertexts);
+        Ciphertext head = ciphertexts[0];
         ulong[] words = head.Words.ToArray();
         for (int i = 1; i < ciphertexts.Count; i++)
         {
-            Alike(head, ciphertexts[i]);
             head.Ring.Add(words.AsSpan(0, head.Ring.Words), ciphertexts[i].First);
             head.Ring.Add(words.AsSpan(head.Ring.Words), ciphertexts[i].Second);
         }
@@ -109,7 +110,7 @@ public sealed class ManagedBfvEngine : IBfvEngine
 
     public Ciphertext Subtract(Ciphertext a, Ciphertext b)
     {
-        Alike(Of(a), b);
+        Parameters.OneLevel([a, b]);
         ulong[] words = a.Words.ToArray();
         a.Ring.Subtract(words.AsSpan(0, a.Ring.Words), b.First);
         a.Ring.Subtract(words.AsSpan(a.Ring.Words), b.Second);
@@ -118,7 +119,7 @@ public sealed class ManagedBfvEngine : IBfvEngine
 
     public Ciphertext Multiply(Ciphertext ciphertext, ulong factor)
     {
-        RnsRing ring = Of(ciphertext).Ring;
+        RnsRing ring = Parameters.Own(ciphertext).Ring;
         ulong t = Parameters.PlainModulus.Value;
         factor %= t;
         // The smaller of factor and factor − t: it is what the noise is multiplied by.
@@ -158,8 +159,8 @@ public sealed class ManagedBfvEngine : IBfvEngine
     /// <summary>c₀ + c₁·s.</summary>
     private SecretWords Phase(Ciphertext ciphertext, SecretKey key)
     {
-        RnsRing ring = Of(ciphertext).Ring;
-        if (!key.Parameters.Equals(Parameters)) throw Foreign("secret key", key.Parameters);
+        RnsRing ring = Parameters.Own(ciphertext).Ring;
+        Parameters.Own(key);
         SecretWords phase = new(ring.Words);
         ciphertext.Second.CopyTo(phase.Span);
         ring.Forward(phase.Span);
@@ -168,17 +169,4 @@ public sealed class ManagedBfvEngine : IBfvEngine
         ring.Add(phase.Span, ciphertext.First);
         return phase;
     }
-
-    private Plaintext Of(Plaintext plaintext) => plaintext.Parameters.Equals(Parameters) ? plaintext : throw Foreign("plaintext", plaintext.Parameters);
-
-    private Ciphertext Of(Ciphertext ciphertext) => ciphertext.Parameters.Equals(Parameters) ? ciphertext : throw Foreign("ciphertext", ciphertext.Parameters);
-
-    private BfvParameters Of(SecretKey key) => key.Parameters.Equals(Parameters) ? Parameters : throw Foreign("secret key", key.Parameters);
-
-    private void Alike(Ciphertext a, Ciphertext b)
-    {
-        if (Of(b).Primes != a.Primes) throw new ArgumentException($"One ciphertext has {a.Primes} primes, another {b.Primes}: only ciphertexts of one level can be added.");
-    }
-
-    private ArgumentException Foreign(string what, BfvParameters other) => new($"The {what} was made for other parameters ({other}) than this engine ({Parameters}).");
 }

@@ -3,46 +3,47 @@ using System.Runtime.CompilerServices;
 
 namespace Federation.Privacy.Homomorphic;
 
-/// <summary>m → round(q·m/t), ties up: where a message lies in a ciphertext.</summary>
-/// <remarks>As SEAL computes it: ⌊q/t⌋·m + ⌊((q mod t)·m + ⌊(t + 1)/2⌋)/t⌋.</remarks>
+/// <summary>m → ⌊(q·m + ⌊(t + 1)/2⌋)/t⌋: where a message lies in a ciphertext.</summary>
+/// <remarks>SEAL's rounding, computed as ⌊q/t⌋·m + ⌊((q mod t)·m + ⌊(t + 1)/2⌋)/t⌋: to the nearest, but for odd t the fraction (t − 1)/(2t), just below a half, also goes up.</remarks>
 internal sealed class MessageScale
 {
-    private readonly RnsRing _ring;
+    private readonly Modulus[] _moduli;
     private readonly Modulus _t;
     private readonly ulong[] _steps, _stepQuotients; // ⌊q/t⌋ modulo each prime
     private readonly ulong _rest; // q mod t
 
     public MessageScale(RnsRing ring, Modulus plainModulus)
     {
-        (_ring, _t) = (ring, plainModulus);
+        (_moduli, _t) = ([.. ring.Moduli], plainModulus);
         _steps = ring.Residues(ring.Product / plainModulus.Value);
         _stepQuotients = [.. _steps.Zip(ring.Moduli, (step, q) => q.Quotient(step))];
         _rest = (ulong)(ring.Product % plainModulus.Value);
     }
 
-    /// <summary>element ← element + round(q·m/t).</summary>
+    /// <summary>element ← element + the scaled message.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void AddTo(Span<ulong> element, ReadOnlySpan<ulong> message)
     {
         ulong half = (_t.Value + 1) / 2;
+        int degree = element.Length / _moduli.Length;
         for (int j = 0; j < message.Length; j++)
         {
             ulong high = Math.BigMul(message[j], _rest, out ulong low);
             ulong sum = unchecked(low + half);
             // The carry, without a branch: the top bit of (low & half) | ((low | half) & ~sum).
-            high += ((low & half) | ((low | half) & ~sum)) >> 63;
+            high = unchecked(high + (((low & half) | ((low | half) & ~sum)) >> 63));
             ulong rounded = _t.Divide(high, sum, out _);
             for (int i = 0; i < _steps.Length; i++)
             {
-                Modulus q = _ring.Moduli[i];
-                ref ulong word = ref element[(i * _ring.Degree) + j];
+                Modulus q = _moduli[i];
+                ref ulong word = ref element[(i * degree) + j];
                 word = q.Add(word, q.Add(q.MultiplyConstant(message[j], _steps[i], _stepQuotients[i]), q.Reduce(rounded)));
             }
         }
     }
 
     /// <summary>The plain twin, for one coefficient.</summary>
-    internal static BigInteger Plain(BigInteger q, ulong t, ulong message) => ((2 * q * message) + t) / (2 * t);
+    internal static BigInteger Plain(BigInteger q, ulong t, ulong message) => ((q * message) + ((t + 1) / 2)) / t;
 }
 
 /// <summary>x → round(t·x/q) mod t: the message of a phase c₀ + c₁·s.</summary>
@@ -52,13 +53,13 @@ internal sealed class MessageScale
 /// </remarks>
 internal sealed class MessageRounding
 {
-    private readonly RnsRing _ring;
+    private readonly Modulus[] _moduli;
     private readonly Modulus _t;
     private readonly ulong[] _inverses, _quotients;
 
     public MessageRounding(RnsRing ring, Modulus plainModulus)
     {
-        (_ring, _t) = (ring, plainModulus);
+        (_moduli, _t) = ([.. ring.Moduli], plainModulus);
         _inverses = [.. ring.Moduli.Select(q => q.Inverse((ulong)(ring.Product / q.Value % q.Value)))];
         _quotients = [.. _inverses.Zip(ring.Moduli, (inverse, q) => q.Quotient(inverse))];
     }
@@ -75,17 +76,18 @@ internal sealed class MessageRounding
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Round(ReadOnlySpan<ulong> phase, Span<ulong> message, Span<ulong> fractions)
     {
+        int degree = phase.Length / _moduli.Length;
         for (int j = 0; j < message.Length; j++)
         {
             ulong whole = 0, fraction = 1UL << 63, carries = 0;
             for (int i = 0; i < _inverses.Length; i++)
             {
-                Modulus q = _ring.Moduli[i];
-                ulong y = q.MultiplyConstant(phase[(i * _ring.Degree) + j], _inverses[i], _quotients[i]);
+                Modulus q = _moduli[i];
+                ulong y = q.MultiplyConstant(phase[(i * degree) + j], _inverses[i], _quotients[i]);
                 ulong high = Math.BigMul(y, _t.Value, out ulong low);
                 whole = _t.Add(whole, q.Divide(high, low, out ulong remainder));
                 ulong part = q.Fraction(remainder), sum = unchecked(fraction + part);
-                carries += ((fraction & part) | ((fraction | part) & ~sum)) >> 63;
+                carries = unchecked(carries + (((fraction & part) | ((fraction | part) & ~sum)) >> 63));
                 fraction = sum;
             }
 

@@ -24,7 +24,7 @@ public sealed class NegacyclicTransform
 
     internal NegacyclicTransform(int degree, Modulus modulus, VectorWidth width)
     {
-        if (degree is < 16 or > 1 << 17 || !BitOperations.IsPow2(degree)) throw new ArgumentException($"A degree is a power of two from 16 to 131072, not {degree}.", nameof(degree));
+        CheckDegree(degree);
         if (!modulus.IsPrime()) throw new ArgumentException($"The modulus {modulus.Value} is not prime.", nameof(modulus));
         (Degree, Modulus) = (degree, modulus);
         ulong root = modulus.SmallestPrimitiveRoot(2 * (ulong)degree);
@@ -116,6 +116,12 @@ public sealed class NegacyclicTransform
         ulong power = 1;
         for (int i = 0; i < Degree; i++, power = Modulus.Multiply(power, root)) powers[Reversed(i, bits)] = power;
         return powers;
+    }
+
+    /// <exception cref="ArgumentException">It does not fit.</exception>
+    internal static void CheckDegree(int degree)
+    {
+        if (degree is < 16 or > 1 << 17 || !BitOperations.IsPow2(degree)) throw new ArgumentException($"A degree is a power of two from 16 to 131072, not {degree}.", nameof(degree));
     }
 
     internal static int Reversed(int value, int bits)

@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using Federation.Privacy.Mechanisms;
 
 namespace Federation.Privacy.Homomorphic;
@@ -22,10 +23,10 @@ internal static class RingSampler
         {
             Span<int> part = values[start..Math.Min(values.Length, start + Chunk)];
             random.Fill(MemoryMarshal.AsBytes(bits[..part.Length]));
-            for (int i = 0; i < part.Length; i++) part[i] = (int)Math.BigMul(bits[i], 3UL, out _) - 1;
+            for (int i = 0; i < part.Length; i++) part[i] = unchecked((int)Math.BigMul(bits[i], 3UL, out _) - 1);
         }
 
-        bits.Clear();
+        CryptographicOperations.ZeroMemory(MemoryMarshal.AsBytes(bits));
     }
 
     /// <summary>Centred binomial: the difference of two sums of 21 bits, σ² = 10.5, as SEAL draws its errors.</summary>
@@ -38,10 +39,10 @@ internal static class RingSampler
         {
             Span<int> part = values[start..Math.Min(values.Length, start + Chunk)];
             random.Fill(MemoryMarshal.AsBytes(bits[..part.Length]));
-            for (int i = 0; i < part.Length; i++) part[i] = BitOperations.PopCount(bits[i] & Mask) - BitOperations.PopCount((bits[i] >> BinomialBits) & Mask);
+            for (int i = 0; i < part.Length; i++) part[i] = unchecked(BitOperations.PopCount(bits[i] & Mask) - BitOperations.PopCount((bits[i] >> BinomialBits) & Mask));
         }
 
-        bits.Clear();
+        CryptographicOperations.ZeroMemory(MemoryMarshal.AsBytes(bits));
     }
 
     /// <summary>Uniform in the ring: words masked to the prime's bits, drawn again where they are not below it. How often that happens says nothing of what is kept.</summary>

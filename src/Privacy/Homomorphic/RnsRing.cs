@@ -11,7 +11,10 @@ namespace Federation.Privacy.Homomorphic;
 /// <remarks>Residue number system: Bajard, Eynard, Hasan, Zucca 2016.</remarks>
 public sealed class RnsRing
 {
-    private static readonly ConcurrentDictionary<(int Degree, ulong Prime), NegacyclicTransform> s_transforms = [];
+    private const int Kept = 64;
+
+    // Weak: parameters may come from the network, and their tables must go with them.
+    private static readonly ConcurrentDictionary<(int Degree, ulong Prime), WeakReference<NegacyclicTransform>> s_transforms = [];
 
     private readonly NegacyclicTransform[] _transforms;
 
@@ -20,15 +23,16 @@ public sealed class RnsRing
     /// <exception cref="ArgumentException">A prime or the degree does not fit.</exception>
     public RnsRing(int degree, IReadOnlyList<ulong> primes)
     {
+        NegacyclicTransform.CheckDegree(degree);
         if (primes.Count == 0) throw new ArgumentException("A ring needs a prime.", nameof(primes));
         if (primes.Distinct().Count() != primes.Count) throw new ArgumentException("The primes must differ from each other.", nameof(primes));
         foreach (ulong prime in primes)
         {
-            if (prime >> Modulus.LargestBits != 0 || (prime - 1) % (2 * (ulong)degree) != 0) throw new ArgumentException($"The prime {prime} must have at most {Modulus.LargestBits} bits and be 1 more than a multiple of {2 * degree}.", nameof(primes));
+            if (prime < 2 || prime >> Modulus.LargestBits != 0 || (prime - 1) % (2 * (ulong)degree) != 0) throw new ArgumentException($"The prime {prime} must have at most {Modulus.LargestBits} bits and be 1 more than a multiple of {2 * degree}.", nameof(primes));
         }
 
         Degree = degree;
-        _transforms = [.. primes.Select(prime => s_transforms.GetOrAdd((degree, prime), key => new NegacyclicTransform(key.Degree, new Modulus(key.Prime))))];
+        _transforms = [.. primes.Select(prime => Transform(degree, prime))];
         Moduli = [.. _transforms.Select(transform => transform.Modulus)];
         Product = primes.Aggregate(BigInteger.One, (product, prime) => product * prime);
     }
@@ -108,12 +112,14 @@ public sealed class RnsRing
     }
 
     /// <summary>element ← −element.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Negate(Span<ulong> element)
     {
         Checked(element);
         for (int i = 0; i < _transforms.Length; i++)
         {
-            foreach (ref ulong value in element.Slice(i * Degree, Degree)) value = Moduli[i].Negate(value);
+            Modulus q = Moduli[i];
+            foreach (ref ulong value in element.Slice(i * Degree, Degree)) value = q.Negate(value);
         }
     }
 
@@ -210,13 +216,26 @@ public sealed class RnsRing
         if (element.Length != Words) return false;
         for (int i = 0; i < _transforms.Length; i++)
         {
-            foreach (ulong value in element.Slice(i * Degree, Degree))
-            {
-                if (value >= Moduli[i].Value) return false;
-            }
+            if (element.Slice(i * Degree, Degree).ContainsAnyExceptInRange(0UL, Moduli[i].Value - 1)) return false;
         }
 
         return true;
+    }
+
+    private static NegacyclicTransform Transform(int degree, ulong prime)
+    {
+        if (s_transforms.TryGetValue((degree, prime), out WeakReference<NegacyclicTransform>? kept) && kept.TryGetTarget(out NegacyclicTransform? transform)) return transform;
+        transform = new NegacyclicTransform(degree, new Modulus(prime));
+        if (s_transforms.Count >= Kept)
+        {
+            foreach (var entry in s_transforms)
+            {
+                if (!entry.Value.TryGetTarget(out _)) s_transforms.TryRemove(entry);
+            }
+        }
+
+        s_transforms[(degree, prime)] = new(transform);
+        return transform;
     }
 
     private void Checked(ReadOnlySpan<ulong> element)
