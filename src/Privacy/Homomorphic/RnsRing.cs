@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 
@@ -11,7 +10,7 @@ namespace Federation.Privacy.Homomorphic;
 /// <remarks>Residue number system: Bajard, Eynard, Hasan, Zucca 2016.</remarks>
 public sealed class RnsRing
 {
-    private static readonly ConcurrentDictionary<(int Degree, ulong Prime), NegacyclicTransform> s_transforms = [];
+    private static readonly Dictionary<(int Degree, ulong Prime), WeakReference<NegacyclicTransform>> s_transforms = [];
 
     private readonly NegacyclicTransform[] _transforms;
 
@@ -24,11 +23,12 @@ public sealed class RnsRing
         if (primes.Distinct().Count() != primes.Count) throw new ArgumentException("The primes must differ from each other.", nameof(primes));
         foreach (ulong prime in primes)
         {
-            if (prime >> Modulus.LargestBits != 0 || (prime - 1) % (2 * (ulong)degree) != 0) throw new ArgumentException($"The prime {prime} must have at most {Modulus.LargestBits} bits and be 1 more than a multiple of {2 * degree}.", nameof(primes));
+            if (prime < 2 || prime >> Modulus.LargestBits != 0 || (prime - 1) % (2 * (ulong)degree) != 0) throw new ArgumentException($"The prime {prime} must have at most {Modulus.LargestBits} bits and be 1 more than a multiple of {2 * degree}.", nameof(primes));
+            if (!new Modulus(prime).IsPrime()) throw new ArgumentException($"{prime} is not prime.", nameof(primes));
         }
 
         Degree = degree;
-        _transforms = [.. primes.Select(prime => s_transforms.GetOrAdd((degree, prime), key => new NegacyclicTransform(key.Degree, new Modulus(key.Prime))))];
+        _transforms = [.. primes.Select(prime => Transform(degree, prime))];
         Moduli = [.. _transforms.Select(transform => transform.Modulus)];
         Product = primes.Aggregate(BigInteger.One, (product, prime) => product * prime);
     }
@@ -217,6 +217,28 @@ public sealed class RnsRing
         }
 
         return true;
+    }
+
+    /// <summary>Shared while a ring uses it: tables are large, and whoever sends parameters chooses the primes.</summary>
+    private static NegacyclicTransform Transform(int degree, ulong prime)
+    {
+        lock (s_transforms)
+        {
+            if (s_transforms.TryGetValue((degree, prime), out var known) && known.TryGetTarget(out var transform)) return transform;
+        }
+
+        NegacyclicTransform made = new(degree, new Modulus(prime));
+        lock (s_transforms)
+        {
+            if (s_transforms.Count >= 64)
+            {
+                foreach (var key in s_transforms.Where(entry => !entry.Value.TryGetTarget(out _)).Select(entry => entry.Key).ToList()) s_transforms.Remove(key);
+            }
+
+            s_transforms[(degree, prime)] = new(made);
+        }
+
+        return made;
     }
 
     private void Checked(ReadOnlySpan<ulong> element)
