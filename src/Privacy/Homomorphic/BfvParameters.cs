@@ -8,6 +8,8 @@ namespace Federation.Privacy.Homomorphic;
 /// </summary>
 public sealed class BfvParameters : IEquatable<BfvParameters>
 {
+    private readonly byte[][] _ids;
+
     /// <param name="degree">N: 1024, 2048, … or 32768.</param>
     /// <param name="primes">Distinct, of at most 60 bits, 1 more than a multiple of 2N; together within SEAL's limit for N.</param>
     /// <param name="plainModulus">t in [2, 2⁶⁰), without a factor in common with q and below q.</param>
@@ -23,6 +25,7 @@ public sealed class BfvParameters : IEquatable<BfvParameters>
         DataRing = KeyRing.First(Math.Max(1, primes.Count - 1));
         if (DataRing.Product <= plainModulus || BigInteger.GreatestCommonDivisor(KeyRing.Product, plainModulus) != 1) throw new ArgumentException($"The plain modulus {plainModulus} must be below the product of the data primes and have no factor in common with it.", nameof(plainModulus));
         (Degree, Primes, PlainModulus) = (degree, [.. primes], new Modulus(plainModulus));
+        _ids = [.. Enumerable.Range(1, primes.Count).Select(count => SealParameterId.Of(degree, Primes.Take(count), plainModulus))];
     }
 
     /// <summary>N.</summary>
@@ -39,6 +42,10 @@ public sealed class BfvParameters : IEquatable<BfvParameters>
 
     /// <summary>Modulo all but the last prime (the same ring if there is only one): fresh ciphertexts.</summary>
     public RnsRing DataRing { get; }
+
+    /// <summary>SEAL's name (<c>parms_id</c>, 32 bytes) of the level with the first primes: all of them for keys, all but the last for fresh ciphertexts.</summary>
+    /// <param name="primes">1 to k.</param>
+    public ReadOnlySpan<byte> LevelId(int primes) => _ids[primes - 1];
 
     /// <summary>SEAL's default primes for a degree.</summary>
     /// <exception cref="ArgumentException">There is no default for the degree, or t does not fit.</exception>
