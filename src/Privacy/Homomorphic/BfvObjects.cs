@@ -45,12 +45,12 @@ public sealed class Ciphertext
 {
     private readonly ulong[] _words;
 
-    /// <param name="primes">L, from 1 to the data level's number.</param>
+    /// <param name="primes">L, from <see cref="BfvParameters.FewestPrimes"/> to the data level's number.</param>
     /// <param name="words">2·L·N: c₀, then c₁, each prime after prime; kept, not copied.</param>
     /// <exception cref="ArgumentException">The sizes do not fit, or a word is not below its prime.</exception>
     public Ciphertext(BfvParameters parameters, int primes, ulong[] words)
     {
-        if (primes < 1 || primes > parameters.DataRing.Moduli.Count) throw new ArgumentException($"A ciphertext has 1 to {parameters.DataRing.Moduli.Count} primes, not {primes}.", nameof(primes));
+        if (primes < parameters.FewestPrimes || primes > parameters.DataRing.Moduli.Count) throw new ArgumentException($"A ciphertext has {parameters.FewestPrimes} to {parameters.DataRing.Moduli.Count} primes, not {primes}.", nameof(primes));
         (Parameters, Ring, _words) = (parameters, parameters.DataRing.First(primes), words);
         if (words.Length != 2 * Ring.Words) throw new ArgumentException($"A ciphertext of {primes} primes has {2 * Ring.Words} words, not {words.Length}.", nameof(words));
         if (!Ring.IsCanonical(First) || !Ring.IsCanonical(Second)) throw new ArgumentException("A word of the ciphertext is not below its prime.", nameof(words));

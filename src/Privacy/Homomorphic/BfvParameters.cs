@@ -25,6 +25,7 @@ public sealed class BfvParameters : IEquatable<BfvParameters>
         DataRing = KeyRing.First(Math.Max(1, primes.Count - 1));
         if (DataRing.Product <= plainModulus || BigInteger.GreatestCommonDivisor(KeyRing.Product, plainModulus) != 1) throw new ArgumentException($"The plain modulus {plainModulus} must be below the product of the data primes and have no factor in common with it.", nameof(plainModulus));
         (Degree, Primes, PlainModulus) = (degree, [.. primes], new Modulus(plainModulus));
+        FewestPrimes = Enumerable.Range(1, DataRing.Moduli.Count).First(count => KeyRing.First(count).Product > plainModulus);
         _ids = [.. Enumerable.Range(1, primes.Count).Select(count => SealParameterId.Of(degree, Primes.Take(count), plainModulus))];
     }
 
@@ -42,6 +43,9 @@ public sealed class BfvParameters : IEquatable<BfvParameters>
 
     /// <summary>Modulo all but the last prime (the same ring if there is only one): fresh ciphertexts.</summary>
     public RnsRing DataRing { get; }
+
+    /// <summary>Of a ciphertext: SEAL's chain of levels ends where the product of the primes is no longer above t.</summary>
+    public int FewestPrimes { get; }
 
     /// <summary>SEAL's name (<c>parms_id</c>, 32 bytes) of the level with the first primes: all of them for keys, all but the last for fresh ciphertexts.</summary>
     /// <param name="primes">1 to k.</param>

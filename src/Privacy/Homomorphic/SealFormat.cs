@@ -100,9 +100,7 @@ public static class SealFormat
     /// <exception cref="SealFormatException">The bytes are no ciphertext, or one of other parameters.</exception>
     public static Ciphertext LoadCiphertext(BfvParameters parameters, ReadOnlySpan<byte> bytes)
     {
-        // SEAL's chain of levels ends before its product is no longer above t.
-        int fewest = Enumerable.Range(1, parameters.DataRing.Moduli.Count).First(count => parameters.DataRing.First(count).Product > parameters.PlainModulus.Value);
-        ulong[] words = LoadPair("ciphertext", parameters, fewest, parameters.DataRing.Moduli.Count, atRoots: false, bytes, out int primes);
+        ulong[] words = LoadPair("ciphertext", parameters, parameters.FewestPrimes, parameters.DataRing.Moduli.Count, atRoots: false, bytes, out int primes);
         return new(parameters, primes, words);
     }
 

@@ -1,4 +1,3 @@
-using System.Numerics;
 using System.Text.Json.Nodes;
 using Federation.Privacy.Homomorphic;
 
@@ -176,7 +175,7 @@ public sealed class SealInteroperationTests
             JsonNode[] made = [.. answer["made"]!.AsArray().Select(node => node!)];
             Assert.Equal(lower ? 4 : 3, made.Length);
             Ciphertext[] read = [.. made.Select(node => SealFormat.LoadCiphertext(_plaintext.Parameters, RealSeal.Bytes(node["bytes"])))];
-            int[] factors = [1, 1, 4, 1];
+            uint[] factors = [1, 1, 4, 1];
             for (int i = 0; i < read.Length; i++)
             {
                 Expect(read[i], made[i], factors[i]);
@@ -193,12 +192,12 @@ public sealed class SealInteroperationTests
         }
 
         /// <summary>Both sides read the same from a ciphertext: factor times the plaintext, and see the same noise.</summary>
-        private void Expect(Ciphertext ciphertext, JsonNode seal, int factor)
+        private void Expect(Ciphertext ciphertext, JsonNode seal, uint factor)
         {
             BfvParameters parameters = _plaintext.Parameters;
             byte[] bytes = RealSeal.Bytes(seal["plaintext"]);
             using Plaintext decrypted = _pair.Engine.Decrypt(ciphertext, _pair.Secret), theirs = SealFormat.LoadPlaintext(parameters, bytes);
-            for (int i = 0; i < parameters.Degree; i++) Assert.Equal((ulong)((BigInteger)_plaintext.Coefficients[i] * factor % parameters.PlainModulus.Value), decrypted.Coefficients[i]);
+            for (int i = 0; i < parameters.Degree; i++) Assert.Equal((ulong)((UInt128)_plaintext.Coefficients[i] * factor % parameters.PlainModulus.Value), decrypted.Coefficients[i]);
             Assert.Equal(decrypted.Coefficients, theirs.Coefficients);
             if (_compression == SealCompression.None) Assert.Equal(bytes, SealFormat.Save(theirs, SealCompression.None, Version));
             int budget = _pair.Engine.NoiseBudget(ciphertext, _pair.Secret);
