@@ -31,6 +31,7 @@ internal static unsafe class SealPacking
     /// <exception cref="SealFormatException">The data is damaged, goes on after its end, or holds more than the limit.</exception>
     public static byte[] Unpack(string name, SealCompression compression, ReadOnlySpan<byte> packed, int limit, out int length)
     {
+        if (packed.IsEmpty) throw Damaged(name, "nothing");
         byte[]? buffer = null;
         try
         {
@@ -50,12 +51,12 @@ internal static unsafe class SealPacking
         length = 0;
         fixed (byte* bytes = packed)
         {
-            using UnmanagedMemoryStream source = new(bytes, packed.Length);
+            using LastByteApart source = new(bytes, packed.Length);
             using ZLibStream stream = new(source, CompressionMode.Decompress);
             for (int read; length < buffer.Length && (read = stream.Read(buffer.AsSpan(length))) > 0;) length += read;
             if (length > limit) throw TooLarge(name, "more", limit);
-            // The stream puts its source back behind the last byte that it needed.
-            if (source.Position != source.Length) throw Damaged(name, $"{source.Length - source.Position} bytes after its end");
+            if (source.RanDry) throw Damaged(name, "an early end");
+            if (source.Left > 0) throw Damaged(name, "bytes after its end");
         }
 
         return buffer;
