@@ -42,13 +42,22 @@ internal sealed class SealObjects
     public byte[] Save(SealKind kind, SealCompression compression = SealCompression.None, SealVersion version = SealVersion.Seal44) => _save[kind](compression, version);
 
     /// <summary>The object as words, to compare.</summary>
-    public ulong[] Load(SealKind kind, ReadOnlySpan<byte> bytes) => kind switch
+    public ulong[] Load(SealKind kind, ReadOnlySpan<byte> bytes) => LoadObject(kind, bytes) switch
     {
-        SealKind.Parameters => Words(SealFormat.LoadParameters(bytes)),
-        SealKind.Plaintext => SealFormat.LoadPlaintext(Parameters, bytes).Coefficients.ToArray(),
-        SealKind.Ciphertext => SealFormat.LoadCiphertext(Parameters, bytes).Words.ToArray(),
-        SealKind.PublicKey => SealFormat.LoadPublicKey(Parameters, bytes).Words.ToArray(),
-        _ => SealFormat.LoadSecretKey(Parameters, bytes).Words.ToArray(),
+        BfvParameters parameters => [(ulong)parameters.Degree, .. parameters.Primes, parameters.PlainModulus.Value],
+        Plaintext plaintext => plaintext.Coefficients.ToArray(),
+        Ciphertext ciphertext => ciphertext.Words.ToArray(),
+        PublicKey key => key.Words.ToArray(),
+        object key => ((SecretKey)key).Words.ToArray(),
+    };
+
+    public object LoadObject(SealKind kind, ReadOnlySpan<byte> bytes) => kind switch
+    {
+        SealKind.Parameters => SealFormat.LoadParameters(bytes),
+        SealKind.Plaintext => SealFormat.LoadPlaintext(Parameters, bytes),
+        SealKind.Ciphertext => SealFormat.LoadCiphertext(Parameters, bytes),
+        SealKind.PublicKey => SealFormat.LoadPublicKey(Parameters, bytes),
+        _ => SealFormat.LoadSecretKey(Parameters, bytes),
     };
 
     /// <summary>Where a second polynomial starts, and a seed instead of it.</summary>
@@ -100,6 +109,4 @@ internal sealed class SealObjects
     }
 
     private static void Header(Span<byte> bytes, int offset, ulong size) => new SealHeader(4, 4, SealCompression.None, size).Write(bytes[offset..]);
-
-    private static ulong[] Words(BfvParameters parameters) => [(ulong)parameters.Degree, .. parameters.Primes, parameters.PlainModulus.Value];
 }

@@ -1,0 +1,55 @@
+using System.Diagnostics;
+using System.Globalization;
+
+namespace Federation.Privacy.Tests.Fuzz;
+
+/// <summary>Feeds a decoder broken inputs: each gives an object or the one exception of its format, in bounded memory and time.</summary>
+internal static class Fuzzer
+{
+    private static readonly TimeSpan s_longest = TimeSpan.FromSeconds(20); // also on a machine that does other things
+
+    public delegate bool Decoder(ReadOnlySpan<byte> input);
+
+    /// <summary>Inputs for all decoders of a class together: <c>FED_FUZZ</c>, else what a test run can afford.</summary>
+    public static long Inputs(long usual) => long.TryParse(Environment.GetEnvironmentVariable("FED_FUZZ"), CultureInfo.InvariantCulture, out long asked) ? asked : usual;
+
+    /// <typeparam name="TRefusal">The only exception that may leave the decoder.</typeparam>
+    /// <param name="decode">False: the input is such that memory is not counted.</param>
+    /// <param name="memory">The most managed bytes that one input may take.</param>
+    /// <param name="reason">Of a refusal, to count by.</param>
+    public static void Run<TRefusal>(string name, long inputs, ByteMutator mutator, Decoder decode, long memory, Func<TRefusal, string> reason)
+        where TRefusal : Exception
+    {
+        long accepted = 0, most = 0;
+        Dictionary<string, long> refused = [];
+        for (long i = 0; i < inputs; i++)
+        {
+            ReadOnlySpan<byte> input = mutator.Next();
+            long before = GC.GetAllocatedBytesForCurrentThread(), started = Stopwatch.GetTimestamp(), taken = 0;
+            string? why = null;
+            try
+            {
+                bool counts = decode(input);
+                taken = counts ? GC.GetAllocatedBytesForCurrentThread() - before : 0;
+                accepted++;
+            }
+            catch (TRefusal refusal)
+            {
+                taken = GC.GetAllocatedBytesForCurrentThread() - before;
+                why = reason(refusal);
+            }
+            catch (Exception exception)
+            {
+                Assert.Fail($"{name}, input {i}: {exception}\n{Convert.ToBase64String(input)}");
+            }
+
+            if (taken > memory) Assert.Fail($"{name}, input {i}: {taken} bytes were taken, more than {memory}.\n{Convert.ToBase64String(input)}");
+            if (Stopwatch.GetElapsedTime(started) > s_longest) Assert.Fail($"{name}, input {i}: took {Stopwatch.GetElapsedTime(started)}.\n{Convert.ToBase64String(input)}");
+            most = Math.Max(most, taken);
+            if (why != null) refused[why] = refused.GetValueOrDefault(why) + 1;
+        }
+
+        Assert.True(refused.Count > 1 || inputs < 1000, "The inputs reach nothing.");
+        TestContext.Current.TestOutputHelper?.WriteLine($"{name}: {inputs} inputs, {accepted} accepted, {inputs - accepted} refused, at most {most} bytes. {string.Join(", ", refused.OrderByDescending(pair => pair.Value).Take(12).Select(pair => $"{pair.Key} {pair.Value}"))}");
+    }
+}
