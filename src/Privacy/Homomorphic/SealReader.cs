@@ -52,9 +52,9 @@ internal ref struct SealReader(SealBody body)
     public void Nested(string field, ulong size)
     {
         long offset = Offset;
-        SealHeader header = SealHeader.Read(_name, Take(field + "'s header", SealHeader.Bytes), offset);
-        if (header.Compression != SealCompression.None) throw new SealFormatException(_name, field + "'s compression", offset, $"{header.Compression}", "objects inside others are not compressed themselves");
-        if (header.Size != size) throw new SealFormatException(_name, field + "'s size", offset, $"{header.Size}", $"it has {size} bytes");
+        SealHeader header = SealHeader.Read(_name, Take("header of " + field, SealHeader.Bytes), offset);
+        if (header.Compression != SealCompression.None) throw new SealFormatException(_name, "compression of " + field, offset, $"{header.Compression}", "objects inside others are not compressed themselves");
+        if (header.Size != size) throw new SealFormatException(_name, "size of " + field, offset, $"{header.Size}", $"it has {size} bytes");
     }
 
     /// <summary>The header and the count of an array, all of whose words are there.</summary>
@@ -62,19 +62,19 @@ internal ref struct SealReader(SealBody body)
     public int ArrayCount(string field, string reason, params ReadOnlySpan<int> counts)
     {
         long offset = Offset;
-        SealHeader header = SealHeader.Read(_name, Take(field + "'s header", SealHeader.Bytes), offset);
-        if (header.Compression != SealCompression.None) throw new SealFormatException(_name, field + "'s compression", offset, $"{header.Compression}", "objects inside others are not compressed themselves");
-        ulong count = UInt64(field + "'s count");
+        SealHeader header = SealHeader.Read(_name, Take("header of " + field, SealHeader.Bytes), offset);
+        if (header.Compression != SealCompression.None) throw new SealFormatException(_name, "compression of " + field, offset, $"{header.Compression}", "objects inside others are not compressed themselves");
+        ulong count = UInt64("count of " + field);
         foreach (int allowed in counts)
         {
             if (count != (ulong)allowed) continue;
             ulong size = SealHeader.Bytes + sizeof(ulong) + (sizeof(ulong) * count);
-            if (header.Size != size) throw new SealFormatException(_name, field + "'s size", offset, $"{header.Size}", $"with {count} words it has {size} bytes");
+            if (header.Size != size) throw new SealFormatException(_name, "size of " + field, offset, $"{header.Size}", $"with {count} words it has {size} bytes");
             if ((ulong)Left < sizeof(ulong) * count) throw new SealFormatException(_name, field, Offset, $"{Left} more bytes", $"{count} words follow");
             return allowed;
         }
 
-        throw Wrong(field + "'s count", sizeof(ulong), $"{count}", $"{reason}: {string.Join(" or ", counts.ToArray())}");
+        throw Wrong("count of " + field, sizeof(ulong), $"{count}", $"{reason}: {string.Join(" or ", counts.ToArray())}");
     }
 
     /// <summary>Words below a modulus: a view that goes with the reader, a copy only where the machine has another byte order.</summary>

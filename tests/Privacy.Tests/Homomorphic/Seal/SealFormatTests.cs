@@ -90,21 +90,21 @@ public sealed class SealFormatTests
         Expect(SealKind.Ciphertext, 65, [2], "number of primes", 65, "2", "1");
         Expect(SealKind.Ciphertext, 80, [0x40], "scale", 73, "", "1");
         Expect(SealKind.Ciphertext, 81, [2], "correction factor", 81, "2", "1");
-        Expect(SealKind.Ciphertext, 89 + 5, [1], "polynomials's compression", 89, "Zlib", "not compressed");
-        Expect(SealKind.Ciphertext, 105, [1], "polynomials's count", 105, "4097", "4096 or 2048");
+        Expect(SealKind.Ciphertext, 89 + 5, [1], "compression of polynomials", 89, "Zlib", "not compressed");
+        Expect(SealKind.Ciphertext, 105, [1], "count of polynomials", 105, "4097", "4096 or 2048");
         Expect(SealKind.Ciphertext, 113 + 7, [0xFF], "word 0 of first polynomial", 113, "larger", $"{0x7ff6001}");
         Expect(SealKind.Ciphertext, 113 + (8 * 2049) + 7, [0xFF], "word 1 of second polynomial", 113 + (8 * 2049), "larger", $"{0x7ff6001}");
         Expect(SealKind.PublicKey, 48, [0], "NTT form", 48, "0", "1");
         Expect(SealKind.Plaintext, 16, [1], "parms_id", 16, "not zero", "coefficient form");
         Expect(SealKind.Plaintext, 48, [1, 8], "coefficient count", 48, "2049", "2048");
-        Expect(SealKind.Plaintext, 48, [3], "coefficients's count", 80, "4", "3");
+        Expect(SealKind.Plaintext, 48, [3], "count of coefficients", 80, "4", "3");
         Expect(SealKind.Plaintext, 88, [8], "word 0 of coefficients", 88, "larger", "8");
         Expect(SealKind.SecretKey, 48, [1], "coefficient count", 48, "4097", "4096");
         Expect(SealKind.Parameters, 16, [2], "scheme", 16, "2", "BFV");
         Expect(SealKind.Parameters, 17, [0, 0], "polynomial modulus degree", 17, "0", "1024");
         Expect(SealKind.Parameters, 25, [65], "number of primes", 25, "65", "64");
         Expect(SealKind.Parameters, 33 + 16, [3], "values", 16, "parameters", "multiple of 4096");
-        Expect(SealKind.Parameters, 33 + 8, [25], "prime 0's size", 33, "25", "24");
+        Expect(SealKind.Parameters, 33 + 8, [25], "size of prime 0", 33, "25", "24");
 
         void Expect(SealKind kind, int place, byte[] bytes, string field, int offset, string found, string right)
         {
