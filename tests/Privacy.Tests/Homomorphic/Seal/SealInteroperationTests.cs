@@ -101,7 +101,7 @@ public sealed class SealInteroperationTests
     {
         JsonNode answer = RealSeal.Ask("setUp", new() { ["parameters"] = Text(SealFormat.Save(parameters, SealCompression.Zstandard, Version)) });
         string[] levels = [.. answer["levels"]!.AsArray().Select(level => (string)level!)];
-        IEnumerable<int> primes = Enumerable.Range(1, parameters.DataRing.Moduli.Count).Reverse().Prepend(parameters.Primes.Count);
+        IEnumerable<int> primes = Enumerable.Range(1, parameters.DataRing.Moduli.Count).Reverse().Where(count => parameters.DataRing.First(count).Product > parameters.PlainModulus.Value).Prepend(parameters.Primes.Count);
         Assert.Equal(primes.Select(count => Convert.ToHexStringLower(parameters.LevelId(count))), levels);
 
         SecretKey? secret = null;
