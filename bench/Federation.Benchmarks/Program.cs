@@ -8,6 +8,7 @@ return args switch
     ["noise"] => NoiseBenchmark.Run(),
     ["ledger"] => LedgerBenchmark.Run(),
     ["timing", .. var rest] => TimingBenchmark.Run(rest),
+    ["secagg", .. var rest] => await SecureAggregationBenchmark.Run(rest),
     ["kernels", .. var rest] => Kernels(rest),
     _ => Usage(),
 };
@@ -25,6 +26,7 @@ static int Usage()
         bench noise                                                25 million discrete Gaussian values on one core
         bench ledger                                               an append to a ledger of 100,000 events
         bench timing [--samples 10000]                             whether the time of BFV depends on plaintexts and keys: Welch's t
+        bench secagg [--parameters N] [--cohort n] [--threads T] [--json]   an update encoded, encrypted, added, opened
         bench kernels [BenchmarkDotNet's options]
         """);
     return 2;

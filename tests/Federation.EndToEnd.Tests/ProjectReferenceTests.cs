@@ -7,7 +7,7 @@ public sealed class ProjectReferenceTests
 {
     private static readonly Dictionary<string, string[]> Allowed = new()
     {
-        ["Privacy"] = ["MathNet.Numerics", "Microsoft.Data.Sqlite"],
+        ["Privacy"] = ["MathNet.Numerics", "Microsoft.Data.Sqlite", "ZstdSharp.Port", "Microsoft.Research.SEALNet"],
         ["Federation.Formats"] = ["Privacy", "YamlDotNet"],
         ["Federation.Protocol"] = ["Privacy", "Federation.Formats", "Google.Protobuf", "Grpc.Net.Client", "Grpc.StatusProto", "Grpc.Tools"],
         ["Federation.Learning"] = ["Privacy", "Federation.Formats", "TorchSharp"],

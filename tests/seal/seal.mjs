@@ -54,7 +54,7 @@ function casesOf(context, { secretKey, publicKey, cases }, withLower) {
     evaluator.add(theirs[0], fresh, sum);
     for (const other of [...theirs.slice(1), symmetric]) evaluator.addInplace(sum, other);
     const lower = keep(new seal.Ciphertext());
-    const hasLower = withLower && context.firstContextData().chainIndex() > 0;
+    const hasLower = withLower && hex(context.firstParmsId()) !== hex(context.lastParmsId());
     if (hasLower) evaluator.cipherModSwitchToNext(fresh, lower);
     const answer = {
       read: theirs.map(read),
@@ -73,9 +73,12 @@ const operations = {
     const generator = new seal.KeyGenerator(context);
     const secret = generator.secretKey(), open = generator.createPublicKey(), seeded = generator.createPublicKeySerializable();
     const levels = [hex(context.keyParmsId())];
-    // After the last level comes no null but garbage: the index says where the chain ends.
-    let data = context.firstContextData();
-    for (levels.push(hex(data.parmsId())); data.chainIndex() > 0; levels.push(hex(data.parmsId()))) data = data.nextContextData();
+    const last = hex(context.lastParmsId());
+    // After the last level SEAL's binding goes on with empty ones.
+    for (let data = context.firstContextData(); ; data = data.nextContextData()) {
+      levels.push(hex(data.parmsId()));
+      if (levels.at(-1) === last) break;
+    }
     const answer = { levels };
     for (const mode of Object.keys(modes)) answer[mode] = { parameters: text(parameters, mode), secretKey: text(secret, mode), publicKey: text(open, mode), seededPublicKey: text(seeded, mode) };
     return answer;

@@ -1,0 +1,116 @@
+using System.Security.Cryptography;
+using Federation.Privacy.Canonical;
+using Federation.Privacy.Homomorphic;
+using Federation.Privacy.Mechanisms;
+
+namespace Federation.Privacy.SecureAggregation;
+
+/// <summary>What the coordinator asks of a member: to open the sum of these contributions together with these members.</summary>
+/// <param name="Round">The descriptor itself.</param>
+/// <param name="Contributions">Each contributor's signed header and the packed c₁ of its key ciphertext.</param>
+/// <param name="Active">A: t members, rising.</param>
+public sealed record OpeningRequest(Opening Opening, RoundDescriptor Round, IReadOnlyList<(SignedMessage Header, byte[] Second)> Contributions, IReadOnlyList<int> Active);
+
+/// <summary>A member's part in an opening.</summary>
+/// <param name="Part">d_i, packed modulo the data primes.</param>
+/// <param name="RecordCount">Answers in its record, this one among them, and <paramref name="RecordHead"/>, the record's head.</param>
+public sealed record OpeningAnswer(Opening Opening, byte[] Set, IReadOnlyList<int> Active, int Index, byte[] Part, int RecordCount, byte[] RecordHead)
+{
+    public byte[] Encode() => Indices.Write(new CanonicalWriter("opening-answer").Field(Opening.Encode()).Field(Set), Active).Field((ulong)Index).Field(Part).Field((ulong)RecordCount).Field(RecordHead).ToArray();
+
+    /// <exception cref="FormatException">The bytes are no such message.</exception>
+    public static OpeningAnswer Decode(ReadOnlySpan<byte> bytes)
+    {
+        CanonicalReader reader = new(bytes, "opening-answer");
+        Opening opening = Opening.Decode(reader.Field(SignedMessage.MostBytes));
+        byte[] set = reader.Bytes(EpochAnswer.HashBytes);
+        IReadOnlyList<int> active = Indices.ReadList(ref reader);
+        OpeningAnswer answer = new(opening, set, active, Indices.Read(ref reader), reader.Field(SignedMessage.MostBytes).ToArray(), reader.Int32(0, int.MaxValue), reader.Bytes(EpochAnswer.HashBytes));
+        reader.End();
+        return answer;
+    }
+}
+
+/// <summary>One member's part in openings: all checks of an opening, then one answer. No I/O: the host makes the record durable before the answer leaves.</summary>
+/// <param name="random">Of smudges; not disposed.</param>
+public sealed class OpeningMember(EpochCertificate certificate, CommitteeShare share, Roster roster, CommitteePolicy policy, SecureRandom random)
+{
+    private readonly RnsRing _ring = certificate.Descriptor.Parameters.DataRing;
+
+    /// <param name="record">As it is stored.</param>
+    /// <returns>The record to store, and the answer that may leave once it is. A request answered before gives the stored answer and the same record.</returns>
+    /// <exception cref="ProtocolException">A check failed; nothing is answered.</exception>
+    public (OpeningRecord Record, OpeningAnswer Answer) Answer(OpeningRequest request, OpeningRecord record)
+    {
+        if (!share.CertificateHash.AsSpan().SequenceEqual(certificate.Hash) || request.Opening.Epoch != certificate.Descriptor.Epoch) throw new ProtocolException(Refusal.WrongEpoch, $"This member's share is of epoch {certificate.Descriptor.Epoch}, asked for is epoch {request.Opening.Epoch}.");
+        if (request.Opening.Purpose == Opening.Test) throw new ProtocolException(Refusal.AnotherOpening, "A test is computed by each member itself, never asked for with ciphertexts.");
+        CheckActive(request.Active);
+        byte[] round = request.Round.Hash();
+        List<ContributionHeader> headers = [.. request.Contributions.Select(contribution => Header(request, round, contribution.Header))];
+        CheckSet(request.Round, headers);
+        byte[] set = ContributionHeader.SetHash(headers);
+        if (record.Answered(request.Opening, set, request.Active) is { } stored) return (record, Answer(request, set, stored, record));
+        record.Check(request.Opening, request.Round.Model, set, policy);
+
+        using SecretWords part = new(_ring.Words);
+        ulong[] sum = Sum(request, headers);
+        int noise = PartialDecryption.NoiseBits(_ring.Degree, headers.Count, share.Members.Count);
+        if (!PartialDecryption.Fits(noise, share.Threshold)) throw new ProtocolException(Refusal.TooManyContributors, $"{headers.Count} contributions leave no room for the smudges of {share.Threshold} members.");
+        PartialDecryption.Multiply(_ring, ShamirSharing.Lagrange(_ring, share.Index, request.Active), share.Words, sum, part.Span);
+        PartialDecryption.AddSmudge(random, _ring, noise, part.Span);
+        PartialDecryption.AddZeroShare(_ring, share.Index, request.Active, share.ZeroShareKeys, PartialDecryption.Context(request.Opening, certificate.Hash, set, request.Active), part.Span);
+        byte[] packed = PackedElement.Pack(_ring, part.Span);
+        OpeningRecord next = record.With(request.Opening, request.Round.Model, set, request.Active, packed);
+        return (next, Answer(request, set, packed, next));
+    }
+
+    private OpeningAnswer Answer(OpeningRequest request, byte[] set, byte[] part, OpeningRecord record) => new(request.Opening, set, request.Active, share.Index, part, record.Count, record.Head);
+
+    private void CheckActive(IReadOnlyList<int> active)
+    {
+        bool rises = active.Zip(active.Skip(1)).All(pair => pair.First < pair.Second);
+        if (active.Count != share.Threshold || !rises || !active.Contains(share.Index) || !active.All(member => member == share.Index || share.ZeroShareKeys.ContainsKey(member)))
+        {
+            throw new ProtocolException(Refusal.WrongActiveSet, $"The active set {{{string.Join(", ", active)}}} is not {share.Threshold} distinct members of {{{string.Join(", ", share.Members)}}} with {share.Index} among them.");
+        }
+    }
+
+    private ContributionHeader Header(OpeningRequest request, byte[] round, SignedMessage message)
+    {
+        ContributionHeader header = EpochTranscript.Decoded(() => ContributionHeader.Decode(message.Verify(roster)));
+        if (header.Site != message.Site) throw new ProtocolException(Refusal.WrongSignature, $"'{message.Site}' signed the contribution of '{header.Site}'.");
+        if (header.Opening != request.Opening) throw new ProtocolException(Refusal.AnotherOpening, $"'{header.Site}' contributed to the {header.Opening}, not to the {request.Opening}.");
+        EpochTranscript.Same(header.Certificate, certificate.Hash, Refusal.WrongEpoch, $"'{header.Site}' encrypted under another epoch's key");
+        EpochTranscript.Same(header.Round, round, Refusal.AnotherOpening, $"'{header.Site}' contributed to a round of another description");
+        return header;
+    }
+
+    private void CheckSet(RoundDescriptor round, List<ContributionHeader> headers)
+    {
+        HashSet<string> cohort = [.. round.Cohort], sites = [], keys = [];
+        foreach (ContributionHeader header in headers)
+        {
+            if (!cohort.Contains(header.Site)) throw new ProtocolException(Refusal.NotInCohort, $"'{header.Site}' is not in the round's cohort.");
+            if (!sites.Add(header.Site)) throw new ProtocolException(Refusal.DuplicateSite, $"'{header.Site}' is in the set twice.");
+            if (!keys.Add(Convert.ToHexString(header.First)) | !keys.Add(Convert.ToHexString(header.Second))) throw new ProtocolException(Refusal.ReplayedCiphertext, $"The key ciphertext of '{header.Site}' is another site's too.");
+        }
+
+        int least = Math.Max(Math.Max(round.MinContributors, policy.MinContributors), CommitteePolicy.FewestContributors);
+        if (headers.Count < least) throw new ProtocolException(Refusal.TooFewContributors, $"{headers.Count} sites contributed; a sum of fewer than {least} is not opened.");
+        if (headers.Count > round.Cohort.Count) throw new ProtocolException(Refusal.TooManyContributors, $"{headers.Count} sites contributed, the cohort has {round.Cohort.Count}.");
+    }
+
+    /// <summary>Σc₁, summed here from signed contributions.</summary>
+    private ulong[] Sum(OpeningRequest request, List<ContributionHeader> headers)
+    {
+        ulong[] sum = new ulong[_ring.Words];
+        for (int i = 0; i < headers.Count; i++)
+        {
+            byte[] second = request.Contributions[i].Second;
+            EpochTranscript.Same(SHA256.HashData(second), headers[i].Second, Refusal.ReplayedCiphertext, $"The c₁ of '{headers[i].Site}' is not the one that it signed");
+            _ring.Add(sum, EpochTranscript.Decoded(() => PackedElement.Unpack(_ring, second)));
+        }
+
+        return sum;
+    }
+}

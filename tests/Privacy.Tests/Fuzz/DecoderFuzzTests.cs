@@ -1,0 +1,109 @@
+using System.Buffers.Binary;
+using Federation.Privacy.Homomorphic;
+using Federation.Privacy.Mechanisms;
+using Federation.Privacy.SecureAggregation;
+using Federation.Privacy.Tests.SecureAggregation;
+
+namespace Federation.Privacy.Tests.Fuzz;
+
+/// <summary>Mutated bytes into every decoder of the homomorphic engine and of secure aggregation: an object or a FormatException, nothing else, and no more memory than a few times the largest object. <c>FED_FUZZ</c> sets the number of inputs of each.</summary>
+public sealed class DecoderFuzzTests
+{
+    private static readonly BfvParameters s_small = new(1024, [0x7e00001], 16);
+
+    public static TheoryData<string> Decoders => [.. Targets().Keys];
+
+    [Theory]
+    [MemberData(nameof(Decoders))]
+    public void Decode_MutatedBytes_GivesAnObjectOrAFormatException(string decoder)
+    {
+        (byte[][] valid, Action<byte[]> decode, long mostMemory) = Targets()[decoder];
+        int inputs = int.TryParse(Environment.GetEnvironmentVariable("FED_FUZZ"), out int asked) ? asked : 300;
+        Random random = new(decoder.Length);
+        foreach (byte[] bytes in valid) decode(bytes);
+        for (int i = 0; i < inputs; i++)
+        {
+            byte[] mutated = Mutate(valid[i % valid.Length], random);
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            try
+            {
+                decode(mutated);
+            }
+            catch (FormatException)
+            {
+            }
+
+            Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, mostMemory + (8L * mutated.Length));
+        }
+    }
+
+    private static byte[] Mutate(byte[] valid, Random random)
+    {
+        byte[] bytes = [.. valid];
+        for (int changes = random.Next(1, 4); changes > 0; changes--)
+        {
+            // Most fields lie in the first bytes.
+            int at = random.Next(2) == 0 ? random.Next(Math.Min(bytes.Length, 160)) : random.Next(bytes.Length);
+            switch (random.Next(6))
+            {
+                case 0: bytes[at] ^= (byte)(1 << random.Next(8)); break;
+                case 1: bytes[at] = (byte)random.Next(256); break;
+                case 2 when at + 8 <= bytes.Length: BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(at), random.Next(3) switch { 0 => ulong.MaxValue, 1 => (ulong)random.NextInt64(), _ => 1UL << random.Next(64) }); break;
+                case 3 when at + 4 <= bytes.Length: BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(at), (uint)random.NextInt64(1L << 32)); break;
+                case 4: bytes = bytes[..Math.Max(1, at)]; break;
+                default: bytes = [.. bytes, .. new byte[random.Next(1, 40)]]; break;
+            }
+        }
+
+        return bytes;
+    }
+
+    private static Dictionary<string, (byte[][] Valid, Action<byte[]> Decode, long MostMemory)> Targets() => s_targets.Value;
+
+    private static readonly Lazy<Dictionary<string, (byte[][] Valid, Action<byte[]> Decode, long MostMemory)>> s_targets = new(() =>
+    {
+        using ManagedBfvEngine engine = new(s_small, new SecureRandom(), ownsRandom: true);
+        using SecretKey key = engine.GenerateSecretKey();
+        PublicKey publicKey = engine.GeneratePublicKey(key);
+        using Plaintext plaintext = new(s_small, [1, 2, 3]);
+        Ciphertext ciphertext = engine.Encrypt(plaintext, publicKey);
+        SealCompression[] modes = [SealCompression.None, SealCompression.Zlib, SealCompression.Zstandard];
+        const long Library = 2_000_000; // what the compression libraries take for themselves
+        using TestFederation federation = new(3, 3);
+        (EpochCertificate certificate, CommitteeShare[] shares) = federation.MakeEpoch();
+        foreach (CommitteeShare share in shares) share.Dispose();
+        using EpochMember member = federation.Member(1);
+        SignedMessage answer = member.Answer();
+        byte[] hash = new byte[32];
+        Opening opening = new("heart", 1, 1, Opening.Update);
+        return new()
+        {
+            ["SEAL plaintext"] = ([.. modes.Select(mode => SealFormat.Save(plaintext, mode))], bytes => SealFormat.LoadPlaintext(s_small, bytes), Library),
+            ["SEAL ciphertext"] = ([.. modes.Select(mode => SealFormat.Save(ciphertext, mode))], bytes => SealFormat.LoadCiphertext(s_small, bytes), Library),
+            ["SEAL public key"] = ([.. modes.Select(mode => SealFormat.Save(publicKey, mode))], bytes => SealFormat.LoadPublicKey(s_small, bytes), Library),
+            ["SEAL secret key"] = ([.. modes.Select(mode => SealFormat.Save(key, mode))], bytes => SealFormat.LoadSecretKey(s_small, bytes), Library),
+            ["roster"] = ([federation.Roster.Encode()], bytes => Roster.Decode(bytes), 100_000),
+            ["signed message"] = ([answer.Encode()], bytes => SignedMessage.Decode(bytes), 100_000),
+            ["epoch descriptor"] = ([federation.Descriptor.Encode()], bytes => EpochDescriptor.Decode(bytes), 100_000),
+            ["epoch answer"] = ([answer.Body.ToArray()], bytes => EpochAnswer.Decode(bytes), 100_000),
+            ["epoch commitment"] = ([new EpochCommitment(hash, 1, hash, [(2, hash), (3, hash)]).Encode()], bytes => EpochCommitment.Decode(bytes), 100_000),
+            ["epoch acceptance"] = ([new EpochAcceptance(hash, 1, [1, 2, 3]).Encode()], bytes => EpochAcceptance.Decode(bytes), 100_000),
+            ["epoch qualification"] = ([new EpochQualification(hash, 1).Encode()], bytes => EpochQualification.Decode(bytes), 100_000),
+            ["epoch reveal"] = ([new EpochReveal(hash, 1, new byte[500]).Encode()], bytes => EpochReveal.Decode(bytes), 100_000),
+            ["epoch certificate"] = ([certificate.Encode()], bytes => EpochCertificate.Decode(bytes), 4_000_000),
+            ["opening"] = ([opening.Encode()], bytes => Opening.Decode(bytes), 100_000),
+            ["round descriptor"] = ([new RoundDescriptor(hash, hash, ["a", "b", "c"], 3, hash).Encode()], bytes => RoundDescriptor.Decode(bytes), 100_000),
+            ["contribution header"] = ([new ContributionHeader(opening, "a", hash, hash, hash, hash, hash).Encode()], bytes => ContributionHeader.Decode(bytes), 100_000),
+            ["opening answer"] = ([new OpeningAnswer(opening, hash, [1, 2, 3], 1, new byte[300], 1, hash).Encode()], bytes => OpeningAnswer.Decode(bytes), 100_000),
+            ["opening record"] = ([OpeningRecord.Empty.With(opening, hash, hash, [1, 2, 3], new byte[300]).Encode()], bytes => OpeningRecord.Decode(bytes), 100_000),
+            ["packed element"] = ([PackedElement.Pack(s_small.KeyRing, ciphertext.First)], bytes => PackedElement.Unpack(s_small.KeyRing, bytes), 100_000),
+            ["pad block"] = ([new byte[PadRing.BlockBytes]], bytes => PadBlock(bytes), 100_000),
+        };
+    });
+
+    private static void PadBlock(byte[] bytes)
+    {
+        if (bytes.Length == PadRing.BlockBytes) PadSum.Add(bytes, new ulong[PadRing.Degree]);
+        else Assert.Throws<ArgumentException>(() => PadSum.Add(bytes, new ulong[PadRing.Degree]));
+    }
+}
