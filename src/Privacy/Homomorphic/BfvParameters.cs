@@ -18,12 +18,13 @@ public sealed class BfvParameters : IEquatable<BfvParameters>
     {
         int limit = LargestModulusBits(degree);
         // Before the ring: its tables cost time and memory, and parameters may come from the network.
-        long bits = primes.Take(limit + 1).Aggregate(BigInteger.One, (product, prime) => product * prime).GetBitLength();
-        if (bits > limit) throw new ArgumentException($"The primes have {bits} bits together; degree {degree} allows {limit} at 128 bits of security.", nameof(primes));
+        BigInteger product = Product(primes.Take(limit + 1));
+        if (product.GetBitLength() > limit) throw new ArgumentException($"The primes have {product.GetBitLength()} bits together; degree {degree} allows {limit} at 128 bits of security.", nameof(primes));
         if (plainModulus is < 2 or >= 1UL << 60) throw new ArgumentException($"A plain modulus is in [2, 2^60), not {plainModulus}.", nameof(plainModulus));
+        BigInteger data = Product(primes.Take(Math.Max(1, primes.Count - 1)));
+        if (primes.Count > 0 && !product.IsZero && (data <= plainModulus || BigInteger.GreatestCommonDivisor(product, plainModulus) != 1)) throw new ArgumentException($"The plain modulus {plainModulus} must be below the product of the data primes and have no factor in common with it.", nameof(plainModulus));
         KeyRing = new RnsRing(degree, primes);
         DataRing = KeyRing.First(Math.Max(1, primes.Count - 1));
-        if (DataRing.Product <= plainModulus || BigInteger.GreatestCommonDivisor(KeyRing.Product, plainModulus) != 1) throw new ArgumentException($"The plain modulus {plainModulus} must be below the product of the data primes and have no factor in common with it.", nameof(plainModulus));
         (Degree, Primes, PlainModulus) = (degree, [.. primes], new Modulus(plainModulus));
         FewestPrimes = Enumerable.Range(1, DataRing.Moduli.Count).First(count => KeyRing.First(count).Product > plainModulus);
         _ids = [.. Enumerable.Range(1, primes.Count).Select(count => SealParameterId.Of(degree, Primes.Take(count), plainModulus))];
@@ -65,6 +66,8 @@ public sealed class BfvParameters : IEquatable<BfvParameters>
     public override int GetHashCode() => HashCode.Combine(Degree, Primes.Count, Primes[0], PlainModulus.Value);
 
     public override string ToString() => $"N = {Degree}, {Primes.Count} primes ({KeyRing.Product.GetBitLength()} bits), t = {PlainModulus.Value}";
+
+    private static BigInteger Product(IEnumerable<ulong> primes) => primes.Aggregate(BigInteger.One, (product, prime) => product * prime);
 
     /// <summary>Homomorphic Encryption Standard 2018, table 1, ternary secrets, classical 128 bits.</summary>
     private static int LargestModulusBits(int degree) => degree switch

@@ -10,14 +10,15 @@ internal static class Fuzzer
 
     public delegate bool Decoder(ReadOnlySpan<byte> input);
 
-    /// <summary>Inputs for all decoders of a class together: <c>FED_FUZZ</c>, else what a test run can afford.</summary>
+    /// <summary>Inputs of one decoder: <c>FED_FUZZ</c>, else what a test run can afford.</summary>
     public static long Inputs(long usual) => long.TryParse(Environment.GetEnvironmentVariable("FED_FUZZ"), CultureInfo.InvariantCulture, out long asked) ? asked : usual;
 
     /// <typeparam name="TRefusal">The only exception that may leave the decoder.</typeparam>
-    /// <param name="decode">False: the input is such that memory is not counted.</param>
+    /// <param name="decode">False: what was made is larger by its nature, and its memory does not count.</param>
     /// <param name="memory">The most managed bytes that one input may take.</param>
     /// <param name="reason">Of a refusal, to count by.</param>
-    public static void Run<TRefusal>(string name, long inputs, ByteMutator mutator, Decoder decode, long memory, Func<TRefusal, string> reason)
+    /// <returns>How many kinds of refusal there were.</returns>
+    public static int Run<TRefusal>(string name, long inputs, ByteMutator mutator, Decoder decode, long memory, Func<TRefusal, string> reason)
         where TRefusal : Exception
     {
         long accepted = 0, most = 0;
@@ -49,7 +50,7 @@ internal static class Fuzzer
             if (why != null) refused[why] = refused.GetValueOrDefault(why) + 1;
         }
 
-        Assert.True(refused.Count > 1 || inputs < 1000, "The inputs reach nothing.");
         TestContext.Current.TestOutputHelper?.WriteLine($"{name}: {inputs} inputs, {accepted} accepted, {inputs - accepted} refused, at most {most} bytes. {string.Join(", ", refused.OrderByDescending(pair => pair.Value).Take(12).Select(pair => $"{pair.Key} {pair.Value}"))}");
+        return refused.Count;
     }
 }
