@@ -45,8 +45,7 @@ public sealed class SealFuzzTests
         {
             if (input.Length < SealHeader.Bytes) return true;
             SealCompression compression = turn++ % 2 == 0 ? SealCompression.Zlib : SealCompression.Zstandard;
-            Decode(SealObjects.Stored(SealPacking.Pack(compression, input[SealHeader.Bytes..]), compression));
-            return true;
+            return Decode(SealObjects.Stored(SealPacking.Pack(compression, input[SealHeader.Bytes..]), compression));
         }, memory + Packing, Field);
 
         bool Decode(ReadOnlySpan<byte> input)
