@@ -49,22 +49,42 @@ public sealed class OpeningMember(EpochCertificate certificate, CommitteeShare s
         List<ContributionHeader> headers = [.. request.Contributions.Select(contribution => Header(request, round, contribution.Header))];
         CheckSet(request.Round, headers);
         byte[] set = ContributionHeader.SetHash(headers);
-        if (record.Answered(request.Opening, set, request.Active) is { } stored) return (record, Answer(request, set, stored, record));
+        if (record.Answered(request.Opening, set, request.Active) is { } stored) return (record, Answer(request.Opening, request.Active, set, stored, record));
         record.Check(request.Opening, request.Round.Model, set, policy);
 
-        using SecretWords part = new(_ring.Words);
-        ulong[] sum = Sum(request, headers);
-        int noise = PartialDecryption.NoiseBits(_ring.Degree, headers.Count, share.Members.Count);
-        if (!PartialDecryption.Fits(noise, share.Threshold)) throw new ProtocolException(Refusal.TooManyContributors, $"{headers.Count} contributions leave no room for the smudges of {share.Threshold} members.");
-        PartialDecryption.Multiply(_ring, ShamirSharing.Lagrange(_ring, share.Index, request.Active), share.Words, sum, part.Span);
-        PartialDecryption.AddSmudge(random, _ring, noise, part.Span);
-        PartialDecryption.AddZeroShare(_ring, share.Index, request.Active, share.ZeroShareKeys, PartialDecryption.Context(request.Opening, certificate.Hash, set, request.Active), part.Span);
-        byte[] packed = PackedElement.Pack(_ring, part.Span);
+        byte[] packed = Part(request.Opening, request.Active, set, Sum(request, headers), headers.Count);
         OpeningRecord next = record.With(request.Opening, request.Round.Model, set, request.Active, packed);
-        return (next, Answer(request, set, packed, next));
+        return (next, Answer(request.Opening, request.Active, set, packed, next));
     }
 
-    private OpeningAnswer Answer(OpeningRequest request, byte[] set, byte[] part, OpeningRecord record) => new(request.Opening, set, request.Active, share.Index, part, record.Count, record.Head);
+    /// <summary>Step 5 of an epoch: this member's part in opening <see cref="EpochTest"/>, which it computes itself. For one active set only.</summary>
+    /// <inheritdoc cref="Answer(OpeningRequest, OpeningRecord)"/>
+    public (OpeningRecord Record, OpeningAnswer Answer) AnswerTest(IReadOnlyList<int> active, OpeningRecord record)
+    {
+        CheckActive(active);
+        Opening opening = EpochTest.Opening(certificate);
+        Ciphertext test = EpochTest.Ciphertext(certificate);
+        byte[] set = EpochTest.SetHash(test);
+        if (record.Answered(opening, set, active) is { } stored) return (record, Answer(opening, active, set, stored, record));
+        if (record.HasAnswered(opening)) throw new ProtocolException(Refusal.TooManyActiveSets, $"The test of epoch {opening.Epoch} was answered for another active set.");
+        byte[] packed = Part(opening, active, set, test.Second, 1);
+        OpeningRecord next = record.With(opening, certificate.Hash, set, active, packed);
+        return (next, Answer(opening, active, set, packed, next));
+    }
+
+    /// <summary>d_i = λ_i(A)·share_i·c₁ + smudge_i + z_i, packed.</summary>
+    private byte[] Part(Opening opening, IReadOnlyList<int> active, byte[] set, ReadOnlySpan<ulong> second, int contributions)
+    {
+        int noise = PartialDecryption.NoiseBits(_ring.Degree, contributions, share.Members.Count);
+        if (!PartialDecryption.Fits(noise, share.Threshold)) throw new ProtocolException(Refusal.TooManyContributors, $"{contributions} contributions leave no room for the smudges of {share.Threshold} members.");
+        using SecretWords part = new(_ring.Words);
+        PartialDecryption.Multiply(_ring, ShamirSharing.Lagrange(_ring, share.Index, active), share.Words, second, part.Span);
+        PartialDecryption.AddSmudge(random, _ring, noise, part.Span);
+        PartialDecryption.AddZeroShare(_ring, share.Index, active, share.ZeroShareKeys, PartialDecryption.Context(opening, certificate.Hash, set, active), part.Span);
+        return PackedElement.Pack(_ring, part.Span);
+    }
+
+    private OpeningAnswer Answer(Opening opening, IReadOnlyList<int> active, byte[] set, byte[] part, OpeningRecord record) => new(opening, set, active, share.Index, part, record.Count, record.Head);
 
     private void CheckActive(IReadOnlyList<int> active)
     {

@@ -28,6 +28,8 @@ public sealed record OpeningRecord
     internal byte[]? Answered(Opening opening, byte[] set, IReadOnlyList<int> active) =>
         _entries.FirstOrDefault(entry => entry.Opening == opening && entry.Set.AsSpan().SequenceEqual(set) && entry.Active.SequenceEqual(active))?.Answer;
 
+    internal bool HasAnswered(Opening opening) => _entries.Any(entry => entry.Opening == opening);
+
     /// <exception cref="ProtocolException">Another U was answered for this opening or this model, or three active sets for this U, or the epoch is used up.</exception>
     internal void Check(Opening opening, byte[] model, byte[] set, CommitteePolicy policy)
     {

@@ -120,6 +120,19 @@ public sealed class ThresholdTests : IDisposable
     }
 
     [Fact]
+    public void AnswerTest_OfAnEpoch_OpensTheFixedVectorOnce()
+    {
+        int[] active = [1, 3, 5];
+        Ciphertext test = EpochTest.Ciphertext(_certificate);
+        OpeningMember[] members = [.. active.Select(member => new OpeningMember(_certificate, _shares[member - 1], _federation.Roster, _federation.Policy, _federation.Random))];
+        var answers = members.Select(member => member.AnswerTest(active, OpeningRecord.Empty)).ToArray();
+        using Plaintext opened = OpeningSum.Open(_certificate, EpochTest.Opening(_certificate), test, 1, EpochTest.SetHash(test), active, answers.Select(answer => answer.Answer));
+        Assert.Equal(EpochTest.Vector(_certificate), opened.Coefficients.ToArray());
+        Assert.Equal(answers[0].Answer.Part, members[0].AnswerTest(active, answers[0].Record).Answer.Part);
+        Refused(Refusal.TooManyActiveSets, () => members[0].AnswerTest([1, 2, 3], answers[0].Record));
+    }
+
+    [Fact]
     public void Share_ThroughTheStore_IsTheSameAndOpensUnderItsKeyOnly()
     {
         byte[] key = RandomNumberGenerator.GetBytes(32), stored = _shares[1].Protect(key);

@@ -1,0 +1,27 @@
+using Federation.Privacy.Canonical;
+using Federation.Privacy.Homomorphic;
+using Federation.Privacy.Mechanisms;
+
+namespace Federation.Privacy.SecureAggregation;
+
+/// <summary>The self-test of an epoch: everybody computes the same encryption of a fixed vector, its randomness expanded from the certificate. It opens to that vector, or a share is wrong.</summary>
+/// <remarks>No member answers for a test ciphertext that somebody gave it: that would be a decryption oracle.</remarks>
+public static class EpochTest
+{
+    public static Opening Opening(EpochCertificate certificate) => new("test", certificate.Descriptor.Epoch, 0, SecureAggregation.Opening.Test);
+
+    /// <summary>1, 2, …, N.</summary>
+    public static ulong[] Vector(EpochCertificate certificate) => [.. Enumerable.Range(1, certificate.Descriptor.Parameters.Degree).Select(i => (ulong)i)];
+
+    public static Ciphertext Ciphertext(EpochCertificate certificate)
+    {
+        BfvParameters parameters = certificate.Descriptor.Parameters;
+        using SecureRandom random = SecureRandom.WithKnownKey(new CanonicalWriter("test").Field(certificate.Hash).Hash());
+        using ManagedBfvEngine engine = new(parameters, random);
+        using Plaintext plaintext = new(parameters, Vector(certificate));
+        return engine.Encrypt(plaintext, certificate.Key, random);
+    }
+
+    /// <summary>What stands for U's hash.</summary>
+    public static byte[] SetHash(Ciphertext test) => new CanonicalWriter("test-ciphertext").Field(PackedElement.Hash(test.Ring, test.First)).Field(PackedElement.Hash(test.Ring, test.Second)).Hash();
+}
