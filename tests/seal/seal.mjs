@@ -80,7 +80,7 @@ const operations = {
       if (levels.at(-1) === last) break;
     }
     const answer = { levels };
-    for (const mode of Object.keys(modes)) answer[mode] = { parameters: text(parameters, mode), secretKey: text(secret, mode), publicKey: text(open, mode), seededPublicKey: text(seeded, mode) };
+    for (const mode of request.modes) answer[mode] = { parameters: text(parameters, mode), secretKey: text(secret, mode), publicKey: text(open, mode), seededPublicKey: text(seeded, mode) };
     return answer;
   },
 

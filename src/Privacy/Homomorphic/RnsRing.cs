@@ -17,6 +17,7 @@ public sealed class RnsRing
     private static readonly ConcurrentDictionary<(int Degree, ulong Prime), WeakReference<NegacyclicTransform>> s_transforms = [];
 
     private readonly NegacyclicTransform[] _transforms;
+    private (BigInteger Others, ulong Inverse)[]? _lifts;
 
     /// <param name="degree">N, a power of two from 16 to 2¹⁷.</param>
     /// <param name="primes">Distinct primes of at most 60 bits, each 1 more than a multiple of 2N.</param>
@@ -199,14 +200,10 @@ public sealed class RnsRing
     /// <summary>One coefficient in [0, q), for tests and diagnosis: the time depends on it.</summary>
     public BigInteger Compose(ReadOnlySpan<ulong> element, int place)
     {
+        // The product of the other primes, and its inverse: the same for every place.
+        _lifts ??= [.. Moduli.Select(q => (Product / q.Value, q.Inverse((ulong)(Product / q.Value % q.Value))))];
         BigInteger sum = 0;
-        for (int i = 0; i < _transforms.Length; i++)
-        {
-            Modulus q = Moduli[i];
-            BigInteger others = Product / q.Value;
-            sum += others * q.Multiply(element[(i * Degree) + place], q.Inverse((ulong)(others % q.Value)));
-        }
-
+        for (int i = 0; i < _transforms.Length; i++) sum += _lifts[i].Others * Moduli[i].Multiply(element[(i * Degree) + place], _lifts[i].Inverse);
         return sum % Product;
     }
 

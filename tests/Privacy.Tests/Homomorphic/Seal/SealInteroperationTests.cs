@@ -98,14 +98,16 @@ public sealed class SealInteroperationTests
     /// <summary>Reads all that SEAL makes for these parameters, in every form; gives back its keys.</summary>
     private static (SecretKey Secret, PublicKey Public) SetUp(BfvParameters parameters)
     {
-        JsonNode answer = RealSeal.Ask("setUp", new() { ["parameters"] = Text(SealFormat.Save(parameters, SealCompression.Zstandard, Version)) });
+        // SEAL takes seconds to compress large keys with zlib.
+        string[] modes = [.. s_modes.Select(mode => mode.Mode).Where(mode => mode != "zlib" || parameters.Degree <= 8192)];
+        JsonNode answer = RealSeal.Ask("setUp", new() { ["parameters"] = Text(SealFormat.Save(parameters, SealCompression.Zstandard, Version)), ["modes"] = new JsonArray([.. modes.Select(mode => (JsonNode)mode)]) });
         string[] levels = [.. answer["levels"]!.AsArray().Select(level => (string)level!)];
         IEnumerable<int> primes = Enumerable.Range(1, parameters.DataRing.Moduli.Count).Where(count => parameters.KeyRing.First(count).Product > parameters.PlainModulus.Value).Reverse().Prepend(parameters.Primes.Count);
         Assert.Equal(primes.Select(count => Convert.ToHexStringLower(parameters.LevelId(count))), levels);
 
         SecretKey? secret = null;
         PublicKey? open = null;
-        foreach ((string mode, _) in s_modes)
+        foreach (string mode in modes)
         {
             JsonNode form = answer[mode]!;
             Assert.Equal(parameters, SealFormat.LoadParameters(RealSeal.Bytes(form["parameters"])));
