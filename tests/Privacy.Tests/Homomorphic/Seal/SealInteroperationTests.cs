@@ -43,27 +43,6 @@ public sealed class SealInteroperationTests
         }
     }
 
-    [Theory]
-    [MemberData(nameof(SealSets.WithSlots), MemberType = typeof(SealSets))]
-    public void BatchEncoder_Slots_AreThoseOfSeal(string set)
-    {
-        BfvParameters parameters = SealSets.All[set].Parameters;
-        BatchEncoder encoder = new(parameters);
-        Random random = new(1);
-        ulong[] values = [.. Enumerable.Range(0, parameters.Degree).Select(_ => (ulong)random.NextInt64((long)parameters.PlainModulus.Value))];
-        using Plaintext plaintext = encoder.Encode(values);
-        JsonNode answer = RealSeal.Ask("batch", new()
-        {
-            ["parameters"] = Text(SealFormat.Save(parameters, SealCompression.None, Version)),
-            ["plaintext"] = Text(SealFormat.Save(plaintext, SealCompression.Zstandard, Version)),
-            ["values"] = new JsonArray([.. values.Select(value => (JsonNode)$"{value}")]),
-        });
-        Assert.Equal(values.Select(value => $"{value}"), answer["values"]!.AsArray().Select(value => (string)value!));
-        using Plaintext encoded = SealFormat.LoadPlaintext(parameters, RealSeal.Bytes(answer["plaintext"]));
-        Assert.Equal(values, encoder.Decode(encoded));
-        Assert.Equal(plaintext.Coefficients, encoded.Coefficients);
-    }
-
     [Fact] // Why headers of two versions are written: SEAL before 4.4 takes no minor version but its own
     public void Seal41_EveryObjectAndCompression_IsAcceptedWithItsOwnHeaderOnly()
     {
