@@ -21,8 +21,16 @@ internal static class RealSeal
         using (node)
         {
             Task<string> output = node!.StandardOutput.ReadToEndAsync(), errors = node.StandardError.ReadToEndAsync();
-            using (Utf8JsonWriter writer = new(node.StandardInput.BaseStream)) request.WriteTo(writer);
-            node.StandardInput.Close();
+            try
+            {
+                using (Utf8JsonWriter writer = new(node.StandardInput.BaseStream)) request.WriteTo(writer);
+                node.StandardInput.Close();
+            }
+            catch (IOException)
+            {
+                // It ended without reading; its exit code says why.
+            }
+
             string answer = output.GetAwaiter().GetResult();
             node.WaitForExit();
             if (node.ExitCode == CannotRun) Requirements.Missing("node", $"This Node cannot run Microsoft SEAL; Node 25 and later can. {errors.GetAwaiter().GetResult()}");
