@@ -1,12 +1,9 @@
-using System.Security.Cryptography;
-
 namespace Federation.Privacy.Homomorphic;
 
 /// <summary>A polynomial with coefficients in [0, t), from the lowest. Dispose wipes it.</summary>
 public sealed class Plaintext : IDisposable
 {
-    private readonly ulong[] _coefficients;
-    private bool _disposed;
+    private readonly SecretWords _coefficients;
 
     /// <param name="coefficients">At most N of them, each below t; copied. Missing ones are zero.</param>
     /// <exception cref="ArgumentException">There are more, or one is too large.</exception>
@@ -16,28 +13,17 @@ public sealed class Plaintext : IDisposable
         int wrong = coefficients.IndexOfAnyExceptInRange(0UL, parameters.PlainModulus.Value - 1);
         if (wrong >= 0) throw new ArgumentException($"Coefficient {wrong} is not below the plain modulus {parameters.PlainModulus.Value}.", nameof(coefficients));
         Parameters = parameters;
-        _coefficients = GC.AllocateArray<ulong>(parameters.Degree, pinned: true);
-        coefficients.CopyTo(_coefficients);
+        _coefficients = new(parameters.Degree);
+        coefficients.CopyTo(_coefficients.Span);
     }
 
     public BfvParameters Parameters { get; }
 
     /// <summary>All N, from the lowest.</summary>
     /// <exception cref="ObjectDisposedException">The plaintext has been wiped: its zeros are no message.</exception>
-    public ReadOnlySpan<ulong> Coefficients
-    {
-        get
-        {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            return _coefficients;
-        }
-    }
+    public ReadOnlySpan<ulong> Coefficients => _coefficients.Span;
 
-    public void Dispose()
-    {
-        _disposed = true;
-        CryptographicOperations.ZeroMemory(System.Runtime.InteropServices.MemoryMarshal.AsBytes(_coefficients.AsSpan()));
-    }
+    public void Dispose() => _coefficients.Dispose();
 }
 
 /// <summary>(c₀, c₁) with c₀ + c₁·s ≈ (q/t)·m modulo the data level's first primes, coefficient form, canonical.</summary>
@@ -101,8 +87,7 @@ public sealed class PublicKey
 /// <summary>A ternary polynomial modulo all primes, values at the roots. Dispose wipes it.</summary>
 public sealed class SecretKey : IDisposable
 {
-    private readonly ulong[] _words;
-    private bool _disposed;
+    private readonly SecretWords _words;
 
     /// <param name="words">k·N, canonical; copied to memory that the collector does not move.</param>
     /// <exception cref="ArgumentException">The size does not fit, or a word is not below its prime.</exception>
@@ -111,25 +96,14 @@ public sealed class SecretKey : IDisposable
         if (words.Length != parameters.KeyRing.Words) throw new ArgumentException($"A secret key has {parameters.KeyRing.Words} words, not {words.Length}.", nameof(words));
         if (!parameters.KeyRing.IsCanonical(words)) throw new ArgumentException("A word of the secret key is not below its prime.", nameof(words));
         Parameters = parameters;
-        _words = GC.AllocateUninitializedArray<ulong>(words.Length, pinned: true);
-        words.CopyTo(_words);
+        _words = new(words.Length);
+        words.CopyTo(_words.Span);
     }
 
     public BfvParameters Parameters { get; }
 
     /// <exception cref="ObjectDisposedException">The key has been wiped.</exception>
-    public ReadOnlySpan<ulong> Words
-    {
-        get
-        {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            return _words;
-        }
-    }
+    public ReadOnlySpan<ulong> Words => _words.Span;
 
-    public void Dispose()
-    {
-        _disposed = true;
-        CryptographicOperations.ZeroMemory(System.Runtime.InteropServices.MemoryMarshal.AsBytes(_words.AsSpan()));
-    }
+    public void Dispose() => _words.Dispose();
 }

@@ -3,22 +3,30 @@ using System.Security.Cryptography;
 
 namespace Federation.Privacy.Homomorphic;
 
-/// <summary>Words that the collector does not copy, wiped on dispose.</summary>
-internal sealed class SecretWords(int length) : IDisposable
+/// <summary>Memory for a secret, zero at first: the collector does not copy it. Dispose wipes it, and from then on it is refused, because zeros would pass for the secret.</summary>
+internal class SecretMemory<T>(int length) : IDisposable
+    where T : unmanaged
 {
-    private readonly ulong[] _words = GC.AllocateArray<ulong>(length, pinned: true);
+    private readonly T[] _values = GC.AllocateArray<T>(length, pinned: true);
+    private bool _disposed;
 
-    public Span<ulong> Span => _words;
+    /// <exception cref="ObjectDisposedException">The secret has been wiped.</exception>
+    public Span<T> Span
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            return _values;
+        }
+    }
 
-    public void Dispose() => CryptographicOperations.ZeroMemory(MemoryMarshal.AsBytes(_words.AsSpan()));
+    public void Dispose()
+    {
+        _disposed = true;
+        CryptographicOperations.ZeroMemory(MemoryMarshal.AsBytes(_values.AsSpan()));
+    }
 }
 
-/// <summary>Small integers that the collector does not copy, wiped on dispose.</summary>
-internal sealed class SecretIntegers(int length) : IDisposable
-{
-    private readonly int[] _values = GC.AllocateArray<int>(length, pinned: true);
+internal sealed class SecretWords(int length) : SecretMemory<ulong>(length);
 
-    public Span<int> Span => _values;
-
-    public void Dispose() => CryptographicOperations.ZeroMemory(MemoryMarshal.AsBytes(_values.AsSpan()));
-}
+internal sealed class SecretIntegers(int length) : SecretMemory<int>(length);

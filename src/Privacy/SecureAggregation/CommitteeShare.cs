@@ -11,7 +11,6 @@ public sealed class CommitteeShare : IDisposable
 
     private readonly SecretWords _share;
     private readonly Dictionary<int, byte[]> _zeroShareKeys;
-    private bool _disposed;
 
     internal CommitteeShare(byte[] certificateHash, int index, int threshold, IReadOnlyList<int> members, ReadOnlySpan<ulong> share, Dictionary<int, byte[]> zeroShareKeys)
     {
@@ -32,14 +31,7 @@ public sealed class CommitteeShare : IDisposable
     public IReadOnlyList<int> Members { get; }
 
     /// <summary>Values at the roots, modulo the data primes.</summary>
-    internal ReadOnlySpan<ulong> Words
-    {
-        get
-        {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            return _share.Span;
-        }
-    }
+    internal ReadOnlySpan<ulong> Words => _share.Span;
 
     internal IReadOnlyDictionary<int, byte[]> ZeroShareKeys => _zeroShareKeys;
 
@@ -98,7 +90,6 @@ public sealed class CommitteeShare : IDisposable
 
     public void Dispose()
     {
-        _disposed = true;
         _share.Dispose();
         foreach (byte[] key in _zeroShareKeys.Values) CryptographicOperations.ZeroMemory(key);
     }

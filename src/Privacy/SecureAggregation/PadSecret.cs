@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-using System.Security.Cryptography;
 using Federation.Privacy.Homomorphic;
 using Federation.Privacy.Mechanisms;
 
@@ -8,13 +6,14 @@ namespace Federation.Privacy.SecureAggregation;
 /// <summary>The secret of one message in the pad ring: 2048 values of a discrete Gaussian, σ = 6.1. It encrypts one message and no other. Dispose wipes it.</summary>
 public sealed class PadSecret : IDisposable
 {
-    private readonly long[] _values = GC.AllocateArray<long>(PadRing.Degree, pinned: true);
+    private readonly SecretMemory<long> _values = new(PadRing.Degree);
     private int _taken;
 
     /// <summary>A fresh one.</summary>
-    public PadSecret(SecureRandom random) => new DiscreteGaussianSampler(PadRing.Sigma * PadRing.Sigma, random).Fill(_values);
+    public PadSecret(SecureRandom random) => new DiscreteGaussianSampler(PadRing.Sigma * PadRing.Sigma, random).Fill(_values.Span);
 
-    internal ReadOnlySpan<long> Values => _values;
+    /// <exception cref="ObjectDisposedException">The secret has been wiped: zeros would encrypt nothing.</exception>
+    internal ReadOnlySpan<long> Values => _values.Span;
 
     /// <summary>What travels under the committee's key: the secret in coefficients 0–2047 (negative values as t + s), small sums of the round after it.</summary>
     /// <param name="sums">At most N − 2048 values below t.</param>
@@ -23,7 +22,7 @@ public sealed class PadSecret : IDisposable
         if (sums.Length > parameters.Degree - PadRing.Degree) throw new ArgumentException($"Beside a pad secret there is room for {parameters.Degree - PadRing.Degree} sums, not {sums.Length}.", nameof(sums));
         ulong t = parameters.PlainModulus.Value;
         using SecretWords words = new(PadRing.Degree + sums.Length);
-        for (int i = 0; i < PadRing.Degree; i++) words.Span[i] = unchecked((ulong)_values[i] + (t & (ulong)(_values[i] >> 63)));
+        for (int i = 0; i < PadRing.Degree; i++) words.Span[i] = unchecked((ulong)Values[i] + (t & (ulong)(Values[i] >> 63)));
         sums.CopyTo(words.Span[PadRing.Degree..]);
         return new(parameters, words.Span);
     }
@@ -41,5 +40,5 @@ public sealed class PadSecret : IDisposable
         if (Interlocked.Exchange(ref _taken, 1) != 0) throw new InvalidOperationException("A pad secret encrypts one message only; draw a new one.");
     }
 
-    public void Dispose() => CryptographicOperations.ZeroMemory(MemoryMarshal.AsBytes(_values.AsSpan()));
+    public void Dispose() => _values.Dispose();
 }

@@ -50,13 +50,14 @@ internal static class PartialDecryption
     {
         ulong mask = (1UL << (noiseBits + 1)) - 1;
         using SecretWords drawn = new(2 * ring.Degree);
-        random.Fill(MemoryMarshal.AsBytes(drawn.Span));
+        Span<ulong> bits = drawn.Span;
+        random.Fill(MemoryMarshal.AsBytes(bits));
         for (int i = 0; i < ring.Moduli.Count; i++)
         {
             Modulus q = ring.Moduli[i];
             ulong middle = (ulong)((BigInteger.One << (SmudgeBits + noiseBits)) % q.Value);
             Span<ulong> residues = element.Slice(i * ring.Degree, ring.Degree);
-            for (int j = 0; j < residues.Length; j++) residues[j] = q.Add(residues[j], q.Subtract(q.Reduce(drawn.Span[2 * j] & mask, drawn.Span[(2 * j) + 1]), middle));
+            for (int j = 0; j < residues.Length; j++) residues[j] = q.Add(residues[j], q.Subtract(q.Reduce(bits[2 * j] & mask, bits[(2 * j) + 1]), middle));
         }
     }
 

@@ -184,6 +184,21 @@ public sealed class PadRingTests
         Assert.Throws<ArgumentOutOfRangeException>(() => worker.Encrypt(0, messages, block));
     }
 
+    [Fact] // a secret of zeros would send the message in the clear
+    public void Encrypt_AfterTheSecretIsWiped_IsRefused()
+    {
+        using SecureRandom random = new();
+        PadSecret secret = new(random), other = new(random);
+        secret.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => new PadEncryptor(new byte[32], secret, 37, 1));
+        Assert.Throws<ObjectDisposedException>(() => secret.ToPlaintext(BfvParameters.ForKeys, []));
+        PadEncryptor encryptor = new(new byte[32], other, 37, 1);
+        using PadEncryptor.Worker worker = encryptor.CreateWorker();
+        encryptor.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => worker.Encrypt(0, new ulong[PadRing.Degree], new byte[PadRing.BlockBytes]));
+        other.Dispose();
+    }
+
     [Fact]
     public void PadSecret_ThroughThePlaintext_ComesBackCentred()
     {
