@@ -32,10 +32,7 @@ public sealed class ManagedBfvEngine : IBfvEngine
     {
         RnsRing ring = Parameters.KeyRing;
         using SecretWords words = new(ring.Words);
-        using SecretIntegers coefficients = new(ring.Degree);
-        RingSampler.Ternary(_random, coefficients.Span);
-        ring.FromSigned(coefficients.Span, words.Span);
-        ring.Forward(words.Span);
+        BfvKeys.Ternary(_random, ring, words.Span);
         return new(Parameters, words.Span);
     }
 
@@ -58,9 +55,7 @@ public sealed class ManagedBfvEngine : IBfvEngine
         RnsRing all = Parameters.KeyRing, data = Parameters.DataRing;
         using SecretIntegers small = new(all.Degree);
         using SecretWords u = new(all.Words), sum = new(all.Words), error = new(all.Words);
-        RingSampler.Ternary(random, small.Span);
-        all.FromSigned(small.Span, u.Span);
-        all.Forward(u.Span);
+        BfvKeys.Ternary(random, all, u.Span);
         ulong[] words = new ulong[2 * data.Words];
         for (int part = 0; part < 2; part++)
         {

@@ -38,6 +38,10 @@ public sealed class Modulus
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public ulong Negate(ulong a) => Fold(unchecked(Value - a));
 
+    /// <summary>A number in (−q, q) as a residue.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public ulong FromSigned(long value) => unchecked((ulong)value + (Value & (ulong)(value >> 63)));
+
     /// <summary>a·b mod q.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public ulong Multiply(ulong a, ulong b)

@@ -163,13 +163,9 @@ public sealed class RnsRing
         ArgumentOutOfRangeException.ThrowIfNotEqual(coefficients.Length, Degree, nameof(coefficients));
         for (int i = 0; i < _transforms.Length; i++)
         {
-            ulong q = Moduli[i].Value;
+            Modulus q = Moduli[i];
             Span<ulong> residues = element.Slice(i * Degree, Degree);
-            for (int j = 0; j < residues.Length; j++)
-            {
-                long value = coefficients[j];
-                residues[j] = unchecked((ulong)value + (q & (ulong)(value >> 63)));
-            }
+            for (int j = 0; j < residues.Length; j++) residues[j] = q.FromSigned(coefficients[j]);
         }
     }
 

@@ -38,6 +38,9 @@ internal static class VectorTransform
     /// <summary>The widest that this processor has.</summary>
     public static VectorWidth Best => Lanes512.IsSupported ? VectorWidth.Bits512 : Lanes256.IsSupported ? VectorWidth.Bits256 : VectorWidth.None;
 
+    /// <summary>A residue in (−q/2, q/2].</summary>
+    public static double Signed(ulong residue, ulong q) => residue > q / 2 ? -(double)(q - residue) : residue;
+
     /// <exception cref="PlatformNotSupportedException">The processor lacks it.</exception>
     public static IVectorTransform? Create(VectorWidth width, NegacyclicTransform transform) => width switch
     {
@@ -71,7 +74,7 @@ internal sealed unsafe class VectorTransform<TVector, TLanes> : IVectorTransform
         _degree = transform.Degree;
         ulong q = transform.Modulus.Value;
         _q = new(q);
-        _scale = Signed(transform.Scale, q);
+        _scale = VectorTransform.Signed(transform.Scale, q);
         (_roots, _inverses) = (SignedAll(transform.Roots, q), SignedAll(transform.Inverses, q));
         (_tailRoots, _tailInverses) = (Tail(_roots), Tail(_inverses));
         int stages = int.Log2(_degree) - int.Log2(TLanes.Count) - 1;
@@ -284,12 +287,10 @@ internal sealed unsafe class VectorTransform<TVector, TLanes> : IVectorTransform
         }
     }
 
-    private static double Signed(ulong root, ulong q) => root > q / 2 ? -(double)(q - root) : root;
-
     private static double[] SignedAll(ReadOnlySpan<ulong> roots, ulong q)
     {
         double[] signed = GC.AllocateUninitializedArray<double>(roots.Length, pinned: true);
-        for (int i = 0; i < signed.Length; i++) signed[i] = Signed(roots[i], q);
+        for (int i = 0; i < signed.Length; i++) signed[i] = VectorTransform.Signed(roots[i], q);
         return signed;
     }
 

@@ -26,9 +26,7 @@ public sealed class CounterMode : IDisposable
         key.CopyTo(copy);
         try
         {
-            using Aes aes = Aes.Create();
-            (aes.Mode, aes.Padding, aes.Key) = (CipherMode.ECB, PaddingMode.None, copy);
-            _cipher = aes.CreateEncryptor();
+            _cipher = SecureRandom.Encryptor(copy);
         }
         finally
         {

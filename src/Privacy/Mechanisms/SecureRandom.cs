@@ -135,7 +135,7 @@ public sealed class SecureRandom : IDisposable
         (_block, _used) = (0, _buffer.Length);
     }
 
-    private static ICryptoTransform Encryptor(byte[] key)
+    internal static ICryptoTransform Encryptor(byte[] key)
     {
         using Aes aes = Aes.Create();
         (aes.Mode, aes.Padding, aes.Key) = (CipherMode.ECB, PaddingMode.None, key);

@@ -92,7 +92,7 @@ public sealed class EpochMember : IDisposable
         _answers = candidates;
         _answersHash = EpochTranscript.Answers(Descriptor, [.. candidates.Values]);
 
-        DrawSecret();
+        BfvKeys.Ternary(_random, _keyRing, _secret.Span);
         _ownPart = PublicPart();
         Dictionary<int, byte[]> encrypted = Shares();
         _commitment = Sign(new EpochCommitment(_answersHash, Index, SHA256.HashData(_ownPart), [.. encrypted.OrderBy(share => share.Key).Select(share => (share.Key, SHA256.HashData(share.Value)))]).Encode());
@@ -222,14 +222,6 @@ public sealed class EpochMember : IDisposable
     {
         int fewest = _policy.FewestQualified(Descriptor);
         if (count < fewest) throw new ProtocolException(Refusal.BelowPolicy, $"{count} members {what}; {fewest} are needed.");
-    }
-
-    private void DrawSecret()
-    {
-        using SecretIntegers ternary = new(_keyRing.Degree);
-        RingSampler.Ternary(_random, ternary.Span);
-        _keyRing.FromSigned(ternary.Span, _secret.Span);
-        _keyRing.Forward(_secret.Span);
     }
 
     /// <summary>b_i = −(a·s_i + e_i), packed.</summary>

@@ -11,7 +11,7 @@ public sealed class PadEncryptor : IDisposable
     private readonly int _shift, _blocks;
     private readonly PadKernel _kernel;
     private readonly SecretWords _prepared = new(PadRing.Degree);
-    private readonly int[] _done; // a bit a block
+    private readonly OnceEach _free;
 
     /// <param name="seed">32 bytes that belong to this opening alone.</param>
     /// <param name="secret">Used up; not disposed.</param>
@@ -30,9 +30,9 @@ public sealed class PadEncryptor : IDisposable
         ArgumentOutOfRangeException.ThrowIfNegative(blocks);
         secret.Take();
         (_seed, _shift, _blocks, _kernel) = (seed.ToArray(), PadRing.Bits - plaintextBits, blocks, kernel);
-        _done = new int[(blocks + 31) / 32];
+        _free = new(blocks);
         using SecretWords residues = new(PadRing.Degree);
-        for (int i = 0; i < PadRing.Degree; i++) residues.Span[i] = unchecked((ulong)secret.Values[i] + (PadRing.Modulus & (ulong)(secret.Values[i] >> 63)));
+        for (int i = 0; i < PadRing.Degree; i++) residues.Span[i] = PadRing.Transform.Modulus.FromSigned(secret.Values[i]);
         kernel.Prepare(residues.Span, _prepared.Span);
     }
 
@@ -47,8 +47,7 @@ public sealed class PadEncryptor : IDisposable
     private void Begin(int block)
     {
         if (block < 0 || block >= _blocks) throw new ArgumentOutOfRangeException(nameof(block), block, $"The message has blocks 0 to {_blocks - 1}.");
-        int bit = 1 << (block % 32);
-        if ((Interlocked.Or(ref _done[block / 32], bit) & bit) != 0) throw new InvalidOperationException($"Block {block} was encrypted before; a second time would show both messages' difference.");
+        if (!_free.TryTake(block)) throw new InvalidOperationException($"Block {block} was encrypted before; a second time would show both messages' difference.");
     }
 
     /// <summary>Not thread-safe. Dispose wipes it.</summary>

@@ -48,7 +48,7 @@ internal abstract class PadKernel
 /// <summary>The plain twin.</summary>
 internal sealed class ScalarPadKernel : PadKernel
 {
-    private static readonly Modulus s_q = new(PadRing.Modulus);
+    private static readonly Modulus s_q = PadRing.Transform.Modulus;
 
     public override VectorWidth Width => VectorWidth.None;
 
@@ -69,11 +69,7 @@ internal sealed class ScalarPadKernel : PadKernel
     public override void Encrypt(ReadOnlySpan<ulong> cells, ReadOnlySpan<long> errors, ReadOnlySpan<ulong> messages, int shift, Span<ulong> words)
     {
         Checked(cells.Length, errors.Length, messages.Length, words.Length);
-        for (int i = 0; i < words.Length; i++)
-        {
-            ulong error = unchecked((ulong)errors[i] + (PadRing.Modulus & (ulong)(errors[i] >> 63)));
-            words[i] = s_q.Add(s_q.Add(cells[i], error), messages[i] << shift);
-        }
+        for (int i = 0; i < words.Length; i++) words[i] = s_q.Add(s_q.Add(cells[i], s_q.FromSigned(errors[i])), messages[i] << shift);
     }
 
     public override double Decrypt(ReadOnlySpan<ulong> cells, ReadOnlySpan<ulong> sums, int shift, Span<ulong> messages)
@@ -104,8 +100,7 @@ internal sealed unsafe class VectorPadKernel<TVector, TLanes> : PadKernel
     {
         Width = width;
         _transform = VectorTransform.Create(width, PadRing.Transform)!;
-        ulong scale = PadRing.Transform.Scale;
-        _scale = scale > PadRing.Modulus / 2 ? -(double)(PadRing.Modulus - scale) : scale;
+        _scale = VectorTransform.Signed(PadRing.Transform.Scale, PadRing.Modulus);
     }
 
     public override VectorWidth Width { get; }

@@ -30,9 +30,15 @@ public static class PadRing
     public static int PlaintextBits(int cohort)
     {
         if (cohort is < 1 or > MostContributions) throw new ArgumentOutOfRangeException(nameof(cohort), cohort, $"A cohort has 1 to {MostContributions} sites.");
-        int noiseBits = 0; // 45 − p
-        while (Math.ScaleB(1, noiseBits) < 8 * Sigma * Math.Sqrt(cohort)) noiseBits++;
-        return Bits - 1 - noiseBits;
+        return Bits - 1 - NoiseBits(cohort);
+    }
+
+    /// <summary>45 − p for any positive number of sites, in whole numbers: the least b with 4^b ≥ 48.8²·cohort.</summary>
+    internal static int NoiseBits(int cohort)
+    {
+        int bits = 0;
+        while (100L << (2 * bits) < 238144L * cohort) bits++; // both sides times 100: 48.8² = 2381.44
+        return bits;
     }
 
     /// <summary>⌊q/2^(46−p)⌋ − 1: no sum of messages may be larger.</summary>

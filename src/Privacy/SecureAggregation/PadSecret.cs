@@ -20,9 +20,9 @@ public sealed class PadSecret : IDisposable
     public Plaintext ToPlaintext(BfvParameters parameters, ReadOnlySpan<ulong> sums)
     {
         if (sums.Length > parameters.Degree - PadRing.Degree) throw new ArgumentException($"Beside a pad secret there is room for {parameters.Degree - PadRing.Degree} sums, not {sums.Length}.", nameof(sums));
-        ulong t = parameters.PlainModulus.Value;
+        Modulus t = parameters.PlainModulus;
         using SecretWords words = new(PadRing.Degree + sums.Length);
-        for (int i = 0; i < PadRing.Degree; i++) words.Span[i] = unchecked((ulong)Values[i] + (t & (ulong)(Values[i] >> 63)));
+        for (int i = 0; i < PadRing.Degree; i++) words.Span[i] = t.FromSigned(Values[i]);
         sums.CopyTo(words.Span[PadRing.Degree..]);
         return new(parameters, words.Span);
     }

@@ -36,7 +36,7 @@ public sealed class PadSum : IDisposable
         for (int i = 0; i < PadRing.Degree; i++)
         {
             if (Math.Abs(secretSum[i]) >= (long)PadRing.Modulus / 2) throw new ArgumentOutOfRangeException(nameof(secretSum), secretSum[i], "A sum of pad secrets is small.");
-            residues.Span[i] = (ulong)(secretSum[i] < 0 ? secretSum[i] + (long)PadRing.Modulus : secretSum[i]);
+            residues.Span[i] = PadRing.Transform.Modulus.FromSigned(secretSum[i]);
         }
 
         kernel.Prepare(residues.Span, _prepared.Span);

@@ -24,7 +24,7 @@ public sealed class UpdateEncoder : IDisposable
     private readonly ReadOnlyMemory<float> _update;
     private readonly byte[] _key;
     private readonly DiscreteGaussianSampler? _noise;
-    private readonly int[] _encoded; // a bit a block, set before its noise is drawn
+    private readonly OnceEach _free; // a block is taken before its noise is drawn
     private double _scale; // from a value of the update to steps
     private ulong _attempt;
     private volatile bool _withheld;
@@ -33,7 +33,7 @@ public sealed class UpdateEncoder : IDisposable
     private UpdateEncoder(UpdateEncoding encoding, ReadOnlyMemory<float> update, byte[] key, DiscreteGaussianSampler? noise)
     {
         (Encoding, _update, _key, _noise) = (encoding, update, key, noise);
-        _encoded = noise == null ? [] : new int[(encoding.Blocks + 31) / 32];
+        _free = new(encoding.Blocks);
     }
 
     public UpdateEncoding Encoding { get; }
@@ -206,9 +206,7 @@ public sealed class UpdateEncoder : IDisposable
 
     private void Claim(int block)
     {
-        if (_noise == null) return;
-        int bit = 1 << (block % 32);
-        if ((Interlocked.Or(ref _encoded[block / 32], bit) & bit) != 0) throw new InvalidOperationException($"Block {block} was encoded before: store it, and send the stored bytes again.");
+        if (_noise != null && !_free.TryTake(block)) throw new InvalidOperationException($"Block {block} was encoded before: store it, and send the stored bytes again.");
     }
 
     private void ForEachSlice(int threads, Action<int, UpdateWorkspace> action)

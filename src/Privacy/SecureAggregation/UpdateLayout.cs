@@ -12,21 +12,18 @@ namespace Federation.Privacy.SecureAggregation;
 public sealed class UpdateLayout
 {
     /// <summary>Coefficients in a block, the degree of the pad ring.</summary>
-    public const int BlockLength = 2048;
-
-    /// <summary>q of the pad ring, a prime: 2⁴⁶ − 110591.</summary>
-    public const long PadModulus = 70368744067073;
+    public const int BlockLength = PadRing.Degree;
 
     /// <summary>Above it the rounding of the plaintext leaves a site too few levels to be of use.</summary>
     public const int LargestCohort = 1 << 20;
 
-    private const int PadModulusBits = 46, DirectBits = 40;
+    private const int DirectBits = 40;
 
     private UpdateLayout(bool isDirect, int cohort, int fields)
     {
         (IsDirect, Cohort, FieldsPerCoefficient) = (isDirect, cohort, fields);
         int plaintextBits = isDirect ? DirectBits : PlaintextBits(cohort);
-        LargestSum = isDirect ? (1L << DirectBits) - 1 : (PadModulus >> (PadModulusBits - plaintextBits)) - 1;
+        LargestSum = isDirect ? (1L << DirectBits) - 1 : (long)PadRing.LargestSum(plaintextBits);
         FieldBits = plaintextBits / fields;
         long ones = 0;
         for (int field = 0; field < fields; field++) ones += 1L << (FieldBits * field);
@@ -86,9 +83,7 @@ public sealed class UpdateLayout
     public static int PlaintextBits(int cohort)
     {
         if (cohort is < 1 or > LargestCohort) throw new ArgumentOutOfRangeException(nameof(cohort), cohort, $"A cohort must have 1 to {LargestCohort} sites.");
-        int bits = PadModulusBits - 1;
-        while (100L << (2 * (PadModulusBits - 1 - bits)) < 238144L * cohort) bits--; // squared, in hundredths: 48.8² = 2381.44
-        return bits;
+        return PadRing.Bits - 1 - PadRing.NoiseBits(cohort);
     }
 
     /// <summary>The blocks that hold so many values; the last may be partly unused.</summary>
