@@ -47,19 +47,17 @@ public sealed record OpeningRecord
         if (openings >= policy.MaxOpenings) throw new ProtocolException(Refusal.EpochUsedUp, $"Epoch {opening.Epoch} has had {openings} openings, as many as this site's policy allows: a new epoch is needed.");
     }
 
-    internal OpeningRecord With(Opening opening, byte[] model, byte[] set, IReadOnlyList<int> active, byte[] answer) => Append(new(opening, model, set, [.. active], answer));
+    internal OpeningRecord With(Opening opening, byte[] model, byte[] set, IReadOnlyList<int> active, byte[] answer)
+    {
+        Entry entry = new(opening, model, set, [.. active], answer);
+        return new([.. _entries, entry], Chained(Head, entry));
+    }
 
     /// <summary>What this member knows of its own record from others.</summary>
     /// <exception cref="ProtocolException">They saw more than it holds: this is a restored copy. The share must be erased.</exception>
     public void CheckAgainst(int count, ReadOnlySpan<byte> head)
     {
-        OpeningRecord prefix = Empty;
-        if (count <= Count)
-        {
-            foreach (Entry entry in _entries.Take(count)) prefix = prefix.Append(entry);
-            if (prefix.Head.AsSpan().SequenceEqual(head)) return;
-        }
-
+        if (count <= Count && _entries.Take(count).Aggregate(Empty.Head, Chained).AsSpan().SequenceEqual(head)) return;
         throw new ProtocolException(Refusal.RestoredRecord, $"Others have seen {count} answers of this member, its own record holds {Count} that do not continue them. It was restored from a copy: its share is to be erased, and it takes no part until the next epoch.");
     }
 
@@ -75,7 +73,7 @@ public sealed record OpeningRecord
     {
         CanonicalReader reader = new(bytes, "opening-record");
         int count = reader.Int32(0, int.MaxValue);
-        OpeningRecord record = Empty;
+        List<Entry> entries = [];
         for (int i = 0; i < count; i++)
         {
             CanonicalReader entry = new(reader.Field(), "opening-entry");
@@ -85,14 +83,14 @@ public sealed record OpeningRecord
             entry.End();
             byte[] answer = reader.Field().ToArray();
             if (!SHA256.HashData(answer).AsSpan().SequenceEqual(answerHash)) throw new FormatException($"Answer {i + 1} of the record is not the one that its entry names.");
-            record = record.Append(new(opening, model, set, active, answer));
+            entries.Add(new(opening, model, set, active, answer));
         }
 
         reader.End();
-        return record;
+        return new(entries, entries.Aggregate(Empty.Head, Chained));
     }
 
-    private OpeningRecord Append(Entry entry) => new([.. _entries, entry], new CanonicalWriter("opening-chain").Field(Head).Field(entry.Encode()).Hash());
+    private static byte[] Chained(byte[] head, Entry entry) => new CanonicalWriter("opening-chain").Field(head).Field(entry.Encode()).Hash();
 
     private sealed record Entry(Opening Opening, byte[] Model, byte[] Set, IReadOnlyList<int> Active, byte[] Answer)
     {

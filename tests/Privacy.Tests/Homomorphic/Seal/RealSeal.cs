@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.Diagnostics;
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -20,7 +21,9 @@ internal static class RealSeal
         if (node is null) Requirements.Missing("node", "There is no 'node' to run Microsoft SEAL with.");
         using (node)
         {
-            Task<string> output = node!.StandardOutput.ReadToEndAsync(), errors = node.StandardError.ReadToEndAsync();
+            StringBuilder errors = new();
+            node!.ErrorDataReceived += (_, line) => errors.AppendLine(line.Data);
+            node.BeginErrorReadLine();
             try
             {
                 using (Utf8JsonWriter writer = new(node.StandardInput.BaseStream)) request.WriteTo(writer);
@@ -31,10 +34,11 @@ internal static class RealSeal
                 // It ended without reading; its exit code says why.
             }
 
-            string answer = output.GetAwaiter().GetResult();
+            // It answers after it has read all, so neither side waits for the other.
+            string answer = node.StandardOutput.ReadToEnd();
             node.WaitForExit();
-            if (node.ExitCode == CannotRun) Requirements.Missing("node", $"This Node cannot run Microsoft SEAL; Node 25 and later can. {errors.GetAwaiter().GetResult()}");
-            Assert.True(node.ExitCode == 0, errors.GetAwaiter().GetResult());
+            if (node.ExitCode == CannotRun) Requirements.Missing("node", $"This Node cannot run Microsoft SEAL; Node 25 and later can. {errors}");
+            Assert.True(node.ExitCode == 0, errors.ToString());
             JsonNode result = JsonNode.Parse(answer)!;
             if (result is JsonObject failed && failed["error"] is JsonNode error) Assert.Fail($"SEAL: {error}");
             return result;
