@@ -22,6 +22,26 @@ public sealed class EpochCertificate
         Hash = SHA256.HashData(Body);
     }
 
+    /// <summary>Step 4: pk = (Σ b_i, a) from what all of Q revealed, not signed yet.</summary>
+    /// <param name="answers">Hash of descriptor and answers, of which a is expanded.</param>
+    /// <param name="transcript">Step 2's hash.</param>
+    /// <exception cref="ProtocolException">A reveal belongs to another attempt or is not what was committed to.</exception>
+    internal static EpochCertificate Of(EpochDescriptor descriptor, byte[] answers, byte[] transcript, IReadOnlyList<int> qualified, IReadOnlyDictionary<int, EpochCommitment> commitments, IEnumerable<EpochReveal> reveals)
+    {
+        RnsRing ring = descriptor.Parameters.KeyRing;
+        ulong[] key = new ulong[2 * ring.Words];
+        foreach (EpochReveal reveal in reveals) ring.Add(key.AsSpan(0, ring.Words), EpochTranscript.Revealed(descriptor, transcript, reveal, commitments[reveal.Index]));
+        Expansion.Element(answers, ring).CopyTo(key.AsSpan(ring.Words));
+        return new(descriptor, transcript, qualified, new PublicKey(descriptor.Parameters, key), []);
+    }
+
+    /// <summary>This certificate with the signatures of all of Q; not verified.</summary>
+    internal EpochCertificate Signed(IEnumerable<SignedMessage> signatures)
+    {
+        List<string> members = [.. Descriptor.Members];
+        return new(Descriptor, Transcript, Qualified, Key, _packedKey, [.. signatures.OrderBy(signature => members.IndexOf(signature.Site))]);
+    }
+
     public EpochDescriptor Descriptor { get; }
 
     public byte[] Transcript { get; }

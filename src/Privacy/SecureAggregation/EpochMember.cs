@@ -152,13 +152,7 @@ public sealed class EpochMember : IDisposable
     {
         Expect(Step.Qualified);
         SortedSet<int> signed = [];
-        foreach (SignedMessage message in qualifications)
-        {
-            EpochQualification qualification = EpochTranscript.Decoded(() => EpochQualification.Decode(message.Verify(_roster)));
-            EpochTranscript.Sender(Descriptor, message, qualification.Index);
-            EpochTranscript.Same(qualification.Transcript, _transcript, Refusal.DifferentTranscripts, $"'{message.Site}' saw other messages than this member");
-            signed.Add(qualification.Index);
-        }
+        foreach (SignedMessage message in qualifications) signed.Add(EpochTranscript.Qualification(Descriptor, _roster, _transcript, message));
 
         if (!signed.SetEquals(_qualified)) throw new ProtocolException(Refusal.DifferentTranscripts, $"{signed.Count} of {_qualified.Count} members of Q have signed what this member saw.");
         _step = Step.Revealed;
@@ -170,20 +164,14 @@ public sealed class EpochMember : IDisposable
     public SignedMessage Certify(IEnumerable<EpochReveal> reveals)
     {
         Expect(Step.Revealed);
-        ulong[] key = new ulong[2 * _keyRing.Words];
-        Span<ulong> sum = key.AsSpan(0, _keyRing.Words);
-        SortedSet<int> seen = [];
+        SortedDictionary<int, EpochReveal> seen = [];
         foreach (EpochReveal reveal in reveals)
         {
-            EpochTranscript.Same(reveal.Transcript, _transcript, Refusal.WrongEpoch, $"The reveal of member {reveal.Index} belongs to another attempt");
-            if (!_qualified.Contains(reveal.Index) || !seen.Add(reveal.Index)) throw new ProtocolException(Refusal.WrongReveal, $"Member {reveal.Index} is not in Q, or revealed twice.");
-            EpochTranscript.Same(SHA256.HashData(reveal.Packed), _commitments[reveal.Index].Commitment, Refusal.WrongReveal, $"Member {reveal.Index} revealed something else than it committed to");
-            _keyRing.Add(sum, EpochTranscript.Decoded(() => PackedElement.Unpack(_keyRing, reveal.Packed)));
+            if (!_qualified.Contains(reveal.Index) || !seen.TryAdd(reveal.Index, reveal)) throw new ProtocolException(Refusal.WrongReveal, $"Member {reveal.Index} is not in Q, or revealed twice.");
         }
 
-        if (!seen.SetEquals(_qualified)) throw new ProtocolException(Refusal.WrongReveal, $"{_qualified.Count - seen.Count} members of Q did not reveal.");
-        Expansion.Element(_answersHash, _keyRing).CopyTo(key.AsSpan(_keyRing.Words));
-        _certificate = new(Descriptor, _transcript, _qualified, new PublicKey(Descriptor.Parameters, key), []);
+        if (seen.Count != _qualified.Count) throw new ProtocolException(Refusal.WrongReveal, $"{_qualified.Count - seen.Count} members of Q did not reveal.");
+        _certificate = EpochCertificate.Of(Descriptor, _answersHash, _transcript, _qualified, _commitments, seen.Values);
         _step = Step.Certified;
         return Sign(_certificate.Body);
     }
@@ -193,7 +181,7 @@ public sealed class EpochMember : IDisposable
     public (EpochCertificate Certificate, CommitteeShare Share) Finish(IEnumerable<SignedMessage> signatures)
     {
         Expect(Step.Certified);
-        EpochCertificate certificate = new(Descriptor, _transcript, _qualified, _certificate!.Key, [.. signatures.OrderBy(signature => Descriptor.Members.ToList().IndexOf(signature.Site))]);
+        EpochCertificate certificate = _certificate!.Signed(signatures);
         certificate.Verify(_roster, _policy);
         using SecretWords sum = new(_dataRing.Words);
         foreach (int member in _qualified) _dataRing.Add(sum.Span, _shares[member].Span);

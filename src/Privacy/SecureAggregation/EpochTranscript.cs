@@ -42,6 +42,26 @@ internal static class EpochTranscript
         return commitment;
     }
 
+    /// <summary>Verifies a signature under what its sender saw.</summary>
+    /// <param name="transcript">Step 2's hash.</param>
+    /// <returns>The sender's index.</returns>
+    public static int Qualification(EpochDescriptor descriptor, Roster roster, byte[] transcript, SignedMessage message)
+    {
+        EpochQualification qualification = Decoded(() => EpochQualification.Decode(message.Verify(roster)));
+        Sender(descriptor, message, qualification.Index);
+        Same(qualification.Transcript, transcript, Refusal.DifferentTranscripts, $"'{message.Site}' saw other messages");
+        return qualification.Index;
+    }
+
+    /// <summary>b_i, if it is what its sender committed to.</summary>
+    /// <param name="transcript">Step 2's hash.</param>
+    public static ulong[] Revealed(EpochDescriptor descriptor, byte[] transcript, EpochReveal reveal, EpochCommitment commitment)
+    {
+        Same(reveal.Transcript, transcript, Refusal.WrongEpoch, $"The reveal of member {reveal.Index} belongs to another attempt");
+        Same(SHA256.HashData(reveal.Packed), commitment.Commitment, Refusal.WrongReveal, $"Member {reveal.Index} revealed something else than it committed to");
+        return Decoded(() => PackedElement.Unpack(descriptor.Parameters.KeyRing, reveal.Packed));
+    }
+
     public static void Sender(EpochDescriptor descriptor, SignedMessage message, int index)
     {
         if (index > descriptor.Members.Count || descriptor.Members[index - 1] != message.Site) throw new ProtocolException(Refusal.Malformed, $"'{message.Site}' is not member {index} of this epoch.");

@@ -1,5 +1,4 @@
 using System.Security.Cryptography;
-using Federation.Privacy.Canonical;
 using Federation.Privacy.Homomorphic;
 using Federation.Privacy.Mechanisms;
 
@@ -11,36 +10,17 @@ namespace Federation.Privacy.SecureAggregation;
 /// <param name="Active">A: t members, rising.</param>
 public sealed record OpeningRequest(Opening Opening, RoundDescriptor Round, IReadOnlyList<(SignedMessage Header, byte[] Second)> Contributions, IReadOnlyList<int> Active);
 
-/// <summary>A member's part in an opening.</summary>
-/// <param name="Part">d_i, packed modulo the data primes.</param>
-/// <param name="RecordCount">Answers in its record, this one among them, and <paramref name="RecordHead"/>, the record's head.</param>
-public sealed record OpeningAnswer(Opening Opening, byte[] Set, IReadOnlyList<int> Active, int Index, byte[] Part, int RecordCount, byte[] RecordHead)
-{
-    public byte[] Encode() => Indices.Write(new CanonicalWriter("opening-answer").Field(Opening.Encode()).Field(Set), Active).Field((ulong)Index).Field(Part).Field((ulong)RecordCount).Field(RecordHead).ToArray();
-
-    /// <exception cref="FormatException">The bytes are no such message.</exception>
-    public static OpeningAnswer Decode(ReadOnlySpan<byte> bytes)
-    {
-        CanonicalReader reader = new(bytes, "opening-answer");
-        Opening opening = Opening.Decode(reader.Field(SignedMessage.MostBytes));
-        byte[] set = reader.Bytes(EpochAnswer.HashBytes);
-        IReadOnlyList<int> active = Indices.ReadList(ref reader);
-        OpeningAnswer answer = new(opening, set, active, Indices.Read(ref reader), reader.Field(SignedMessage.MostBytes).ToArray(), reader.Int32(0, int.MaxValue), reader.Bytes(EpochAnswer.HashBytes));
-        reader.End();
-        return answer;
-    }
-}
-
 /// <summary>One member's part in openings: all checks of an opening, then one answer. No I/O: the host makes the record durable before the answer leaves.</summary>
+/// <param name="identity">The site's key, which signs answers; not disposed.</param>
 /// <param name="random">Of smudges; not disposed.</param>
-public sealed class OpeningMember(EpochCertificate certificate, CommitteeShare share, Roster roster, CommitteePolicy policy, SecureRandom random)
+public sealed class OpeningMember(EpochCertificate certificate, CommitteeShare share, Roster roster, CommitteePolicy policy, ECDsa identity, SecureRandom random)
 {
     private readonly RnsRing _ring = certificate.Descriptor.Parameters.DataRing;
 
     /// <param name="record">As it is stored.</param>
     /// <returns>The record to store, and the answer that may leave once it is. A request answered before gives the stored answer and the same record.</returns>
     /// <exception cref="ProtocolException">A check failed; nothing is answered.</exception>
-    public (OpeningRecord Record, OpeningAnswer Answer) Answer(OpeningRequest request, OpeningRecord record)
+    public (OpeningRecord Record, SignedOpeningAnswer Answer) Answer(OpeningRequest request, OpeningRecord record)
     {
         if (!share.CertificateHash.AsSpan().SequenceEqual(certificate.Hash) || request.Opening.Epoch != certificate.Descriptor.Epoch) throw new ProtocolException(Refusal.WrongEpoch, $"This member's share is of epoch {certificate.Descriptor.Epoch}, asked for is epoch {request.Opening.Epoch}.");
         if (request.Opening.Purpose == Opening.Test) throw new ProtocolException(Refusal.AnotherOpening, "A test is computed by each member itself, never asked for with ciphertexts.");
@@ -59,7 +39,7 @@ public sealed class OpeningMember(EpochCertificate certificate, CommitteeShare s
 
     /// <summary>Step 5 of an epoch: this member's part in opening <see cref="EpochTest"/>, which it computes itself. For one active set only.</summary>
     /// <inheritdoc cref="Answer(OpeningRequest, OpeningRecord)"/>
-    public (OpeningRecord Record, OpeningAnswer Answer) AnswerTest(IReadOnlyList<int> active, OpeningRecord record)
+    public (OpeningRecord Record, SignedOpeningAnswer Answer) AnswerTest(IReadOnlyList<int> active, OpeningRecord record)
     {
         CheckActive(active);
         Opening opening = EpochTest.Opening(certificate);
@@ -84,7 +64,11 @@ public sealed class OpeningMember(EpochCertificate certificate, CommitteeShare s
         return PackedElement.Pack(_ring, part.Span);
     }
 
-    private OpeningAnswer Answer(Opening opening, IReadOnlyList<int> active, byte[] set, byte[] part, OpeningRecord record) => new(opening, set, active, share.Index, part, record.Count, record.Head);
+    private SignedOpeningAnswer Answer(Opening opening, IReadOnlyList<int> active, byte[] set, byte[] part, OpeningRecord record)
+    {
+        OpeningAnswer answer = new(opening, certificate.Hash, set, active, share.Index, SHA256.HashData(part), record.Count, record.Head);
+        return new(SignedMessage.Sign(certificate.Descriptor.Members[share.Index - 1], identity, answer.Encode()), part);
+    }
 
     private void CheckActive(IReadOnlyList<int> active)
     {

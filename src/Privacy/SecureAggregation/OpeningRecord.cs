@@ -53,12 +53,15 @@ public sealed record OpeningRecord
         return new([.. _entries, entry], Chained(Head, entry));
     }
 
-    /// <summary>What this member knows of its own record from others.</summary>
-    /// <exception cref="ProtocolException">They saw more than it holds: this is a restored copy. The share must be erased.</exception>
-    public void CheckAgainst(int count, ReadOnlySpan<byte> head)
+    /// <summary>At the start of a member: holds its record against an answer of its own that others have kept.</summary>
+    /// <param name="kept">Signed by this site: what others say in its name does not count.</param>
+    /// <exception cref="ProtocolException"><see cref="Refusal.RestoredRecord"/>: they saw more than it holds; the share must be erased. Other reasons: this is no answer of the site.</exception>
+    public void CheckAgainst(SignedMessage kept, Roster roster, string site)
     {
-        if (count <= Count && _entries.Take(count).Aggregate(Empty.Head, Chained).AsSpan().SequenceEqual(head)) return;
-        throw new ProtocolException(Refusal.RestoredRecord, $"Others have seen {count} answers of this member, its own record holds {Count} that do not continue them. It was restored from a copy: its share is to be erased, and it takes no part until the next epoch.");
+        if (kept.Site != site) throw new ProtocolException(Refusal.WrongSignature, $"'{kept.Site}' signed this, not '{site}'.");
+        OpeningAnswer answer = EpochTranscript.Decoded(() => OpeningAnswer.Decode(kept.Verify(roster)));
+        if (answer.RecordCount <= Count && _entries.Take(answer.RecordCount).Aggregate(Empty.Head, Chained).AsSpan().SequenceEqual(answer.RecordHead)) return;
+        throw new ProtocolException(Refusal.RestoredRecord, $"Others have seen {answer.RecordCount} answers of this member, its own record holds {Count} that do not continue them. It was restored from a copy: its share is to be erased, and it takes no part until the next epoch.");
     }
 
     public byte[] Encode()

@@ -57,7 +57,7 @@ public sealed class DecoderFuzzTests
             ["opening"] = ([opening.Encode()], bytes => Opening.Decode(bytes), 100_000),
             ["round descriptor"] = ([new RoundDescriptor(hash, hash, ["a", "b", "c"], 3, hash).Encode()], bytes => RoundDescriptor.Decode(bytes), 100_000),
             ["contribution header"] = ([new ContributionHeader(opening, "a", hash, hash, hash, hash, hash).Encode()], bytes => ContributionHeader.Decode(bytes), 100_000),
-            ["opening answer"] = ([new OpeningAnswer(opening, hash, [1, 2, 3], 1, new byte[300], 1, hash).Encode()], bytes => OpeningAnswer.Decode(bytes), 100_000),
+            ["opening answer"] = ([new OpeningAnswer(opening, hash, hash, [1, 2, 3], 1, hash, 1, hash).Encode()], bytes => OpeningAnswer.Decode(bytes), 100_000),
             ["opening record"] = ([OpeningRecord.Empty.With(opening, hash, hash, [1, 2, 3], new byte[300]).Encode()], bytes => OpeningRecord.Decode(bytes), 100_000),
             ["packed element"] = ([PackedElement.Pack(s_small.KeyRing, ciphertext.First)], bytes => PackedElement.Unpack(s_small.KeyRing, bytes), 100_000),
             ["pad block"] = ([new byte[PadRing.BlockBytes]], bytes => PadBlock(bytes), 100_000),

@@ -33,22 +33,39 @@ internal sealed class TestFederation : IDisposable
 
     public EpochMember Member(int index) => new(Descriptor, Roster, Policy, Names[index - 1], _identities[index - 1], Random);
 
+    public OpeningMember Opener(EpochCertificate certificate, CommitteeShare share, CommitteePolicy? policy = null) => new(certificate, share, Roster, policy ?? Policy, _identities[share.Index - 1], Random);
+
     /// <summary>All steps, nobody failing.</summary>
     public (EpochCertificate Certificate, CommitteeShare[] Shares) MakeEpoch()
     {
         EpochMember[] members = [.. Enumerable.Range(1, Names.Length).Select(Member)];
-        List<SignedMessage> answers = [.. members.Select(member => Sent(member.Answer()))];
-        var commitments = members.Select(member => member.Commit(answers)).ToArray();
-        List<SignedMessage> signed = [.. commitments.Select(commitment => Sent(commitment.Commitment))];
-        foreach (EpochMember member in members) member.Accept(signed, commitments.Select((commitment, i) => (i + 1, commitment.Shares)).Where(from => from.Item1 != member.Index).ToDictionary(from => from.Item1, from => from.Shares[member.Index]));
-        int[] all = [.. members.Select(member => member.Index)];
-        List<SignedMessage> qualified = [.. members.Select(member => Sent(member.Qualify(all)))];
-        List<EpochReveal> reveals = [.. members.Select(member => EpochReveal.Decode(member.Reveal(qualified).Encode()))];
-        List<SignedMessage> certified = [.. members.Select(member => Sent(member.Certify(reveals)))];
-        var finished = members.Select(member => member.Finish(certified)).ToArray();
+        EpochCoordinator coordinator = new(Descriptor, Roster, Policy);
+        foreach (EpochMember member in members) coordinator.Receive(Sent(member.Answer()));
+        coordinator.Close();
+        var commitments = members.Select(member => member.Commit(coordinator.Answers)).ToArray();
+        for (int from = 1; from <= members.Length; from++)
+        {
+            coordinator.Receive(Sent(commitments[from - 1].Commitment));
+            foreach ((int to, byte[] share) in commitments[from - 1].Shares) coordinator.ReceiveShare(from, to, share);
+        }
+
+        coordinator.Close();
+        foreach (EpochMember member in members) coordinator.Receive(Sent(member.Accept(coordinator.Commitments, SharesFor(member.Index, [.. commitments.Select(commitment => commitment.Shares)]))));
+        coordinator.Close();
+        foreach (EpochMember member in members) coordinator.Receive(Sent(member.Qualify(coordinator.Qualified)));
+        coordinator.Close();
+        foreach (EpochMember member in members) coordinator.Receive(EpochReveal.Decode(member.Reveal(coordinator.Qualifications).Encode()));
+        coordinator.Close();
+        foreach (EpochMember member in members) coordinator.Receive(Sent(member.Certify(coordinator.Reveals)));
+        coordinator.Close();
+        CommitteeShare[] shares = [.. members.Select(member => member.Finish(coordinator.Certificate!.Signatures).Share)];
         foreach (EpochMember member in members) member.Dispose();
-        return (EpochCertificate.Decode(finished[0].Certificate.Encode()), [.. finished.Select(result => result.Share)]);
+        return (EpochCertificate.Decode(coordinator.Certificate!.Encode()), shares);
     }
+
+    /// <summary>What the coordinator relays to one member.</summary>
+    public static Dictionary<int, byte[]> SharesFor(int member, IReadOnlyList<IReadOnlyDictionary<int, byte[]>> sent) =>
+        Enumerable.Range(1, sent.Count).Where(from => sent[from - 1].ContainsKey(member)).ToDictionary(from => from, from => sent[from - 1][member]);
 
     public static SignedMessage Sent(SignedMessage message) => SignedMessage.Decode(message.Encode());
 
