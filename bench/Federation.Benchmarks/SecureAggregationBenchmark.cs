@@ -51,7 +51,7 @@ internal static class SecureAggregationBenchmark
             Stopwatch watch = Stopwatch.StartNew();
             using UpdateEncoder encoder = UpdateEncoder.Prepare(encoding, update, 1, seed, null, threads);
             double prepare = watch.Elapsed.TotalSeconds;
-            using PadEncryptor encryptor = new(seed, secret, UpdateLayout.PlaintextBits(cohort), encoding.Blocks);
+            using PadEncryptor encryptor = new(seed, secret, encoding.Layout.PlaintextBits, encoding.Blocks);
             double encode = 0;
             watch.Restart();
             // The encoding of blocks is timed inside, so that both parts add up to the whole; with several threads it is their share of the wall time.
@@ -122,7 +122,7 @@ internal static class SecureAggregationBenchmark
     private static void Open(UpdateEncoding encoding, byte[] seed, long[] secretSum, ulong[] sums, float[] opened, int threads)
     {
         UpdateDecoder decoder = new(encoding, 1);
-        using PadSum pads = new(seed, secretSum, UpdateLayout.PlaintextBits(encoding.Layout.Cohort), 1);
+        using PadSum pads = new(seed, secretSum, encoding.Layout.PlaintextBits, 1);
         using (Coordinator first = new(decoder, pads)) first.OpenWeight(sums.AsSpan(decoder.WeightBlock * PadRing.Degree, PadRing.Degree));
         Parallel.For(0, encoding.Blocks, new ParallelOptions { MaxDegreeOfParallelism = threads }, () => new Coordinator(decoder, pads), (block, _, worker) =>
         {

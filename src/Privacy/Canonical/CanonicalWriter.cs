@@ -43,6 +43,9 @@ public sealed class CanonicalWriter
         return Field(bytes);
     }
 
+    /// <summary>A double by its bits.</summary>
+    public CanonicalWriter Field(double value) => Field(BitConverter.DoubleToUInt64Bits(value));
+
     public byte[] ToArray() => _bytes.WrittenSpan.ToArray();
 
     /// <summary>SHA-256 of the bytes.</summary>

@@ -3,29 +3,51 @@ using Federation.Privacy.Canonical;
 
 namespace Federation.Privacy.SecureAggregation;
 
-/// <summary>What decides what a site sends in a round, as far as members check it when they open. The rest (encoding, local training) is bound by the hash of its settings.</summary>
+/// <summary>How much a site's update counts.</summary>
+public enum WeightRule
+{
+    /// <summary>Every site the same: 1.</summary>
+    One = 0,
+
+    /// <summary>The weights that the run spec declares public.</summary>
+    Public,
+
+    /// <summary>What the site claims, up to a cap; only the sum of the weights is opened.</summary>
+    Claimed,
+}
+
+/// <summary>Everything that decides what a site sends in a round. Every contribution is signed for its hash, and members open only contributions to one descriptor.</summary>
 /// <param name="RunSpec">Hash of the run spec, 32 bytes.</param>
-/// <param name="Model">Hash of the global model, 32 bytes; of the query for statistics.</param>
+/// <param name="Model">Hash of the global model, 32 bytes; for statistics of query and data version.</param>
 /// <param name="Cohort">The sites that may contribute.</param>
-/// <param name="MinContributors">The round's own; a site's policy may ask for more.</param>
-/// <param name="Settings">Hash of everything else.</param>
-public sealed record RoundDescriptor(byte[] RunSpec, byte[] Model, IReadOnlyList<string> Cohort, int MinContributors, byte[] Settings)
+/// <param name="MinContributors">The round's own, at least 3; a site's policy may ask for more.</param>
+/// <param name="MaxColluding">c: so many sites may collude or send no noise. Below <paramref name="MinContributors"/>.</param>
+/// <param name="Weights">The rule.</param>
+/// <param name="LargestWeight">The cap. Positive.</param>
+/// <param name="LocalTraining">Hash of the local training's settings, 32 bytes.</param>
+/// <param name="Encoding">Mode, fields, levels, clip, grid, rotation and noise of an update, for this cohort's size; null: whole numbers as they are, in direct mode (evaluation, statistics).</param>
+public sealed record RoundDescriptor(
+    byte[] RunSpec, byte[] Model, IReadOnlyList<string> Cohort, int MinContributors, int MaxColluding, WeightRule Weights, double LargestWeight, byte[] LocalTraining, UpdateEncoding? Encoding)
 {
     public byte[] Encode()
     {
-        CanonicalWriter writer = new CanonicalWriter("round").Field(RunSpec).Field(Model).Field((ulong)MinContributors).Field(Settings).Field((ulong)Cohort.Count);
+        CanonicalWriter writer = new CanonicalWriter("round").Field(RunSpec).Field(Model).Field((ulong)MinContributors).Field((ulong)MaxColluding).Field((ulong)Weights).Field(LargestWeight).Field(LocalTraining);
+        writer.Field(Encoding == null ? [] : Encoding.Encode()).Field((ulong)Cohort.Count);
         foreach (string site in Cohort.Order(StringComparer.Ordinal)) writer.Field(site);
         return writer.ToArray();
     }
 
-    /// <exception cref="FormatException">The bytes are no descriptor.</exception>
+    /// <exception cref="FormatException">The bytes are no descriptor, or one that contradicts itself.</exception>
     public static RoundDescriptor Decode(ReadOnlySpan<byte> bytes)
     {
         CanonicalReader reader = new(bytes, "round");
         byte[] spec = reader.Bytes(EpochAnswer.HashBytes), model = reader.Bytes(EpochAnswer.HashBytes);
-        int least = reader.Int32(1, Roster.MostSites);
-        byte[] settings = reader.Bytes(EpochAnswer.HashBytes);
-        int count = reader.Int32(1, Roster.MostSites);
+        int least = reader.Int32(CommitteePolicy.FewestContributors, Roster.MostSites), colluding = reader.Int32(0, least - 1);
+        WeightRule weights = (WeightRule)reader.Int32(0, (int)WeightRule.Claimed);
+        double largest = reader.Double();
+        byte[] local = reader.Bytes(EpochAnswer.HashBytes);
+        ReadOnlySpan<byte> encoded = reader.Field(SignedMessage.MostBytes);
+        int count = reader.Int32(least, Roster.MostSites);
         List<string> cohort = [];
         for (int i = 0; i < count; i++)
         {
@@ -34,7 +56,10 @@ public sealed record RoundDescriptor(byte[] RunSpec, byte[] Model, IReadOnlyList
         }
 
         reader.End();
-        return new(spec, model, cohort, least, settings);
+        if (!(largest > 0) || (weights == WeightRule.One && largest != 1)) throw new FormatException($"The largest weight, {largest}, must be positive, and 1 where every site counts the same.");
+        UpdateEncoding? encoding = encoded.IsEmpty ? null : UpdateEncoding.Decode(encoded);
+        if (encoding != null && encoding.Layout.Cohort < count) throw new FormatException($"The encoding is made for {encoding.Layout.Cohort} sites, the cohort has {count}.");
+        return new(spec, model, cohort, least, colluding, weights, largest, local, encoding);
     }
 
     public byte[] Hash() => SHA256.HashData(Encode());

@@ -1,4 +1,5 @@
 using Federation.Privacy.Accounting;
+using Federation.Privacy.Canonical;
 using Federation.Privacy.Mechanisms;
 
 namespace Federation.Privacy.SecureAggregation;
@@ -151,6 +152,34 @@ public sealed class UpdateEncoding
     {
         double epsilon = ConcentratedEpsilon(noisySites);
         return epsilon * epsilon / 2;
+    }
+
+    public byte[] Encode()
+    {
+        CanonicalWriter writer = Layout.Write(new CanonicalWriter("update-encoding")).Field((ulong)Values);
+        return writer.Field(Clip).Field((double)WeightScale).Field(RotationSeed).Field(Cut).Field(NoiseVariance).Field(Grid).ToArray();
+    }
+
+    /// <exception cref="FormatException">The bytes are no encoding, or its grid is not the one that this program computes.</exception>
+    public static UpdateEncoding Decode(ReadOnlySpan<byte> bytes)
+    {
+        CanonicalReader reader = new(bytes, "update-encoding");
+        UpdateLayout layout = UpdateLayout.Read(ref reader);
+        int values = reader.Int32(1, int.MaxValue);
+        double clip = reader.Double(), weightScale = reader.Double();
+        byte[] seed = reader.Field(32).ToArray();
+        double cut = reader.Double(), variance = reader.Double(), grid = reader.Double();
+        reader.End();
+        try
+        {
+            UpdateEncoding encoding = new(layout, values, clip, (float)weightScale, seed.Length == 0 ? null : seed, cut, variance);
+            if (encoding.WeightScale != weightScale) throw new FormatException($"The scale of the weight, {weightScale}, is no float.");
+            return encoding.Grid == grid ? encoding : throw new FormatException($"The grid is said to be {grid}; clip, cut, levels and noise give {encoding.Grid}.");
+        }
+        catch (Exception wrong) when (wrong is ArgumentException or UpdateLayoutException)
+        {
+            throw new FormatException(wrong.Message, wrong);
+        }
     }
 
     private static string Advice(double cut, double deviation) => $"Choose a layout of at least {Math.Ceiling(Math.Log2(LeastLevels(cut, deviation * deviation) + 1))} bits, a smaller cut or more noise.";

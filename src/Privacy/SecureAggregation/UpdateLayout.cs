@@ -1,4 +1,5 @@
 using System.Numerics;
+using Federation.Privacy.Canonical;
 
 namespace Federation.Privacy.SecureAggregation;
 
@@ -14,17 +15,18 @@ public sealed class UpdateLayout
     /// <summary>Coefficients in a block, the degree of the pad ring.</summary>
     public const int BlockLength = PadRing.Degree;
 
-    /// <summary>Above it the rounding of the plaintext leaves a site too few levels to be of use.</summary>
-    public const int LargestCohort = 1 << 20;
+    /// <summary>So many contributions a sum of the pad ring holds.</summary>
+    public const int LargestCohort = PadRing.MostContributions;
 
     private const int DirectBits = 40;
 
     private UpdateLayout(bool isDirect, int cohort, int fields)
     {
+        if (cohort is < 1 or > LargestCohort) throw new ArgumentOutOfRangeException(nameof(cohort), cohort, $"A cohort must have 1 to {LargestCohort} sites.");
         (IsDirect, Cohort, FieldsPerCoefficient) = (isDirect, cohort, fields);
-        int plaintextBits = isDirect ? DirectBits : PlaintextBits(cohort);
-        LargestSum = isDirect ? (1L << DirectBits) - 1 : (long)PadRing.LargestSum(plaintextBits);
-        FieldBits = plaintextBits / fields;
+        PlaintextBits = isDirect ? DirectBits : PadRing.PlaintextBits(cohort);
+        LargestSum = isDirect ? (1L << DirectBits) - 1 : (long)PadRing.LargestSum(PlaintextBits);
+        FieldBits = PlaintextBits / fields;
         long ones = 0;
         for (int field = 0; field < fields; field++) ones += 1L << (FieldBits * field);
         Levels = Math.Min((1L << FieldBits) - 1, LargestSum / ones) / cohort / 2 * 2;
@@ -35,6 +37,9 @@ public sealed class UpdateLayout
 
     /// <summary>The most contributors to a sum.</summary>
     public int Cohort { get; }
+
+    /// <summary>p: 40 in direct mode, otherwise <see cref="PadRing.PlaintextBits"/> of the cohort.</summary>
+    public int PlaintextBits { get; }
 
     /// <summary>f.</summary>
     public int FieldsPerCoefficient { get; }
@@ -59,7 +64,7 @@ public sealed class UpdateLayout
     public static UpdateLayout Choose(int bits, int cohort)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(bits);
-        for (int fields = PlaintextBits(cohort) / bits; fields > 1; fields--)
+        for (int fields = PadRing.PlaintextBits(cohort) / bits; fields > 1; fields--)
         {
             UpdateLayout layout = new(false, cohort, fields);
             if (layout.Holds(bits)) return layout;
@@ -73,17 +78,27 @@ public sealed class UpdateLayout
     public static UpdateLayout ChooseDirect(int bits, int cohort)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(bits);
-        PlaintextBits(cohort); // checks it
         return Fitting(new(true, cohort, 1), bits);
     }
 
-    /// <summary>p, the plaintext bits in the top of q that leave the summed noise of a cohort 8 standard deviations: the largest with 2^(45−p) ≥ 8·6.1·√cohort.</summary>
-    /// <param name="cohort">1 to <see cref="LargestCohort"/>.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The cohort is not in range.</exception>
-    public static int PlaintextBits(int cohort)
+    /// <summary>Mode, cohort, f, and what follows from them: p, b and L.</summary>
+    internal CanonicalWriter Write(CanonicalWriter writer) =>
+        writer.Field(IsDirect ? "direct" : "hybrid").Field((ulong)Cohort).Field((ulong)FieldsPerCoefficient).Field((ulong)PlaintextBits).Field((ulong)FieldBits).Field((ulong)Levels);
+
+    /// <exception cref="FormatException">These fields are no layout, or p, b or L are not what this program makes of them.</exception>
+    internal static UpdateLayout Read(ref CanonicalReader reader)
     {
-        if (cohort is < 1 or > LargestCohort) throw new ArgumentOutOfRangeException(nameof(cohort), cohort, $"A cohort must have 1 to {LargestCohort} sites.");
-        return PadRing.Bits - 1 - PadRing.NoiseBits(cohort);
+        string mode = reader.Text(6);
+        if (mode is not ("direct" or "hybrid")) throw new FormatException($"A layout's mode is direct or hybrid, not '{mode}'.");
+        int cohort = reader.Int32(1, LargestCohort), fields = reader.Int32(1, mode == "direct" ? 1 : PadRing.PlaintextBits(cohort));
+        UpdateLayout layout = new(mode == "direct", cohort, fields);
+        ulong bits = reader.UInt64(), fieldBits = reader.UInt64(), levels = reader.UInt64();
+        if ((bits, fieldBits, levels) != ((ulong)layout.PlaintextBits, (ulong)layout.FieldBits, (ulong)layout.Levels) || levels == 0)
+        {
+            throw new FormatException($"A {mode} layout of {fields} fields for {cohort} sites has p = {layout.PlaintextBits}, b = {layout.FieldBits} and L = {layout.Levels}, not {bits}, {fieldBits} and {levels}; L is at least 2.");
+        }
+
+        return layout;
     }
 
     /// <summary>The blocks that hold so many values; the last may be partly unused.</summary>

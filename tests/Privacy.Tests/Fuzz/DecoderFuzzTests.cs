@@ -43,6 +43,7 @@ public sealed class DecoderFuzzTests
         SignedMessage answer = member.Answer();
         byte[] hash = new byte[32];
         Opening opening = new("heart", 1, 1, Opening.Update);
+        UpdateEncoding encoding = new(UpdateLayout.Choose(16, 3), 100, 1, 0.1f, hash, cut: null, noiseVariance: 0.1);
         return new()
         {
             ["roster"] = ([federation.Roster.Encode()], bytes => Roster.Decode(bytes), 100_000),
@@ -55,7 +56,8 @@ public sealed class DecoderFuzzTests
             ["epoch reveal"] = ([new EpochReveal(hash, 1, new byte[500]).Encode()], bytes => EpochReveal.Decode(bytes), 100_000),
             ["epoch certificate"] = ([certificate.Encode()], bytes => EpochCertificate.Decode(bytes), 4_000_000),
             ["opening"] = ([opening.Encode()], bytes => Opening.Decode(bytes), 100_000),
-            ["round descriptor"] = ([new RoundDescriptor(hash, hash, ["a", "b", "c"], 3, hash).Encode()], bytes => RoundDescriptor.Decode(bytes), 100_000),
+            ["round descriptor"] = ([new RoundDescriptor(hash, hash, ["a", "b", "c"], 3, 1, WeightRule.One, 1, hash, encoding).Encode()], bytes => RoundDescriptor.Decode(bytes), 100_000),
+            ["update encoding"] = ([encoding.Encode()], bytes => UpdateEncoding.Decode(bytes), 100_000),
             ["contribution header"] = ([new ContributionHeader(opening, "a", hash, hash, hash, hash, hash).Encode()], bytes => ContributionHeader.Decode(bytes), 100_000),
             ["opening answer"] = ([new OpeningAnswer(opening, hash, hash, [1, 2, 3], 1, hash, 1, hash).Encode()], bytes => OpeningAnswer.Decode(bytes), 100_000),
             ["opening record"] = ([OpeningRecord.Empty.With(opening, hash, hash, [1, 2, 3], new byte[300]).Encode()], bytes => OpeningRecord.Decode(bytes), 100_000),

@@ -84,7 +84,7 @@ internal sealed class TestRound
     public TestRound(TestFederation federation, EpochCertificate certificate, int contributors, ulong round = 1, string purpose = Opening.Update, byte model = 7)
     {
         (Federation, Certificate, Opening) = (federation, certificate, new("heart", certificate.Descriptor.Epoch, round, purpose));
-        Descriptor = new(new byte[32], [.. Enumerable.Repeat(model, 32)], federation.Names, 3, new byte[32]);
+        Descriptor = new(new byte[32], [.. Enumerable.Repeat(model, 32)], federation.Names, 3, 1, WeightRule.Claimed, 1000, new byte[32], new(UpdateLayout.Choose(14, federation.Names.Length), 25_000, clip: 1, weightScale: 0.01f, new byte[32], cut: null, noiseVariance: 0));
         _engine = new(certificate.Descriptor.Parameters, federation.Random);
         for (int site = 1; site <= contributors; site++)
         {
