@@ -7,6 +7,8 @@ return args switch
     ["accounting", .. var rest] => AccountingBenchmark.Run(rest),
     ["noise"] => NoiseBenchmark.Run(),
     ["ledger"] => LedgerBenchmark.Run(),
+    ["bfv"] => BfvBenchmark.Run(),
+    ["threshold", .. var rest] => ThresholdBenchmark.Run(rest),
     ["timing", .. var rest] => TimingBenchmark.Run(rest),
     ["secagg", .. var rest] => await SecureAggregationBenchmark.Run(rest),
     ["kernels", .. var rest] => Kernels(rest),
@@ -25,6 +27,8 @@ static int Usage()
         bench accounting [--reference FOLDER] [--python python3]   PLD ε and a batch of 100; FOLDER holds Google's dp_accounting package
         bench noise                                                25 million discrete Gaussian values on one core
         bench ledger                                               an append to a ledger of 100,000 events
+        bench bfv                                                  encrypt, decrypt, add at N = 8192 beside real SEAL (npm ci in tests/seal)
+        bench threshold [--members 10] [--threshold 7] [--contributors 10]   key generation of an epoch, a member's opening
         bench timing [--samples 10000]                             whether the time of BFV depends on plaintexts and keys: Welch's t
         bench secagg [--parameters N] [--cohort n] [--threads T] [--json]   an update encoded, encrypted, added, opened
         bench kernels [BenchmarkDotNet's options]

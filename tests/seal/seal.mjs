@@ -100,6 +100,23 @@ const operations = {
     return { plaintext: text(plain), values: Array.from(encoder.decodeBigUint64(decoded), String) };
   },
 
+  // Milliseconds a call.
+  time(request) {
+    const { context } = contextOf(request);
+    const generator = new seal.KeyGenerator(context), secret = generator.secretKey();
+    const encryptor = new seal.Encryptor(context, generator.createPublicKey()), decryptor = new seal.Decryptor(context, secret), evaluator = new seal.Evaluator(context);
+    const plain = load(seal.Plaintext, context, request.plaintext);
+    const first = new seal.Ciphertext(), second = new seal.Ciphertext(), sum = new seal.Ciphertext(), read = new seal.Plaintext();
+    encryptor.encrypt(plain, second);
+    const time = work => {
+      for (let i = 0; i < 5; i++) work();
+      const start = performance.now();
+      for (let i = 0; i < request.calls; i++) work();
+      return (performance.now() - start) / request.calls;
+    };
+    return { encrypt: time(() => encryptor.encrypt(plain, first)), decrypt: time(() => decryptor.decrypt(first, read)), add: time(() => evaluator.add(first, second, sum)) };
+  },
+
   // What SEAL says to an object: nothing if it takes it.
   accept(request) {
     const { context } = contextOf(request);

@@ -42,6 +42,9 @@ public sealed class Ciphertext
         if (!Ring.IsCanonical(First) || !Ring.IsCanonical(Second)) throw new ArgumentException("A word of the ciphertext is not below its prime.", nameof(words));
     }
 
+    /// <summary>Of words that ring operations gave: nothing is checked.</summary>
+    internal Ciphertext(BfvParameters parameters, RnsRing ring, ulong[] words) => (Parameters, Ring, _words) = (parameters, ring, words);
+
     public BfvParameters Parameters { get; }
 
     /// <summary>Where c₀ and c₁ lie.</summary>

@@ -70,7 +70,7 @@ public sealed class ManagedBfvEngine : IBfvEngine
         }
 
         _scale.AddTo(words.AsSpan(0, data.Words), message);
-        return new(Parameters, data.Moduli.Count, words);
+        return new(Parameters, data, words);
     }
 
     public Ciphertext EncryptSymmetric(Plaintext plaintext, SecretKey key)
@@ -84,10 +84,17 @@ public sealed class ManagedBfvEngine : IBfvEngine
         data.Inverse(first);
         data.Inverse(second);
         _scale.AddTo(first, message);
-        return new(Parameters, data.Moduli.Count, words);
+        return new(Parameters, data, words);
     }
 
-    public Ciphertext Add(Ciphertext a, Ciphertext b) => AddMany([a, b]);
+    public Ciphertext Add(Ciphertext a, Ciphertext b)
+    {
+        Parameters.OneLevel([a, b]);
+        ulong[] words = GC.AllocateUninitializedArray<ulong>(a.Words.Length);
+        a.Ring.Add(a.First, b.First, words.AsSpan(0, a.Ring.Words));
+        a.Ring.Add(a.Second, b.Second, words.AsSpan(a.Ring.Words));
+        return new(Parameters, a.Ring, words);
+    }
 
     public Ciphertext AddMany(IReadOnlyList<Ciphertext> ciphertexts)
     {
@@ -100,16 +107,16 @@ public sealed class ManagedBfvEngine : IBfvEngine
             head.Ring.Add(words.AsSpan(head.Ring.Words), ciphertexts[i].Second);
         }
 
-        return new(Parameters, head.Primes, words);
+        return new(Parameters, head.Ring, words);
     }
 
     public Ciphertext Subtract(Ciphertext a, Ciphertext b)
     {
         Parameters.OneLevel([a, b]);
-        ulong[] words = a.Words.ToArray();
-        a.Ring.Subtract(words.AsSpan(0, a.Ring.Words), b.First);
-        a.Ring.Subtract(words.AsSpan(a.Ring.Words), b.Second);
-        return new(Parameters, a.Primes, words);
+        ulong[] words = GC.AllocateUninitializedArray<ulong>(a.Words.Length);
+        a.Ring.Subtract(a.First, b.First, words.AsSpan(0, a.Ring.Words));
+        a.Ring.Subtract(a.Second, b.Second, words.AsSpan(a.Ring.Words));
+        return new(Parameters, a.Ring, words);
     }
 
     public Ciphertext Multiply(Ciphertext ciphertext, ulong factor)
@@ -122,7 +129,7 @@ public sealed class ManagedBfvEngine : IBfvEngine
         ulong[] words = ciphertext.Words.ToArray();
         ring.Scale(words.AsSpan(0, ring.Words), factors);
         ring.Scale(words.AsSpan(ring.Words), factors);
-        return new(Parameters, ciphertext.Primes, words);
+        return new(Parameters, ciphertext.Ring, words);
     }
 
     public Plaintext Decrypt(Ciphertext ciphertext, SecretKey key)

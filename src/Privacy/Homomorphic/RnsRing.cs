@@ -75,39 +75,47 @@ public sealed class RnsRing
     }
 
     /// <summary>sum ← sum + addend.</summary>
+    public void Add(Span<ulong> sum, ReadOnlySpan<ulong> addend) => Add(sum, addend, sum);
+
+    /// <summary>sum ← a + b; sum may be one of them.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public void Add(Span<ulong> sum, ReadOnlySpan<ulong> addend)
+    public void Add(ReadOnlySpan<ulong> a, ReadOnlySpan<ulong> b, Span<ulong> sum)
     {
+        Checked(a);
+        Checked(b);
         Checked(sum);
-        Checked(addend);
         for (int i = 0; i < _transforms.Length; i++)
         {
-            Span<ulong> a = sum.Slice(i * Degree, Degree);
-            ReadOnlySpan<ulong> b = addend.Slice(i * Degree, Degree);
+            ReadOnlySpan<ulong> x = a.Slice(i * Degree, Degree), y = b.Slice(i * Degree, Degree);
+            Span<ulong> result = sum.Slice(i * Degree, Degree);
             Vector<ulong> q = new(Moduli[i].Value);
-            for (int j = 0; j < a.Length; j += Vector<ulong>.Count)
+            for (int j = 0; j < result.Length; j += Vector<ulong>.Count)
             {
-                Vector<ulong> value = new Vector<ulong>(a[j..]) + new Vector<ulong>(b[j..]);
-                Vector.Min(value, value - q).CopyTo(a[j..]); // value − q wraps to a huge number where value < q
+                Vector<ulong> value = new Vector<ulong>(x[j..]) + new Vector<ulong>(y[j..]);
+                Vector.Min(value, value - q).CopyTo(result[j..]); // value − q wraps to a huge number where value < q
             }
         }
     }
 
     /// <summary>difference ← difference − subtrahend.</summary>
+    public void Subtract(Span<ulong> difference, ReadOnlySpan<ulong> subtrahend) => Subtract(difference, subtrahend, difference);
+
+    /// <summary>difference ← a − b; difference may be one of them.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public void Subtract(Span<ulong> difference, ReadOnlySpan<ulong> subtrahend)
+    public void Subtract(ReadOnlySpan<ulong> a, ReadOnlySpan<ulong> b, Span<ulong> difference)
     {
+        Checked(a);
+        Checked(b);
         Checked(difference);
-        Checked(subtrahend);
         for (int i = 0; i < _transforms.Length; i++)
         {
-            Span<ulong> a = difference.Slice(i * Degree, Degree);
-            ReadOnlySpan<ulong> b = subtrahend.Slice(i * Degree, Degree);
+            ReadOnlySpan<ulong> x = a.Slice(i * Degree, Degree), y = b.Slice(i * Degree, Degree);
+            Span<ulong> result = difference.Slice(i * Degree, Degree);
             Vector<ulong> q = new(Moduli[i].Value);
-            for (int j = 0; j < a.Length; j += Vector<ulong>.Count)
+            for (int j = 0; j < result.Length; j += Vector<ulong>.Count)
             {
-                Vector<ulong> value = new Vector<ulong>(a[j..]) - new Vector<ulong>(b[j..]);
-                Vector.Min(value, value + q).CopyTo(a[j..]); // a negative value is a huge number
+                Vector<ulong> value = new Vector<ulong>(x[j..]) - new Vector<ulong>(y[j..]);
+                Vector.Min(value, value + q).CopyTo(result[j..]); // a negative value is a huge number
             }
         }
     }
