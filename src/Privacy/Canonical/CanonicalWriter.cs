@@ -11,12 +11,14 @@ namespace Federation.Privacy.Canonical;
 /// </summary>
 public sealed class CanonicalWriter
 {
-    private readonly ArrayBufferWriter<byte> _bytes = new();
+    private readonly ArrayBufferWriter<byte> _bytes;
 
     /// <param name="what">What is hashed or signed: lower-case ASCII letters, digits, hyphens and slashes.</param>
+    /// <param name="capacity">Bytes that will come at most: for secrets, so that growing leaves no copy of them.</param>
     /// <exception cref="ArgumentException">The label holds another character.</exception>
-    public CanonicalWriter(string what)
+    public CanonicalWriter(string what, int capacity = 256)
     {
+        _bytes = new(capacity);
         if (what.Length == 0 || what.Any(c => c is not ((>= 'a' and <= 'z') or (>= '0' and <= '9') or '-' or '/')))
         {
             throw new ArgumentException($"The label '{what}' may hold only a-z, 0-9, '-' and '/'.", nameof(what));
@@ -47,6 +49,9 @@ public sealed class CanonicalWriter
     public CanonicalWriter Field(double value) => Field(BitConverter.DoubleToUInt64Bits(value));
 
     public byte[] ToArray() => _bytes.WrittenSpan.ToArray();
+
+    /// <summary>Overwrites what was written.</summary>
+    public void Wipe() => _bytes.Clear();
 
     /// <summary>SHA-256 of the bytes.</summary>
     public byte[] Hash() => SHA256.HashData(_bytes.WrittenSpan);

@@ -39,15 +39,27 @@ public sealed class CommitteeShare : IDisposable
     /// <param name="key">32 bytes.</param>
     public byte[] Protect(ReadOnlySpan<byte> key)
     {
-        RnsRing ring = BfvParameters.ForKeys.DataRing;
-        CanonicalWriter writer = Indices.Write(new CanonicalWriter("committee-share").Field(CertificateHash).Field((ulong)Index).Field((ulong)Threshold), Members).Field(PackedElement.Pack(ring, Words));
-        foreach (int member in Members.Where(member => member != Index)) writer.Field(_zeroShareKeys[member]);
-        byte[] plain = writer.ToArray(), stored = new byte[NonceBytes + plain.Length + TagBytes];
+        byte[] plain = Encode(), stored = new byte[NonceBytes + plain.Length + TagBytes];
         RandomNumberGenerator.Fill(stored.AsSpan(0, NonceBytes));
         using AesGcm cipher = new(key, TagBytes);
         cipher.Encrypt(stored.AsSpan(0, NonceBytes), plain, stored.AsSpan(NonceBytes, plain.Length), stored.AsSpan(NonceBytes + plain.Length));
         CryptographicOperations.ZeroMemory(plain);
         return stored;
+    }
+
+    /// <summary>In the clear, for <see cref="Protect"/> and tests; to be wiped.</summary>
+    internal byte[] Encode()
+    {
+        RnsRing ring = BfvParameters.ForKeys.DataRing;
+        byte[] packed = GC.AllocateArray<byte>(PackedElement.Length(ring), pinned: true);
+        PackedElement.Pack(ring, Words, packed);
+        CanonicalWriter writer = new("committee-share", packed.Length + 4096);
+        Indices.Write(writer.Field(CertificateHash).Field((ulong)Index).Field((ulong)Threshold), Members).Field(packed);
+        foreach (int member in Members.Where(member => member != Index)) writer.Field(_zeroShareKeys[member]);
+        byte[] plain = writer.ToArray();
+        writer.Wipe();
+        CryptographicOperations.ZeroMemory(packed);
+        return plain;
     }
 
     /// <exception cref="CryptographicException">The key is another, or the bytes were changed.</exception>
@@ -69,7 +81,8 @@ public sealed class CommitteeShare : IDisposable
         }
     }
 
-    private static CommitteeShare Decode(ReadOnlySpan<byte> plain)
+    /// <exception cref="FormatException">The bytes are no share.</exception>
+    internal static CommitteeShare Decode(ReadOnlySpan<byte> plain)
     {
         RnsRing ring = BfvParameters.ForKeys.DataRing;
         CanonicalReader reader = new(plain, "committee-share");

@@ -38,7 +38,10 @@ public sealed class DecoderFuzzTests
         Ciphertext ciphertext = engine.Encrypt(plaintext, publicKey);
         using TestFederation federation = new(3, 3);
         (EpochCertificate certificate, CommitteeShare[] shares) = federation.MakeEpoch();
+        byte[] stored = shares[0].Encode();
         foreach (CommitteeShare share in shares) share.Dispose();
+        ShareEncryption from = new(), to = new(); // as long as the process
+        byte[] fromKey = from.PublicKey, encrypted = from.Encrypt(to.PublicKey, new byte[32], 1, 2, new byte[500]);
         using EpochMember member = federation.Member(1);
         SignedMessage answer = member.Answer();
         byte[] hash = new byte[32];
@@ -62,6 +65,8 @@ public sealed class DecoderFuzzTests
             ["opening answer"] = ([new OpeningAnswer(opening, hash, hash, [1, 2, 3], 1, hash, 1, hash).Encode()], bytes => OpeningAnswer.Decode(bytes), 100_000),
             ["opening record"] = ([OpeningRecord.Empty.With(opening, hash, hash, [1, 2, 3], new byte[300]).Encode()], bytes => OpeningRecord.Decode(bytes), 100_000),
             ["packed element"] = ([PackedElement.Pack(s_small.KeyRing, ciphertext.First)], bytes => PackedElement.Unpack(s_small.KeyRing, bytes), 100_000),
+            ["committee share"] = ([stored], bytes => CommitteeShare.Decode(bytes).Dispose(), 2_000_000),
+            ["encrypted share"] = ([encrypted], bytes => to.TryDecrypt(fromKey, new byte[32], 1, 2, bytes, new byte[500]), 100_000),
             ["pad block"] = ([new byte[PadRing.BlockBytes]], bytes => PadBlock(bytes), 100_000),
         };
     });
