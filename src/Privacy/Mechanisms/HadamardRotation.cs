@@ -1,5 +1,7 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 
 namespace Federation.Privacy.Mechanisms;
 
@@ -64,29 +66,68 @@ public sealed class HadamardRotation
         return result;
     }
 
+    /// <summary>A block by additions of pairs. Every path adds in the same order, hence the same bits.</summary>
     internal static void Transform(Span<float> block)
     {
-        int count = Vector<float>.Count;
+        if (Vector256.IsHardwareAccelerated && block.Length >= 8) Transform256(block);
+        else TransformScalar(block);
+    }
+
+    internal static void TransformScalar(Span<float> block)
+    {
         for (int half = 1; half < block.Length; half *= 2)
         {
             for (int start = 0; start < block.Length; start += 2 * half)
             {
                 Span<float> left = block.Slice(start, half), right = block.Slice(start + half, half);
-                if (half >= count)
+                for (int i = 0; i < half; i++) (left[i], right[i]) = (left[i] + right[i], left[i] - right[i]);
+            }
+        }
+
+        float scale = Scale(block.Length);
+        foreach (ref float value in block) value *= scale;
+    }
+
+    /// <summary>Three steps within a vector, then two at a time between vectors, and the last alone where their number is odd.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Transform256(Span<float> block)
+    {
+        Span<Vector256<float>> vectors = MemoryMarshal.Cast<float, Vector256<float>>(block);
+        Vector256<float> one = Vector256.Create(0f, -0f, 0f, -0f, 0f, -0f, 0f, -0f), two = Vector256.Create(0f, 0f, -0f, -0f, 0f, 0f, -0f, -0f), four = Vector256.Create(0f, 0f, 0f, 0f, -0f, -0f, -0f, -0f);
+        Vector256<float> scale = Vector256.Create(Scale(block.Length)), unscaled = Vector256<float>.One;
+        for (int i = 0; i < vectors.Length; i++)
+        {
+            Vector256<float> x = vectors[i];
+            x = Vector256.Shuffle(x, Vector256.Create(0, 0, 2, 2, 4, 4, 6, 6)) + (Vector256.Shuffle(x, Vector256.Create(1, 1, 3, 3, 5, 5, 7, 7)) ^ one);
+            x = Vector256.Shuffle(x, Vector256.Create(0, 1, 0, 1, 4, 5, 4, 5)) + (Vector256.Shuffle(x, Vector256.Create(2, 3, 2, 3, 6, 7, 6, 7)) ^ two);
+            x = Vector256.Shuffle(x, Vector256.Create(0, 1, 2, 3, 0, 1, 2, 3)) + (Vector256.Shuffle(x, Vector256.Create(4, 5, 6, 7, 4, 5, 6, 7)) ^ four);
+            vectors[i] = vectors.Length == 1 ? x * scale : x;
+        }
+
+        int half = 1;
+        for (; 4 * half <= vectors.Length; half *= 4)
+        {
+            Vector256<float> last = 4 * half == vectors.Length ? scale : unscaled;
+            for (int start = 0; start < vectors.Length; start += 4 * half)
+            {
+                ref Vector256<float> first = ref vectors[start], second = ref vectors[start + half], third = ref vectors[start + (2 * half)], fourth = ref vectors[start + (3 * half)];
+                for (int i = 0; i < half; i++)
                 {
-                    Span<Vector<float>> a = MemoryMarshal.Cast<float, Vector<float>>(left), b = MemoryMarshal.Cast<float, Vector<float>>(right);
-                    for (int i = 0; i < a.Length; i++) (a[i], b[i]) = (a[i] + b[i], a[i] - b[i]);
-                }
-                else
-                {
-                    for (int i = 0; i < half; i++) (left[i], right[i]) = (left[i] + right[i], left[i] - right[i]);
+                    Vector256<float> a = Unsafe.Add(ref first, i), b = Unsafe.Add(ref second, i), c = Unsafe.Add(ref third, i), d = Unsafe.Add(ref fourth, i);
+                    (a, b, c, d) = (a + b, a - b, c + d, c - d);
+                    Unsafe.Add(ref first, i) = (a + c) * last;
+                    Unsafe.Add(ref second, i) = (b + d) * last;
+                    Unsafe.Add(ref third, i) = (a - c) * last;
+                    Unsafe.Add(ref fourth, i) = (b - d) * last;
                 }
             }
         }
 
-        float scale = (float)(1 / Math.Sqrt(block.Length));
-        foreach (ref float value in block) value *= scale;
+        if (half == vectors.Length) return;
+        for (int i = 0; i < half; i++) (vectors[i], vectors[half + i]) = ((vectors[i] + vectors[half + i]) * scale, (vectors[i] - vectors[half + i]) * scale);
     }
+
+    private static float Scale(int length) => (float)(1 / Math.Sqrt(length));
 
     private void FlipSigns(Span<float> vector)
     {

@@ -14,7 +14,7 @@ public sealed class BlockRotationTests
         byte[] bits = new byte[256];
         mode.Fill((ulong)slice, 0, bits);
         float[] signed = [.. values.Select((value, i) => (bits[i / 8] >> (i % 8) & 1) == 0 ? value : -value)], turned = [.. values];
-        HadamardRotation.Transform(signed);
+        HadamardRotation.TransformScalar(signed);
         using BlockRotation rotation = new(seed);
         rotation.Forward(slice, turned);
         Assert.Equal(signed, turned);
