@@ -27,9 +27,15 @@ internal static class SecureAggregationBenchmark
             }
             else
             {
-                Console.Error.WriteLine($"'{args[i]}' is not an option: --parameters N --cohort n --threads T --json, numbers positive.");
+                Console.Error.WriteLine($"'{args[i]}' is not an option, or its number is not positive: --parameters N --cohort n --threads T --json.");
                 return 2;
             }
+        }
+
+        if (cohort > UpdateLayout.LargestCohort || threads > 1024)
+        {
+            Console.Error.WriteLine($"A cohort has at most {UpdateLayout.LargestCohort} sites, and at most 1024 threads work at once.");
+            return 2;
         }
 
         Random random = new(1);
@@ -70,7 +76,7 @@ internal static class SecureAggregationBenchmark
             {
                 PublicKey publicKey = engine.GeneratePublicKey(key);
                 watch.Restart();
-                using Plaintext plaintext = secret.ToPlaintext(BfvParameters.ForKeys, []);
+                using Plaintext plaintext = secret.ToPlaintext(BfvParameters.ForKeys, [], cohort);
                 keyBytes = SealFormat.Save(engine.Encrypt(plaintext, publicKey), SealCompression.None).Length;
                 encrypt += watch.Elapsed.TotalSeconds;
             }
@@ -80,7 +86,7 @@ internal static class SecureAggregationBenchmark
             Parallel.For(0, encoding.Blocks, new ParallelOptions { MaxDegreeOfParallelism = threads }, block => PadSum.Add(upload.AsSpan(block * PadRing.BlockBytes, PadRing.BlockBytes), sums.AsSpan(block * PadRing.Degree, PadRing.Degree)));
             double add = watch.Elapsed.TotalSeconds;
 
-            using Plaintext sumOfSecrets = secret.ToPlaintext(BfvParameters.ForKeys, []);
+            using Plaintext sumOfSecrets = secret.ToPlaintext(BfvParameters.ForKeys, [], cohort);
             watch.Restart();
             Open(encoding, seed, PadSecret.SumFrom(sumOfSecrets), sums, opened, threads);
             double open = watch.Elapsed.TotalSeconds;

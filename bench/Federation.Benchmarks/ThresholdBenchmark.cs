@@ -41,10 +41,10 @@ internal static class ThresholdBenchmark
             long start = Stopwatch.GetTimestamp();
             (EpochCertificate certificate, CommitteeShare[] shares) = Epoch(descriptor, roster, policy, identities, random);
             double epoch = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
-            OpeningRequest request = Request(certificate, names[..contributors], identities, random);
-            OpeningMember member = new(certificate, shares[0], roster, policy, identities[0], random);
+            (OpeningRequest request, List<byte[]> seconds) = Request(certificate, names[..contributors], identities, random);
+            OpeningMember member = new(certificate, shares[0], roster, policy, identities[0], random, OpeningRecord.Empty, _ => { });
             start = Stopwatch.GetTimestamp();
-            member.Answer(request, OpeningRecord.Empty);
+            member.Answer(request, seconds);
             double opening = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
             foreach (CommitteeShare share in shares) share.Dispose();
             if (pass == 0) continue;
@@ -89,21 +89,23 @@ internal static class ThresholdBenchmark
         return (coordinator.Certificate!, shares);
     }
 
-    private static OpeningRequest Request(EpochCertificate certificate, string[] names, ECDsa[] identities, SecureRandom random)
+    private static (OpeningRequest Request, List<byte[]> Seconds) Request(EpochCertificate certificate, string[] names, ECDsa[] identities, SecureRandom random)
     {
         BfvParameters parameters = certificate.Descriptor.Parameters;
         Opening opening = new("bench", certificate.Descriptor.Epoch, 1, Opening.Update);
-        RoundDescriptor round = new(new byte[32], new byte[32], names, CommitteePolicy.FewestContributors, 0, WeightRule.One, 1, new byte[32], null);
+        RoundDescriptor round = new(new byte[32], new byte[32], names, CommitteePolicy.FewestContributors, 0, WeightRule.One, new byte[32], null);
         using ManagedBfvEngine engine = new(parameters, random);
         using Plaintext plaintext = new(parameters, [1, 2, 3]);
-        List<(SignedMessage, byte[])> contributions = [];
+        List<SignedMessage> contributions = [];
+        List<byte[]> seconds = [];
         for (int i = 0; i < names.Length; i++)
         {
             Ciphertext key = engine.Encrypt(plaintext, certificate.Key);
             ContributionHeader header = new(opening, names[i], round.Hash(), certificate.Hash, new byte[32], PackedElement.Hash(key.Ring, key.First), PackedElement.Hash(key.Ring, key.Second));
-            contributions.Add((SignedMessage.Sign(names[i], identities[i], header.Encode()), PackedElement.Pack(key.Ring, key.Second)));
+            contributions.Add(SignedMessage.Sign(names[i], identities[i], header.Encode()));
+            seconds.Add(PackedElement.Pack(key.Ring, key.Second));
         }
 
-        return new(opening, round, contributions, [.. certificate.Qualified.Take(certificate.Descriptor.Threshold)]);
+        return (new(opening, round, contributions, [.. certificate.Qualified.Take(certificate.Descriptor.Threshold)]), seconds);
     }
 }

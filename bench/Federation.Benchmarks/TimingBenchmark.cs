@@ -17,7 +17,13 @@ internal static class TimingBenchmark
 
     public static int Run(string[] args)
     {
-        int samples = args is ["--samples", var given] ? int.Parse(given, CultureInfo.InvariantCulture) : 10_000;
+        int samples = 10_000;
+        if (args is not [] && !(args is ["--samples", var given] && int.TryParse(given, CultureInfo.InvariantCulture, out samples) && samples >= 100))
+        {
+            Console.Error.WriteLine($"'{string.Join(' ', args)}' is not an option: --samples N, N at least 100.");
+            return 2;
+        }
+
         BfvParameters parameters = BfvParameters.ForKeys;
         using ManagedBfvEngine engine = new(parameters, new SecureRandom(), ownsRandom: true);
         using SecretKey key = engine.GenerateSecretKey();

@@ -34,6 +34,13 @@ public sealed class CanonicalVectorTests
     public void Writer_FieldsSplitOtherwise_GiveOtherBytes() =>
         Assert.NotEqual(new CanonicalWriter("x").Field("ab").Field("c").ToArray(), new CanonicalWriter("x").Field("a").Field("bc").ToArray());
 
+    [Fact] // both would be the bytes of U+FFFD
+    public void Writer_HalfASurrogatePair_IsRefused()
+    {
+        Assert.ThrowsAny<ArgumentException>(() => new CanonicalWriter("x").Field("\ud800"));
+        Assert.ThrowsAny<ArgumentException>(() => new CanonicalWriter("x").Field("a\udfff"));
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("Upper")]

@@ -11,6 +11,8 @@ namespace Federation.Privacy.Canonical;
 /// </summary>
 public sealed class CanonicalWriter
 {
+    private static readonly UTF8Encoding s_strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
     private readonly ArrayBufferWriter<byte> _bytes;
 
     /// <param name="what">What is hashed or signed: lower-case ASCII letters, digits, hyphens and slashes.</param>
@@ -36,7 +38,8 @@ public sealed class CanonicalWriter
     }
 
     /// <summary>A text as UTF-8.</summary>
-    public CanonicalWriter Field(string value) => Field(Encoding.UTF8.GetBytes(value));
+    /// <exception cref="EncoderFallbackException">It holds half a surrogate pair, which has no bytes of its own.</exception>
+    public CanonicalWriter Field(string value) => Field(s_strict.GetBytes(value));
 
     public CanonicalWriter Field(ulong value)
     {

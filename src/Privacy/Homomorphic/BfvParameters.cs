@@ -50,7 +50,8 @@ public sealed class BfvParameters : IEquatable<BfvParameters>
 
     /// <summary>SEAL's name (<c>parms_id</c>, 32 bytes) of the level with the first primes: all of them for keys, all but the last for fresh ciphertexts.</summary>
     /// <param name="primes">1 to k.</param>
-    public ReadOnlySpan<byte> LevelId(int primes) => _ids[primes - 1];
+    /// <exception cref="ArgumentOutOfRangeException">There is no such level.</exception>
+    public ReadOnlySpan<byte> LevelId(int primes) => primes >= 1 && primes <= _ids.Length ? _ids[primes - 1] : throw new ArgumentOutOfRangeException(nameof(primes), primes, $"These parameters have levels of 1 to {_ids.Length} primes.");
 
     /// <summary>SEAL's default primes for a degree.</summary>
     /// <exception cref="ArgumentException">There is no default for the degree, or t does not fit.</exception>

@@ -87,50 +87,13 @@ public sealed class ManagedBfvEngine : IBfvEngine
         return new(Parameters, data, words);
     }
 
-    public Ciphertext Add(Ciphertext a, Ciphertext b)
-    {
-        Parameters.OneLevel([a, b]);
-        ulong[] words = GC.AllocateUninitializedArray<ulong>(a.Words.Length);
-        a.Ring.Add(a.First, b.First, words.AsSpan(0, a.Ring.Words));
-        a.Ring.Add(a.Second, b.Second, words.AsSpan(a.Ring.Words));
-        return new(Parameters, a.Ring, words);
-    }
+    public Ciphertext Add(Ciphertext a, Ciphertext b) => CiphertextSums.Add(Parameters, a, b);
 
-    public Ciphertext AddMany(IReadOnlyList<Ciphertext> ciphertexts)
-    {
-        Parameters.OneLevel(ciphertexts);
-        Ciphertext head = ciphertexts[0];
-        ulong[] words = head.Words.ToArray();
-        for (int i = 1; i < ciphertexts.Count; i++)
-        {
-            head.Ring.Add(words.AsSpan(0, head.Ring.Words), ciphertexts[i].First);
-            head.Ring.Add(words.AsSpan(head.Ring.Words), ciphertexts[i].Second);
-        }
+    public Ciphertext AddMany(IReadOnlyList<Ciphertext> ciphertexts) => CiphertextSums.AddMany(Parameters, ciphertexts);
 
-        return new(Parameters, head.Ring, words);
-    }
+    public Ciphertext Subtract(Ciphertext a, Ciphertext b) => CiphertextSums.Subtract(Parameters, a, b);
 
-    public Ciphertext Subtract(Ciphertext a, Ciphertext b)
-    {
-        Parameters.OneLevel([a, b]);
-        ulong[] words = GC.AllocateUninitializedArray<ulong>(a.Words.Length);
-        a.Ring.Subtract(a.First, b.First, words.AsSpan(0, a.Ring.Words));
-        a.Ring.Subtract(a.Second, b.Second, words.AsSpan(a.Ring.Words));
-        return new(Parameters, a.Ring, words);
-    }
-
-    public Ciphertext Multiply(Ciphertext ciphertext, ulong factor)
-    {
-        RnsRing ring = Parameters.Own(ciphertext).Ring;
-        ulong t = Parameters.PlainModulus.Value;
-        factor %= t;
-        // The smaller of factor and factor − t: it is what the noise is multiplied by.
-        ulong[] factors = ring.Residues(factor > t / 2 ? (BigInteger)factor - t : factor);
-        ulong[] words = ciphertext.Words.ToArray();
-        ring.Scale(words.AsSpan(0, ring.Words), factors);
-        ring.Scale(words.AsSpan(ring.Words), factors);
-        return new(Parameters, ciphertext.Ring, words);
-    }
+    public Ciphertext Multiply(Ciphertext ciphertext, ulong factor) => CiphertextSums.Multiply(Parameters, ciphertext, factor);
 
     public Plaintext Decrypt(Ciphertext ciphertext, SecretKey key)
     {

@@ -138,10 +138,12 @@ public sealed class Modulus
     }
 
     /// <summary>The smallest primitive root of unity of this order, as SEAL takes it; the order is a power of two that divides q − 1, q prime.</summary>
-    /// <exception cref="ArgumentException">The order does not divide q − 1.</exception>
+    /// <exception cref="ArgumentException">The order is no power of two from 2 on, does not divide q − 1, or q is not prime.</exception>
     public ulong SmallestPrimitiveRoot(ulong order)
     {
+        if (order < 2 || !BitOperations.IsPow2(order)) throw new ArgumentException($"An order is a power of two from 2 on, not {order}.", nameof(order));
         if ((Value - 1) % order != 0) throw new ArgumentException($"{Value} has no root of unity of order {order}: it must be 1 more than a multiple of {order}.", nameof(order));
+        if (!IsPrime()) throw new ArgumentException($"{Value} is not prime.", nameof(order));
         ulong root = 0;
         for (ulong candidate = 2; root == 0; candidate++)
         {

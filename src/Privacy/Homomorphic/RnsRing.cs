@@ -16,7 +16,7 @@ public sealed class RnsRing
     // Weak: parameters may come from the network, and their tables must go with them.
     private static readonly ConcurrentDictionary<(int Degree, ulong Prime), WeakReference<NegacyclicTransform>> s_transforms = [];
 
-    private readonly NegacyclicTransform[] _transforms;
+    private readonly Lazy<NegacyclicTransform>[] _transforms; // at first use: parameters may come from the network
     private (BigInteger Others, ulong Inverse)[]? _lifts;
 
     /// <param name="degree">N, a power of two from 16 to 2¹⁷.</param>
@@ -33,8 +33,9 @@ public sealed class RnsRing
         }
 
         Degree = degree;
-        _transforms = [.. primes.Select(prime => Transform(degree, prime))];
-        Moduli = [.. _transforms.Select(transform => transform.Modulus)];
+        Moduli = [.. primes.Select(prime => new Modulus(prime))];
+        if (Moduli.FirstOrDefault(modulus => !modulus.IsPrime()) is { Value: not 0 } composite) throw new ArgumentException($"The modulus {composite.Value} is not prime.", nameof(primes));
+        _transforms = [.. primes.Select(prime => new Lazy<NegacyclicTransform>(() => Transform(degree, prime)))];
         Product = primes.Aggregate(BigInteger.One, (product, prime) => product * prime);
     }
 
@@ -58,20 +59,25 @@ public sealed class RnsRing
     public BigInteger Product { get; }
 
     /// <summary>The ring of the first primes.</summary>
-    public RnsRing First(int primes) => primes == _transforms.Length ? this : new(this, primes);
+    /// <exception cref="ArgumentOutOfRangeException">There are not 1 to L of them.</exception>
+    public RnsRing First(int primes)
+    {
+        if (primes < 1 || primes > _transforms.Length) throw new ArgumentOutOfRangeException(nameof(primes), primes, $"This ring has 1 to {_transforms.Length} primes.");
+        return primes == _transforms.Length ? this : new(this, primes);
+    }
 
     /// <summary>Coefficients to values at the roots, <see cref="NegacyclicTransform"/>'s order, prime by prime.</summary>
     public void Forward(Span<ulong> element)
     {
         Checked(element);
-        for (int i = 0; i < _transforms.Length; i++) _transforms[i].Forward(element.Slice(i * Degree, Degree));
+        for (int i = 0; i < _transforms.Length; i++) _transforms[i].Value.Forward(element.Slice(i * Degree, Degree));
     }
 
     /// <summary>Values at the roots to coefficients.</summary>
     public void Inverse(Span<ulong> element)
     {
         Checked(element);
-        for (int i = 0; i < _transforms.Length; i++) _transforms[i].Inverse(element.Slice(i * Degree, Degree));
+        for (int i = 0; i < _transforms.Length; i++) _transforms[i].Value.Inverse(element.Slice(i * Degree, Degree));
     }
 
     /// <summary>sum ← sum + addend.</summary>

@@ -61,7 +61,7 @@ public static class SealFormat
         }
         catch (ArgumentException exception)
         {
-            throw new SealFormatException(Name, "values", SealHeader.Bytes, "parameters that are not supported", exception.Message.TrimEnd('.'));
+            throw new SealFormatException(Name, "values", SealHeader.Bytes, "parameters that are not supported", exception.Message.Split(" (Parameter ")[0].TrimEnd('.'));
         }
     }
 

@@ -39,7 +39,7 @@ internal readonly record struct SealHeader(int Major, int Minor, SealCompression
         bool readable = (major == NewestMajor && minor <= NewestMinor) || (major == 3 && minor >= 4);
         if (!readable) throw new SealFormatException(name, "version", offset + 3, $"{major}.{minor}", $"versions 3.4 and later and 4.0 to {NewestMajor}.{NewestMinor} are read");
         byte compression = old ? header[3] : header[5];
-        if (compression > (old ? 1 : 2)) throw new SealFormatException(name, "compression", offset + (old ? 3 : 5), $"{compression}", "0 is none, 1 zlib, 2 Zstandard (from 3.5 on)");
+        if (compression > (major == 3 && minor < 6 ? 1 : 2)) throw new SealFormatException(name, "compression", offset + (old ? 3 : 5), $"{compression}", "0 is none, 1 zlib, 2 Zstandard (from 3.6 on)");
         ulong reserved = old ? BinaryPrimitives.ReadUInt64LittleEndian(header[8..]) : BinaryPrimitives.ReadUInt16LittleEndian(header[6..]);
         if (reserved != 0) throw new SealFormatException(name, "reserved bytes", offset + (old ? 8 : 6), $"0x{reserved:X}", "they are zero");
         return new(major, minor, (SealCompression)compression, old ? BinaryPrimitives.ReadUInt32LittleEndian(header[4..]) : BinaryPrimitives.ReadUInt64LittleEndian(header[8..]));

@@ -8,13 +8,12 @@ namespace Federation.Privacy.Homomorphic;
 /// Every object goes in as bytes of <see cref="SealFormat"/>'s writer and comes back through its reader: the library never sees bytes that came from elsewhere.
 /// </summary>
 /// <remarks>
-/// Thread-safe: SEAL's context and evaluator are only read, all else lives for one call. The library wipes its secret keys when they are freed, but its plaintexts' memory goes back to its pool as it is.
-/// It refuses sums whose c₁ is zero (a ciphertext minus itself) as transparent: <see cref="InvalidOperationException"/>.
+/// Thread-safe: SEAL's context is only read, all else lives for one call. The library wipes its secret keys when they are freed, but its plaintexts' memory goes back to its pool as it is.
+/// Sums are ours (<see cref="CiphertextSums"/>): they hold no secret, and SEAL's evaluator would refuse a sum that is zero on its way to one that is not.
 /// </remarks>
 public sealed class SealNetEngine : IBfvEngine
 {
     private readonly Seal.SEALContext _context;
-    private readonly Seal.Evaluator _evaluator;
 
     /// <exception cref="ArgumentException">SEAL does not take these parameters; its own words.</exception>
     public SealNetEngine(BfvParameters parameters)
@@ -32,8 +31,6 @@ public sealed class SealNetEngine : IBfvEngine
             _context.Dispose();
             throw new ArgumentException($"SEAL does not take the parameters ({parameters}): {reason}", nameof(parameters));
         }
-
-        _evaluator = new(_context);
     }
 
     public string Name => $"SEAL {Seal.SEALVersion.Version}";
@@ -71,47 +68,13 @@ public sealed class SealNetEngine : IBfvEngine
         return Made(result => encryptor.EncryptSymmetric(message, result)); // both halves too
     }
 
-    public Ciphertext Add(Ciphertext a, Ciphertext b)
-    {
-        Parameters.OneLevel([a, b]);
-        using Seal.Ciphertext x = Native(a), y = Native(b);
-        return Made(result => _evaluator.Add(x, y, result));
-    }
+    public Ciphertext Add(Ciphertext a, Ciphertext b) => CiphertextSums.Add(Parameters, a, b);
 
-    public Ciphertext AddMany(IReadOnlyList<Ciphertext> ciphertexts)
-    {
-        Parameters.OneLevel(ciphertexts);
-        using Seal.Ciphertext sum = Native(ciphertexts[0]);
-        foreach (Ciphertext ciphertext in ciphertexts.Skip(1)) // one at a time: a thousand need no more memory than two
-        {
-            using Seal.Ciphertext addend = Native(ciphertext);
-            _evaluator.AddInplace(sum, addend);
-        }
+    public Ciphertext AddMany(IReadOnlyList<Ciphertext> ciphertexts) => CiphertextSums.AddMany(Parameters, ciphertexts);
 
-        return Read(sum);
-    }
+    public Ciphertext Subtract(Ciphertext a, Ciphertext b) => CiphertextSums.Subtract(Parameters, a, b);
 
-    public Ciphertext Subtract(Ciphertext a, Ciphertext b)
-    {
-        Parameters.OneLevel([a, b]);
-        using Seal.Ciphertext x = Native(a), y = Native(b);
-        return Made(result => _evaluator.Sub(x, y, result));
-    }
-
-    public Ciphertext Multiply(Ciphertext ciphertext, ulong factor)
-    {
-        Parameters.Own(ciphertext);
-        ulong t = Parameters.PlainModulus.Value;
-        factor %= t;
-        if (factor == 0) return new(Parameters, ciphertext.Primes, new ulong[ciphertext.Words.Length]); // SEAL refuses it
-        bool negative = factor > t / 2; // the noise grows by the smaller of factor and t − factor
-        using Seal.Ciphertext x = Native(ciphertext);
-        using Seal.Plaintext constant = new();
-        constant.Set(negative ? t - factor : factor);
-        _evaluator.MultiplyPlainInplace(x, constant);
-        if (negative) _evaluator.NegateInplace(x);
-        return Read(x);
-    }
+    public Ciphertext Multiply(Ciphertext ciphertext, ulong factor) => CiphertextSums.Multiply(Parameters, ciphertext, factor);
 
     public Plaintext Decrypt(Ciphertext ciphertext, SecretKey key)
     {
@@ -131,11 +94,7 @@ public sealed class SealNetEngine : IBfvEngine
         return decryptor.InvariantNoiseBudget(x);
     }
 
-    public void Dispose()
-    {
-        _evaluator.Dispose();
-        _context.Dispose();
-    }
+    public void Dispose() => _context.Dispose();
 
     private Seal.Plaintext Native(Plaintext plaintext) => Load(new Seal.Plaintext(), SealFormat.Save(Parameters.Own(plaintext), SealCompression.None, SealVersion.Seal41), (target, stream) => target.Load(_context, stream));
 

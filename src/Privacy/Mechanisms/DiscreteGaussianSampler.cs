@@ -44,7 +44,7 @@ public sealed class DiscreteGaussianSampler
         List<int> shifts = [];
         Split(variance, parts, shifts);
         (_parts, _shifts) = ([.. parts], [.. shifts]);
-        StatisticalDistance = (parts.Count * NoiseTable.StatisticalDistance) + (shifts.Count * ConvolutionDistance) + (BlocksPerValue * SecureRandom.StatisticalDistancePerBlock);
+        StatisticalDistance = Distance(parts.Count, shifts.Count);
     }
 
     /// <summary>σ², the parameter.</summary>
@@ -156,6 +156,17 @@ public sealed class DiscreteGaussianSampler
     }
 
     /// <summary>σ² as σ₁² + 4^shift₁·(σ₂² + 4^shift₂·(…)), without rounding.</summary>
+    /// <summary><see cref="StatisticalDistance"/> of a sampler of this variance.</summary>
+    internal static double DistanceOf(double variance)
+    {
+        List<double> parts = [];
+        List<int> shifts = [];
+        Split(variance, parts, shifts);
+        return Distance(parts.Count, shifts.Count);
+    }
+
+    private static double Distance(int parts, int shifts) => (parts * NoiseTable.StatisticalDistance) + (shifts * ConvolutionDistance) + (BlocksPerValue * SecureRandom.StatisticalDistancePerBlock);
+
     internal static void Split(double variance, List<double> parts, List<int> shifts)
     {
         UInt128 whole = (UInt128)variance;

@@ -59,7 +59,9 @@ internal sealed class NoiseTable
     {
         uint column = bits >> FractionBits, fraction = bits & ((1u << FractionBits) - 1), entry = _entries[column], threshold = entry >> ColumnBits;
         if (fraction == threshold) return Resolve(column, random);
-        return (int)(fraction < threshold ? column : entry & (Columns - 1)) - Middle;
+        // All ones where fraction < threshold: no jump on a secret, whatever the compiler makes of a conditional.
+        uint own = unchecked((uint)((int)fraction - (int)threshold >> 31)), alias = entry & (Columns - 1);
+        return (int)(alias ^ ((column ^ alias) & own)) - Middle;
     }
 
     internal int Resolve(uint column, SecureRandom random)

@@ -6,7 +6,7 @@ namespace Federation.Privacy.SecureAggregation;
 /// </summary>
 public static class BlockPipeline
 {
-    private const int MostBufferBytes = 32 << 20, MostBlocks = 64;
+    private const int MostBufferBytes = 32 << 20, MostBlocks = 64, MostThreads = 1024;
 
     /// <summary>Works out blocks [first, first + count) into the buffer.</summary>
     public delegate void Produce<in TWorker>(TWorker worker, int first, int count, Span<byte> buffer);
@@ -15,13 +15,16 @@ public static class BlockPipeline
     /// <param name="blockBytes">Of one block's result.</param>
     /// <param name="threads">How many work at once; not counted: waiting for <paramref name="consume"/>.</param>
     /// <param name="createWorker">One for each thread; disposed at the end.</param>
+    /// <exception cref="ArgumentOutOfRangeException">Threads, or the bytes of a block, are out of range.</exception>
     /// <param name="consume">Gets the results in order, one chunk at a time; the memory is its own until it returns.</param>
     public static async Task RunAsync<TWorker>(
         int blocks, int blockBytes, int threads, Func<TWorker> createWorker, Produce<TWorker> produce, Func<int, ReadOnlyMemory<byte>, CancellationToken, ValueTask> consume, CancellationToken cancellationToken = default)
         where TWorker : IDisposable
     {
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(threads);
-        int chunk = Math.Clamp(MostBufferBytes / (threads + 1) / blockBytes, 1, MostBlocks);
+        ArgumentOutOfRangeException.ThrowIfNegative(blocks);
+        if (threads is < 1 or > MostThreads) throw new ArgumentOutOfRangeException(nameof(threads), threads, $"1 to {MostThreads} threads can work at once.");
+        if (blockBytes < 1 || blockBytes > MostBufferBytes / (threads + 1)) throw new ArgumentOutOfRangeException(nameof(blockBytes), blockBytes, $"With {threads} threads a block has 1 to {MostBufferBytes / (threads + 1)} bytes.");
+        int chunk = Math.Min(MostBufferBytes / (threads + 1) / blockBytes, MostBlocks);
         Stack<TWorker> workers = [];
         using SemaphoreSlim free = new(threads);
         using CancellationTokenSource failed = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);

@@ -29,13 +29,15 @@ public sealed record CommitteePolicy
 
     public int MinMembers { get; }
 
+    /// <summary>2t − k above <see cref="LyingOrRestored"/>, where k counts all sites that could be members: any two active sets, of one epoch or of two under this roster, then have an honest member in common whose record holds.</summary>
+    /// <remarks>Up to 32 sites k is the roster's size, so that nobody gains by naming a smaller committee; of a larger roster k is 32, and two epochs may have no member in common.</remarks>
     /// <exception cref="ProtocolException">The descriptor is weaker than this policy.</exception>
-    public void Check(EpochDescriptor descriptor)
+    public void Check(EpochDescriptor descriptor, Roster roster)
     {
-        int members = descriptor.Members.Count, threshold = descriptor.Threshold;
+        int members = Math.Max(descriptor.Members.Count, Math.Min(roster.Sites.Count, LargestCommittee)), threshold = descriptor.Threshold;
         if ((2 * threshold) - members <= LyingOrRestored)
         {
-            throw new ProtocolException(Refusal.BelowPolicy, $"Threshold {threshold} of {members} members resists {Math.Max(0, (2 * threshold) - members - 1)} lying or restored members; this site's policy asks for {LyingOrRestored}: a threshold of {(members + LyingOrRestored + 2) / 2} at least.");
+            throw new ProtocolException(Refusal.BelowPolicy, $"Threshold {threshold} of {members} possible members resists {Math.Max(0, (2 * threshold) - members - 1)} lying or restored members; this site's policy asks for {LyingOrRestored}: a threshold of {(members + LyingOrRestored + 2) / 2} at least.");
         }
     }
 

@@ -10,9 +10,9 @@ public sealed class CommitteeShare : IDisposable
     private const int KeyBytes = 32, NonceBytes = 12, TagBytes = 16;
 
     private readonly SecretWords _share;
-    private readonly Dictionary<int, byte[]> _zeroShareKeys;
+    private readonly IReadOnlyDictionary<int, SecretMemory<byte>> _zeroShareKeys;
 
-    internal CommitteeShare(byte[] certificateHash, int index, int threshold, IReadOnlyList<int> members, ReadOnlySpan<ulong> share, Dictionary<int, byte[]> zeroShareKeys)
+    internal CommitteeShare(byte[] certificateHash, int index, int threshold, IReadOnlyList<int> members, ReadOnlySpan<ulong> share, IReadOnlyDictionary<int, SecretMemory<byte>> zeroShareKeys)
     {
         (CertificateHash, Index, Threshold, Members, _zeroShareKeys) = (certificateHash, index, threshold, members, zeroShareKeys);
         _share = new(share.Length);
@@ -33,7 +33,11 @@ public sealed class CommitteeShare : IDisposable
     /// <summary>Values at the roots, modulo the data primes.</summary>
     internal ReadOnlySpan<ulong> Words => _share.Span;
 
-    internal IReadOnlyDictionary<int, byte[]> ZeroShareKeys => _zeroShareKeys;
+    /// <summary>k_ij by j; refuse use once disposed.</summary>
+    internal IReadOnlyDictionary<int, SecretMemory<byte>> ZeroShareKeys => _zeroShareKeys;
+
+    /// <summary>Held while an answer is computed: a share is not wiped in the middle of one.</summary>
+    internal Lock Gate { get; } = new();
 
     /// <summary>For the store: AES-256-GCM with a random nonce.</summary>
     /// <param name="key">32 bytes.</param>
@@ -55,7 +59,7 @@ public sealed class CommitteeShare : IDisposable
         PackedElement.Pack(ring, Words, packed);
         CanonicalWriter writer = new("committee-share", packed.Length + 4096);
         Indices.Write(writer.Field(CertificateHash).Field((ulong)Index).Field((ulong)Threshold), Members).Field(packed);
-        foreach (int member in Members.Where(member => member != Index)) writer.Field(_zeroShareKeys[member]);
+        foreach (int member in Members.Where(member => member != Index)) writer.Field(_zeroShareKeys[member].Span);
         byte[] plain = writer.ToArray();
         writer.Wipe();
         CryptographicOperations.ZeroMemory(packed);
@@ -91,11 +95,10 @@ public sealed class CommitteeShare : IDisposable
         IReadOnlyList<int> members = Indices.ReadList(ref reader);
         using SecretWords share = new(ring.Words);
         PackedElement.Unpack(ring, reader.Field(), share.Span);
-        Dictionary<int, byte[]> keys = [];
-        foreach (int member in members)
-        {
-            if (member != index) keys[member] = reader.Bytes(KeyBytes);
-        }
+        if (!members.Contains(index)) throw new FormatException($"Member {index} has a share, but is not among the members.");
+        Dictionary<int, SecretMemory<byte>> keys = [];
+        foreach (int member in members.Where(member => member != index)) keys[member] = new(KeyBytes);
+        foreach (SecretMemory<byte> key in keys.Values) reader.Field(KeyBytes).CopyTo(key.Span);
 
         reader.End();
         return new(certificate, index, threshold, members, share.Span, keys);
@@ -103,7 +106,10 @@ public sealed class CommitteeShare : IDisposable
 
     public void Dispose()
     {
-        _share.Dispose();
-        foreach (byte[] key in _zeroShareKeys.Values) CryptographicOperations.ZeroMemory(key);
+        lock (Gate)
+        {
+            _share.Dispose();
+            foreach (SecretMemory<byte> key in _zeroShareKeys.Values) key.Dispose();
+        }
     }
 }

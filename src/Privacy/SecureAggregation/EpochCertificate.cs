@@ -66,7 +66,7 @@ public sealed class EpochCertificate
     public void Verify(Roster roster, CommitteePolicy policy)
     {
         if (Descriptor.RosterHash != roster.Hash) throw new ProtocolException(Refusal.WrongRoster, $"Epoch {Descriptor.Epoch} was made for roster {Descriptor.RosterHash}, this site has {roster.Hash}.");
-        policy.Check(Descriptor);
+        policy.Check(Descriptor, roster);
         if (Qualified.Count < policy.FewestQualified(Descriptor) || Qualified[^1] > Descriptor.Members.Count) throw new ProtocolException(Refusal.BelowPolicy, $"{Qualified.Count} members hold shares; {policy.FewestQualified(Descriptor)} are needed.");
         if (Signatures.Count != Qualified.Count) throw new ProtocolException(Refusal.WrongSignature, $"The certificate has {Signatures.Count} signatures, its members are {Qualified.Count}.");
         for (int i = 0; i < Qualified.Count; i++)

@@ -85,9 +85,7 @@ public sealed class EpochCoordinator(EpochDescriptor descriptor, Roster roster, 
         switch (Step)
         {
             case EpochStep.Answers:
-                EpochAnswer answer = EpochTranscript.Answer(descriptor, roster, message);
-                if (!ShareEncryption.IsKey(answer.AgreementKey)) throw new ProtocolException(Refusal.Malformed, $"The key of '{message.Site}' is no P-256 key.");
-                Keep(_answers, answer.Index, message);
+                Keep(_answers, EpochTranscript.Answer(descriptor, roster, message).Index, message);
                 break;
             case EpochStep.Commitments:
                 EpochCommitment commitment = EpochTranscript.Commitment(descriptor, roster, _answersHash, _expected, message);

@@ -36,7 +36,7 @@ public sealed class EpochMember : IDisposable
     {
         if (descriptor.RosterHash != roster.Hash) throw new ProtocolException(Refusal.WrongRoster, $"Epoch {descriptor.Epoch} is for roster {descriptor.RosterHash}, this site has {roster.Hash}.");
         if (descriptor.Members.FirstOrDefault(member => !roster.Sites.ContainsKey(member)) is { } unknown) throw new ProtocolException(Refusal.NotInRoster, $"The member '{unknown}' is not in roster {roster.Version}.");
-        policy.Check(descriptor);
+        policy.Check(descriptor, roster);
         Index = descriptor.Members.ToList().IndexOf(site) + 1;
         if (Index == 0) throw new ProtocolException(Refusal.NotInRoster, $"'{site}' is not a member of epoch {descriptor.Epoch}.");
         (Descriptor, _roster, _policy, _site, _identity, _random) = (descriptor, roster, policy, site, identity, random);
@@ -83,7 +83,6 @@ public sealed class EpochMember : IDisposable
         foreach (SignedMessage message in answers)
         {
             EpochAnswer answer = EpochTranscript.Answer(Descriptor, _roster, message);
-            if (!ShareEncryption.IsKey(answer.AgreementKey)) throw new ProtocolException(Refusal.Malformed, $"The key of '{message.Site}' is no P-256 key.");
             if (!candidates.TryAdd(answer.Index, answer)) throw new ProtocolException(Refusal.DuplicateSite, $"'{message.Site}' answered twice.");
         }
 
@@ -95,7 +94,7 @@ public sealed class EpochMember : IDisposable
         BfvKeys.Ternary(_random, _keyRing, _secret.Span);
         _ownPart = PublicPart();
         Dictionary<int, byte[]> encrypted = Shares();
-        _commitment = Sign(new EpochCommitment(_answersHash, Index, SHA256.HashData(_ownPart), [.. encrypted.OrderBy(share => share.Key).Select(share => (share.Key, SHA256.HashData(share.Value)))]).Encode());
+        _commitment = Sign(new EpochCommitment(_answersHash, Index, EpochTranscript.PartHash(_answersHash, Index, _ownPart), [.. encrypted.OrderBy(share => share.Key).Select(share => (share.Key, SHA256.HashData(share.Value)))]).Encode());
         _step = Step.Committed;
         return (_commitment, encrypted);
     }
@@ -185,7 +184,7 @@ public sealed class EpochMember : IDisposable
         certificate.Verify(_roster, _policy);
         using SecretWords sum = new(_dataRing.Words);
         foreach (int member in _qualified) _dataRing.Add(sum.Span, _shares[member].Span);
-        Dictionary<int, byte[]> keys = _qualified.Where(member => member != Index).ToDictionary(member => member, member => _agreement.ZeroShareKey(_answers[member].AgreementKey, _answersHash, Index, member));
+        Dictionary<int, SecretMemory<byte>> keys = _qualified.Where(member => member != Index).ToDictionary(member => member, member => _agreement.ZeroShareKey(_answers[member].AgreementKey, _answersHash, Index, member));
         _step = Step.Finished;
         return (certificate, new(certificate.Hash, Index, Descriptor.Threshold, _qualified, sum.Span, keys));
     }

@@ -9,7 +9,7 @@ namespace Federation.Privacy.SecureAggregation;
 /// <param name="AgreementKey">P-256, SubjectPublicKeyInfo.</param>
 public sealed record EpochAnswer(byte[] Descriptor, int Index, byte[] Nonce, byte[] AgreementKey)
 {
-    internal const int NonceBytes = 32, KeyBytes = 91, HashBytes = 32;
+    internal const int NonceBytes = 32, HashBytes = 32;
 
     public byte[] Encode() => new CanonicalWriter("epoch-answer").Field(Descriptor).Field((ulong)Index).Field(Nonce).Field(AgreementKey).ToArray();
 
@@ -17,7 +17,7 @@ public sealed record EpochAnswer(byte[] Descriptor, int Index, byte[] Nonce, byt
     public static EpochAnswer Decode(ReadOnlySpan<byte> bytes)
     {
         CanonicalReader reader = new(bytes, "epoch-answer");
-        EpochAnswer answer = new(reader.Bytes(HashBytes), Indices.Read(ref reader), reader.Bytes(NonceBytes), reader.Bytes(KeyBytes));
+        EpochAnswer answer = new(reader.Bytes(HashBytes), Indices.Read(ref reader), reader.Bytes(NonceBytes), reader.Bytes(P256Key.Bytes));
         reader.End();
         return answer;
     }
@@ -25,7 +25,7 @@ public sealed record EpochAnswer(byte[] Descriptor, int Index, byte[] Nonce, byt
 
 /// <summary>Step 1: what a member will reveal, and the hashes of the shares that it sends beside this, encrypted for each other candidate.</summary>
 /// <param name="Answers">The hash of descriptor and answers.</param>
-/// <param name="Commitment">SHA-256 of the packed b_i.</param>
+/// <param name="Commitment">Hash of this attempt, the index and the packed b_i: nobody can commit to another's.</param>
 /// <param name="ShareHashes">By candidate, itself left out; in the order of indices.</param>
 public sealed record EpochCommitment(byte[] Answers, int Index, byte[] Commitment, IReadOnlyList<(int To, byte[] Hash)> ShareHashes)
 {

@@ -22,6 +22,15 @@ public static class EpochTest
         return engine.Encrypt(plaintext, certificate.Key, random);
     }
 
+    /// <summary>Whether these answers open the test: then every share in A fits the key, and the key's errors are not so large that they show above the smudges. Coordinator and sites check it before anything is encrypted under the key.</summary>
+    /// <exception cref="ProtocolException">They do not: the epoch is of no use.</exception>
+    public static void Verify(EpochCertificate certificate, Roster roster, IReadOnlyList<int> active, IEnumerable<SignedOpeningAnswer> answers)
+    {
+        Ciphertext test = Ciphertext(certificate);
+        using Plaintext opened = OpeningSum.Open(certificate, roster, Opening(certificate), test, 1, SetHash(test), active, answers);
+        if (!opened.Coefficients.SequenceEqual(Vector(certificate))) throw new ProtocolException(Refusal.WrongSum, $"The test of epoch {certificate.Descriptor.Epoch} opened to another vector.");
+    }
+
     /// <summary>What stands for U's hash.</summary>
     public static byte[] SetHash(Ciphertext test) => new CanonicalWriter("test-ciphertext").Field(PackedElement.Hash(test.Ring, test.First)).Field(PackedElement.Hash(test.Ring, test.Second)).Hash();
 }

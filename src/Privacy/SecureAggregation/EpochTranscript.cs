@@ -22,12 +22,16 @@ internal static class EpochTranscript
         return Indices.Write(writer, qualified).Hash();
     }
 
-    /// <summary>Verifies signature, sender and descriptor of an answer.</summary>
+    /// <summary>What a member commits to: its b_i, in this attempt, as its own.</summary>
+    public static byte[] PartHash(byte[] answers, int index, ReadOnlySpan<byte> packed) => new CanonicalWriter("epoch-part", packed.Length + 256).Field(answers).Field((ulong)index).Field(packed).Hash();
+
+    /// <summary>Verifies signature, sender and descriptor of an answer, and that its key is one.</summary>
     public static EpochAnswer Answer(EpochDescriptor descriptor, Roster roster, SignedMessage message)
     {
         EpochAnswer answer = Decoded(() => EpochAnswer.Decode(message.Verify(roster)));
         Sender(descriptor, message, answer.Index);
         Same(answer.Descriptor, SHA256.HashData(descriptor.Encode()), Refusal.WrongEpoch, "The answer belongs to another epoch or attempt");
+        if (!P256Key.IsKey(answer.AgreementKey)) throw new ProtocolException(Refusal.Malformed, $"The key of '{message.Site}' is no P-256 key.");
         return answer;
     }
 
@@ -58,7 +62,7 @@ internal static class EpochTranscript
     public static ulong[] Revealed(EpochDescriptor descriptor, byte[] transcript, EpochReveal reveal, EpochCommitment commitment)
     {
         Same(reveal.Transcript, transcript, Refusal.WrongEpoch, $"The reveal of member {reveal.Index} belongs to another attempt");
-        Same(SHA256.HashData(reveal.Packed), commitment.Commitment, Refusal.WrongReveal, $"Member {reveal.Index} revealed something else than it committed to");
+        Same(PartHash(commitment.Answers, reveal.Index, reveal.Packed), commitment.Commitment, Refusal.WrongReveal, $"Member {reveal.Index} revealed something else than it committed to");
         return Decoded(() => PackedElement.Unpack(descriptor.Parameters.KeyRing, reveal.Packed));
     }
 

@@ -4,87 +4,130 @@ using Federation.Privacy.Mechanisms;
 
 namespace Federation.Privacy.SecureAggregation;
 
-/// <summary>What the coordinator asks of a member: to open the sum of these contributions together with these members.</summary>
-/// <param name="Round">The descriptor itself.</param>
-/// <param name="Contributions">Each contributor's signed header and the packed c₁ of its key ciphertext.</param>
-/// <param name="Active">A: t members, rising.</param>
-public sealed record OpeningRequest(Opening Opening, RoundDescriptor Round, IReadOnlyList<(SignedMessage Header, byte[] Second)> Contributions, IReadOnlyList<int> Active);
-
-/// <summary>One member's part in openings: all checks of an opening, then one answer. No I/O: the host makes the record durable before the answer leaves.</summary>
-/// <param name="identity">The site's key, which signs answers; not disposed.</param>
-/// <param name="random">Of smudges; not disposed.</param>
-public sealed class OpeningMember(EpochCertificate certificate, CommitteeShare share, Roster roster, CommitteePolicy policy, ECDsa identity, SecureRandom random)
+/// <summary>
+/// One member's part in openings: all checks, then one answer, which is durable before it is given. It owns the record: one U for an opening and for a model also holds where requests come at once.
+/// </summary>
+public sealed class OpeningMember
 {
-    private readonly RnsRing _ring = certificate.Descriptor.Parameters.DataRing;
+    private readonly EpochCertificate _certificate;
+    private readonly CommitteeShare _share;
+    private readonly Roster _roster;
+    private readonly CommitteePolicy _policy;
+    private readonly ECDsa _identity;
+    private readonly SecureRandom _random;
+    private readonly Action<OpeningEntry> _store;
+    private readonly RnsRing _ring;
+    private bool _uncertain;
 
+    /// <param name="roster">The epoch's.</param>
+    /// <param name="identity">The site's key, which signs answers; not disposed.</param>
+    /// <param name="random">Of smudges; not disposed.</param>
     /// <param name="record">As it is stored.</param>
-    /// <returns>The record to store, and the answer that may leave once it is. A request answered before gives the stored answer and the same record.</returns>
-    /// <exception cref="ProtocolException">A check failed; nothing is answered.</exception>
-    public (OpeningRecord Record, SignedOpeningAnswer Answer) Answer(OpeningRequest request, OpeningRecord record)
+    /// <param name="store">Makes an entry durable, or throws; then nothing is answered any more, until the record has been read again.</param>
+    /// <exception cref="ProtocolException">The certificate does not hold before roster and policy, or the share is of another epoch.</exception>
+    public OpeningMember(EpochCertificate certificate, CommitteeShare share, Roster roster, CommitteePolicy policy, ECDsa identity, SecureRandom random, OpeningRecord record, Action<OpeningEntry> store)
     {
-        if (!share.CertificateHash.AsSpan().SequenceEqual(certificate.Hash) || request.Opening.Epoch != certificate.Descriptor.Epoch) throw new ProtocolException(Refusal.WrongEpoch, $"This member's share is of epoch {certificate.Descriptor.Epoch}, asked for is epoch {request.Opening.Epoch}.");
+        certificate.Verify(roster, policy);
+        if (!share.CertificateHash.AsSpan().SequenceEqual(certificate.Hash)) throw new ProtocolException(Refusal.WrongEpoch, $"This member's share is not of epoch {certificate.Descriptor.Epoch}.");
+        (_certificate, _share, _roster, _policy, _identity, _random, Record, _store) = (certificate, share, roster, policy, identity, random, record, store);
+        _ring = certificate.Descriptor.Parameters.DataRing;
+    }
+
+    /// <summary>What has been answered.</summary>
+    public OpeningRecord Record { get; private set; }
+
+    /// <param name="seconds">The packed c₁ of each contribution's key ciphertext, in the order of the request; read only for a new answer, one after the other.</param>
+    /// <returns>The answer; for a request answered before, with the stored part.</returns>
+    /// <exception cref="ProtocolException">A check failed; nothing is answered.</exception>
+    public SignedOpeningAnswer Answer(OpeningRequest request, IEnumerable<byte[]> seconds)
+    {
+        if (request.Opening.Epoch != _certificate.Descriptor.Epoch) throw new ProtocolException(Refusal.WrongEpoch, $"This member's share is of epoch {_certificate.Descriptor.Epoch}, asked for is epoch {request.Opening.Epoch}.");
         if (request.Opening.Purpose == Opening.Test) throw new ProtocolException(Refusal.AnotherOpening, "A test is computed by each member itself, never asked for with ciphertexts.");
         CheckActive(request.Active);
         byte[] round = request.Round.Hash();
-        List<ContributionHeader> headers = [.. request.Contributions.Select(contribution => Header(request, round, contribution.Header))];
+        List<ContributionHeader> headers = [.. request.Contributions.Select(contribution => Header(request, round, contribution))];
         CheckSet(request.Round, headers);
         byte[] set = ContributionHeader.SetHash(headers);
-        if (record.Answered(request.Opening, set, request.Active) is { } stored) return (record, Answer(request.Opening, request.Active, set, stored, record));
-        record.Check(request.Opening, request.Round.Model, set, policy);
+        lock (_share.Gate)
+        {
+            if (Before() is { } before) return before;
+        }
 
-        byte[] packed = Part(request.Opening, request.Active, set, Sum(request, headers), headers.Count);
-        OpeningRecord next = record.With(request.Opening, request.Round.Model, set, request.Active, packed);
-        return (next, Answer(request.Opening, request.Active, set, packed, next));
+        ulong[] sum = Sum(headers, seconds); // as slow as whoever sends them: without the gate
+        lock (_share.Gate)
+        {
+            return Before() ?? Give(request.Opening, request.Round.Model, set, request.Active, sum, headers.Count);
+        }
+
+        SignedOpeningAnswer? Before()
+        {
+            if (Record.Answered(request.Opening, set, request.Active) is { } stored) return Signed(request.Opening, request.Active, set, stored);
+            Record.Check(request.Opening, request.Round.Model, set, _policy);
+            return null;
+        }
     }
 
     /// <summary>Step 5 of an epoch: this member's part in opening <see cref="EpochTest"/>, which it computes itself. For one active set only.</summary>
-    /// <inheritdoc cref="Answer(OpeningRequest, OpeningRecord)"/>
-    public (OpeningRecord Record, SignedOpeningAnswer Answer) AnswerTest(IReadOnlyList<int> active, OpeningRecord record)
+    /// <exception cref="ProtocolException">A check failed; nothing is answered.</exception>
+    public SignedOpeningAnswer AnswerTest(IReadOnlyList<int> active)
     {
         CheckActive(active);
-        Opening opening = EpochTest.Opening(certificate);
-        Ciphertext test = EpochTest.Ciphertext(certificate);
+        Opening opening = EpochTest.Opening(_certificate);
+        Ciphertext test = EpochTest.Ciphertext(_certificate);
         byte[] set = EpochTest.SetHash(test);
-        if (record.Answered(opening, set, active) is { } stored) return (record, Answer(opening, active, set, stored, record));
-        if (record.HasAnswered(opening)) throw new ProtocolException(Refusal.TooManyActiveSets, $"The test of epoch {opening.Epoch} was answered for another active set.");
-        byte[] packed = Part(opening, active, set, test.Second, 1);
-        OpeningRecord next = record.With(opening, certificate.Hash, set, active, packed);
-        return (next, Answer(opening, active, set, packed, next));
+        lock (_share.Gate)
+        {
+            if (Record.Answered(opening, set, active) is { } stored) return Signed(opening, active, set, stored);
+            if (Record.HasAnswered(opening, set)) throw new ProtocolException(Refusal.TooManyActiveSets, $"The test of epoch {opening.Epoch} was answered for another active set.");
+            return Give(opening, _certificate.Hash, set, active, test.Second, 1);
+        }
+    }
+
+    /// <summary>Durable first, then known here, then given.</summary>
+    private SignedOpeningAnswer Give(Opening opening, byte[] model, byte[] set, IReadOnlyList<int> active, ReadOnlySpan<ulong> second, int contributions)
+    {
+        if (_uncertain) throw new ProtocolException(Refusal.UnexpectedMessage, "An entry could not be stored: the record has to be read again before anything new is answered.");
+        byte[] part = Part(opening, active, set, second, contributions);
+        OpeningRecord next = Record.With(opening, model, set, active, part);
+        _uncertain = true;
+        _store(next.Last);
+        (_uncertain, Record) = (false, next);
+        return Signed(opening, active, set, part);
     }
 
     /// <summary>d_i = λ_i(A)·share_i·c₁ + smudge_i + z_i, packed.</summary>
     private byte[] Part(Opening opening, IReadOnlyList<int> active, byte[] set, ReadOnlySpan<ulong> second, int contributions)
     {
-        int noise = PartialDecryption.NoiseBits(_ring.Degree, contributions, share.Members.Count);
-        if (!PartialDecryption.Fits(noise, share.Threshold)) throw new ProtocolException(Refusal.TooManyContributors, $"{contributions} contributions leave no room for the smudges of {share.Threshold} members.");
+        int noise = PartialDecryption.NoiseBits(_ring.Degree, contributions, _share.Members.Count);
+        if (!PartialDecryption.Fits(noise, _share.Threshold)) throw new ProtocolException(Refusal.TooManyContributors, $"{contributions} contributions leave no room for the smudges of {_share.Threshold} members.");
         using SecretWords part = new(_ring.Words);
-        PartialDecryption.Multiply(_ring, ShamirSharing.Lagrange(_ring, share.Index, active), share.Words, second, part.Span);
-        PartialDecryption.AddSmudge(random, _ring, noise, part.Span);
-        PartialDecryption.AddZeroShare(_ring, share.Index, active, share.ZeroShareKeys, PartialDecryption.Context(opening, certificate.Hash, set, active), part.Span);
+        PartialDecryption.Multiply(_ring, ShamirSharing.Lagrange(_ring, _share.Index, active), _share.Words, second, part.Span);
+        PartialDecryption.AddSmudge(_random, _ring, noise, part.Span);
+        PartialDecryption.AddZeroShare(_ring, _share.Index, active, _share.ZeroShareKeys, PartialDecryption.Context(opening, _certificate.Hash, set, active), part.Span);
         return PackedElement.Pack(_ring, part.Span);
     }
 
-    private SignedOpeningAnswer Answer(Opening opening, IReadOnlyList<int> active, byte[] set, byte[] part, OpeningRecord record)
+    private SignedOpeningAnswer Signed(Opening opening, IReadOnlyList<int> active, byte[] set, byte[] part)
     {
-        OpeningAnswer answer = new(opening, certificate.Hash, set, active, share.Index, SHA256.HashData(part), record.Count, record.Head);
-        return new(SignedMessage.Sign(certificate.Descriptor.Members[share.Index - 1], identity, answer.Encode()), part);
+        OpeningAnswer answer = new(opening, _certificate.Hash, set, active, _share.Index, SHA256.HashData(part), Record.Count, Record.Head);
+        return new(SignedMessage.Sign(_certificate.Descriptor.Members[_share.Index - 1], _identity, answer.Encode()), part);
     }
 
     private void CheckActive(IReadOnlyList<int> active)
     {
         bool rises = active.Zip(active.Skip(1)).All(pair => pair.First < pair.Second);
-        if (active.Count != share.Threshold || !rises || !active.Contains(share.Index) || !active.All(member => member == share.Index || share.ZeroShareKeys.ContainsKey(member)))
+        if (active.Count != _share.Threshold || !rises || !active.Contains(_share.Index) || !active.All(member => member == _share.Index || _share.ZeroShareKeys.ContainsKey(member)))
         {
-            throw new ProtocolException(Refusal.WrongActiveSet, $"The active set {{{string.Join(", ", active)}}} is not {share.Threshold} distinct members of {{{string.Join(", ", share.Members)}}} with {share.Index} among them.");
+            throw new ProtocolException(Refusal.WrongActiveSet, $"The active set {{{string.Join(", ", active)}}} is not {_share.Threshold} distinct members of {{{string.Join(", ", _share.Members)}}} with {_share.Index} among them.");
         }
     }
 
     private ContributionHeader Header(OpeningRequest request, byte[] round, SignedMessage message)
     {
-        ContributionHeader header = EpochTranscript.Decoded(() => ContributionHeader.Decode(message.Verify(roster)));
+        ContributionHeader header = EpochTranscript.Decoded(() => ContributionHeader.Decode(message.Verify(_roster)));
         if (header.Site != message.Site) throw new ProtocolException(Refusal.WrongSignature, $"'{message.Site}' signed the contribution of '{header.Site}'.");
         if (header.Opening != request.Opening) throw new ProtocolException(Refusal.AnotherOpening, $"'{header.Site}' contributed to the {header.Opening}, not to the {request.Opening}.");
-        EpochTranscript.Same(header.Certificate, certificate.Hash, Refusal.WrongEpoch, $"'{header.Site}' encrypted under another epoch's key");
+        EpochTranscript.Same(header.Certificate, _certificate.Hash, Refusal.WrongEpoch, $"'{header.Site}' encrypted under another epoch's key");
         EpochTranscript.Same(header.Round, round, Refusal.AnotherOpening, $"'{header.Site}' contributed to a round of another description");
         return header;
     }
@@ -99,22 +142,29 @@ public sealed class OpeningMember(EpochCertificate certificate, CommitteeShare s
             if (!keys.Add(Convert.ToHexString(header.First)) | !keys.Add(Convert.ToHexString(header.Second))) throw new ProtocolException(Refusal.ReplayedCiphertext, $"The key ciphertext of '{header.Site}' is another site's too.");
         }
 
-        int least = Math.Max(Math.Max(round.MinContributors, policy.MinContributors), CommitteePolicy.FewestContributors);
+        int least = Math.Max(Math.Max(round.MinContributors, _policy.MinContributors), CommitteePolicy.FewestContributors);
         if (headers.Count < least) throw new ProtocolException(Refusal.TooFewContributors, $"{headers.Count} sites contributed; a sum of fewer than {least} is not opened.");
         if (headers.Count > round.Cohort.Count) throw new ProtocolException(Refusal.TooManyContributors, $"{headers.Count} sites contributed, the cohort has {round.Cohort.Count}.");
     }
 
     /// <summary>Σc₁, summed here from signed contributions.</summary>
-    private ulong[] Sum(OpeningRequest request, List<ContributionHeader> headers)
+    private ulong[] Sum(List<ContributionHeader> headers, IEnumerable<byte[]> seconds)
     {
-        ulong[] sum = new ulong[_ring.Words];
-        for (int i = 0; i < headers.Count; i++)
+        ulong[] sum = new ulong[_ring.Words], element = new ulong[_ring.Words];
+        int count = 0;
+        foreach (byte[] second in seconds)
         {
-            byte[] second = request.Contributions[i].Second;
-            EpochTranscript.Same(SHA256.HashData(second), headers[i].Second, Refusal.ReplayedCiphertext, $"The c₁ of '{headers[i].Site}' is not the one that it signed");
-            _ring.Add(sum, EpochTranscript.Decoded(() => PackedElement.Unpack(_ring, second)));
+            if (count == headers.Count) throw new ProtocolException(Refusal.TooManyContributors, $"More than {headers.Count} ciphertexts came.");
+            EpochTranscript.Same(SHA256.HashData(second), headers[count].Second, Refusal.ReplayedCiphertext, $"The c₁ of '{headers[count].Site}' is not the one that it signed");
+            EpochTranscript.Decoded(() =>
+            {
+                PackedElement.Unpack(_ring, second, element);
+                return 0;
+            });
+            _ring.Add(sum, element);
+            count++;
         }
 
-        return sum;
+        return count == headers.Count ? sum : throw new ProtocolException(Refusal.Malformed, $"{count} of {headers.Count} ciphertexts came.");
     }
 }

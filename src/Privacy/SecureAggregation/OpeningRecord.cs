@@ -5,7 +5,7 @@ namespace Federation.Privacy.SecureAggregation;
 
 /// <summary>
 /// What a member has answered: one set U for each (run, round, purpose) and for each (run, model, purpose), at most three active sets for one U, and the answers themselves. It outlives epochs.
-/// Immutable: <see cref="With"/> gives the next state, which the host makes durable before the answer leaves. A hash chain; the head travels with each answer, so that a restored copy is found out.
+/// Immutable; the store keeps its entries in order, each with its answer as long as the epoch's share is there. A hash chain; the head is in each signed answer, so that a restored copy is found out.
 /// </summary>
 public sealed record OpeningRecord
 {
@@ -24,11 +24,18 @@ public sealed record OpeningRecord
     /// <summary>The chain's last hash, 32 bytes.</summary>
     public byte[] Head { get; }
 
-    /// <summary>The stored answer, if this (U, A) was answered before for this opening.</summary>
-    internal byte[]? Answered(Opening opening, byte[] set, IReadOnlyList<int> active) =>
-        _entries.FirstOrDefault(entry => entry.Opening == opening && entry.Set.AsSpan().SequenceEqual(set) && entry.Active.SequenceEqual(active))?.Answer;
+    /// <summary>The newest entry.</summary>
+    internal OpeningEntry Last => new(Count, _entries[^1].Encode(), _entries[^1].Answer!);
 
-    internal bool HasAnswered(Opening opening) => _entries.Any(entry => entry.Opening == opening);
+    /// <summary>The stored answer, if this (U, A) was answered before for this opening.</summary>
+    /// <exception cref="ProtocolException">It was, but the answer is kept no longer: a second one must not be made.</exception>
+    internal byte[]? Answered(Opening opening, byte[] set, IReadOnlyList<int> active)
+    {
+        Entry? found = _entries.FirstOrDefault(entry => entry.Opening == opening && entry.Set.AsSpan().SequenceEqual(set) && entry.Active.SequenceEqual(active));
+        return found == null ? null : found.Answer ?? throw new ProtocolException(Refusal.AnswerGone, $"The {opening} was answered, and the answer is not kept any more.");
+    }
+
+    internal bool HasAnswered(Opening opening, byte[] set) => _entries.Any(entry => entry.Opening == opening && entry.Set.AsSpan().SequenceEqual(set));
 
     /// <exception cref="ProtocolException">Another U was answered for this opening or this model, or three active sets for this U, or the epoch is used up.</exception>
     internal void Check(Opening opening, byte[] model, byte[] set, CommitteePolicy policy)
@@ -49,7 +56,7 @@ public sealed record OpeningRecord
 
     internal OpeningRecord With(Opening opening, byte[] model, byte[] set, IReadOnlyList<int> active, byte[] answer)
     {
-        Entry entry = new(opening, model, set, [.. active], answer);
+        Entry entry = new(opening, model, set, [.. active], SHA256.HashData(answer), answer);
         return new([.. _entries, entry], Chained(Head, entry));
     }
 
@@ -64,39 +71,42 @@ public sealed record OpeningRecord
         throw new ProtocolException(Refusal.RestoredRecord, $"Others have seen {answer.RecordCount} answers of this member, its own record holds {Count} that do not continue them. It was restored from a copy: its share is to be erased, and it takes no part until the next epoch.");
     }
 
-    public byte[] Encode()
+    /// <summary>From the store.</summary>
+    /// <param name="entries">All, in their order; answers may be left out where the epoch's share is gone.</param>
+    /// <exception cref="FormatException">An entry is none, or an answer is not the one that its entry names.</exception>
+    public static OpeningRecord Load(IEnumerable<(byte[] Entry, byte[]? Answer)> entries)
     {
-        CanonicalWriter writer = new CanonicalWriter("opening-record").Field((ulong)Count);
-        foreach (Entry entry in _entries) writer.Field(entry.Encode()).Field(entry.Answer);
-        return writer.ToArray();
-    }
-
-    /// <exception cref="FormatException">The bytes are no record.</exception>
-    public static OpeningRecord Decode(ReadOnlySpan<byte> bytes)
-    {
-        CanonicalReader reader = new(bytes, "opening-record");
-        int count = reader.Int32(0, int.MaxValue);
-        List<Entry> entries = [];
-        for (int i = 0; i < count; i++)
+        List<Entry> loaded = [];
+        foreach ((byte[] bytes, byte[]? answer) in entries)
         {
-            CanonicalReader entry = new(reader.Field(), "opening-entry");
-            Opening opening = Opening.Decode(entry.Field(SignedMessage.MostBytes));
-            byte[] model = entry.Bytes(EpochAnswer.HashBytes), set = entry.Bytes(EpochAnswer.HashBytes), answerHash = entry.Bytes(EpochAnswer.HashBytes);
-            IReadOnlyList<int> active = Indices.ReadList(ref entry);
-            entry.End();
-            byte[] answer = reader.Field().ToArray();
-            if (!SHA256.HashData(answer).AsSpan().SequenceEqual(answerHash)) throw new FormatException($"Answer {i + 1} of the record is not the one that its entry names.");
-            entries.Add(new(opening, model, set, active, answer));
+            Entry entry = Entry.Decode(bytes, answer);
+            if (answer != null && !SHA256.HashData(answer).AsSpan().SequenceEqual(entry.AnswerHash)) throw new FormatException($"Answer {loaded.Count + 1} of the record is not the one that its entry names.");
+            loaded.Add(entry);
         }
 
-        reader.End();
-        return new(entries, entries.Aggregate(Empty.Head, Chained));
+        return new(loaded, loaded.Aggregate(Empty.Head, Chained));
     }
 
     private static byte[] Chained(byte[] head, Entry entry) => new CanonicalWriter("opening-chain").Field(head).Field(entry.Encode()).Hash();
 
-    private sealed record Entry(Opening Opening, byte[] Model, byte[] Set, IReadOnlyList<int> Active, byte[] Answer)
+    private sealed record Entry(Opening Opening, byte[] Model, byte[] Set, IReadOnlyList<int> Active, byte[] AnswerHash, byte[]? Answer)
     {
-        public byte[] Encode() => Indices.Write(new CanonicalWriter("opening-entry").Field(Opening.Encode()).Field(Model).Field(Set).Field(SHA256.HashData(Answer)), Active).ToArray();
+        public byte[] Encode() => Indices.Write(new CanonicalWriter("opening-entry").Field(Opening.Encode()).Field(Model).Field(Set).Field(AnswerHash), Active).ToArray();
+
+        public static Entry Decode(ReadOnlySpan<byte> bytes, byte[]? answer)
+        {
+            CanonicalReader reader = new(bytes, "opening-entry");
+            Opening opening = Opening.Decode(reader.Field(SignedMessage.MostBytes));
+            byte[] model = reader.Bytes(EpochAnswer.HashBytes), set = reader.Bytes(EpochAnswer.HashBytes), hash = reader.Bytes(EpochAnswer.HashBytes);
+            IReadOnlyList<int> active = Indices.ReadList(ref reader);
+            reader.End();
+            return new(opening, model, set, active, hash, answer);
+        }
     }
 }
+
+/// <summary>One answer for the store of a record.</summary>
+/// <param name="Number">From 1 on; a store refuses a number that it has.</param>
+/// <param name="Bytes">What is chained.</param>
+/// <param name="Answer">The part that was given, to be kept as long as the epoch's share.</param>
+public sealed record OpeningEntry(int Number, byte[] Bytes, byte[] Answer);

@@ -7,6 +7,9 @@ namespace Federation.Privacy.SecureAggregation;
 /// <summary>One message in the pad ring, block by block in any order, each block once. Dispose wipes what was derived from the secret.</summary>
 public sealed class PadEncryptor : IDisposable
 {
+    /// <summary>Of one message: 2³⁰ blocks are 12 TB.</summary>
+    public const int MostBlocks = 1 << 30;
+
     private readonly byte[] _seed;
     private readonly int _shift, _blocks;
     private readonly PadKernel _kernel;
@@ -16,7 +19,8 @@ public sealed class PadEncryptor : IDisposable
     /// <param name="seed">32 bytes that belong to this opening alone.</param>
     /// <param name="secret">Used up; not disposed.</param>
     /// <param name="plaintextBits">p, from <see cref="PadRing.PlaintextBits"/>.</param>
-    /// <param name="blocks">Of the message.</param>
+    /// <param name="blocks">Of the message, 0 to <see cref="MostBlocks"/>.</param>
+    /// <exception cref="ArgumentOutOfRangeException">Seed, bits or blocks are out of range.</exception>
     /// <exception cref="InvalidOperationException">The secret has encrypted another message.</exception>
     public PadEncryptor(ReadOnlySpan<byte> seed, PadSecret secret, int plaintextBits, int blocks)
         : this(seed, secret, plaintextBits, blocks, PadKernel.Best)
@@ -27,7 +31,7 @@ public sealed class PadEncryptor : IDisposable
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(seed.Length, Expansion.SeedBytes, nameof(seed));
         if (plaintextBits is < 1 or >= PadRing.Bits - 1) throw new ArgumentOutOfRangeException(nameof(plaintextBits), plaintextBits, "A message has 1 to 44 bits a coefficient.");
-        ArgumentOutOfRangeException.ThrowIfNegative(blocks);
+        if (blocks is < 0 or > MostBlocks) throw new ArgumentOutOfRangeException(nameof(blocks), blocks, $"A message has 0 to {MostBlocks} blocks.");
         secret.Take();
         (_seed, _shift, _blocks, _kernel) = (seed.ToArray(), PadRing.Bits - plaintextBits, blocks, kernel);
         _free = new(blocks);
@@ -74,7 +78,11 @@ public sealed class PadEncryptor : IDisposable
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Encrypt(int block, ReadOnlySpan<ulong> messages, Span<byte> packed)
         {
-            if (messages.ContainsAnyExceptInRange(0UL, PadRing.LargestSum(PadRing.Bits - _owner._shift))) throw new ArgumentOutOfRangeException(nameof(messages), $"A value of block {block} does not fit into {PadRing.Bits - _owner._shift} bits.");
+            ArgumentOutOfRangeException.ThrowIfNotEqual(messages.Length, PadRing.Degree, nameof(messages));
+            ArgumentOutOfRangeException.ThrowIfNotEqual(packed.Length, PadRing.BlockBytes, nameof(packed));
+            ulong largest = PadRing.LargestSum(PadRing.Bits - _owner._shift);
+            int place = messages.IndexOfAnyExceptInRange(0UL, largest);
+            if (place >= 0) throw new ArgumentOutOfRangeException(nameof(messages), $"Value {place} of block {block} is {messages[place]}; with {PadRing.Bits - _owner._shift} bits it is at most {largest}.");
             _owner.Begin(block);
             Span<long> error = System.Runtime.InteropServices.MemoryMarshal.Cast<ulong, long>(_error.Span);
             _expansion.Fill((ulong)block, PadRing.Modulus, _words);

@@ -42,5 +42,7 @@ public static class PadRing
     }
 
     /// <summary>⌊q/2^(46−p)⌋ − 1: no sum of messages may be larger.</summary>
-    public static ulong LargestSum(int plaintextBits) => (Modulus >> (Bits - plaintextBits)) - 1;
+    /// <exception cref="ArgumentOutOfRangeException">p is not 1 to 45.</exception>
+    public static ulong LargestSum(int plaintextBits) =>
+        plaintextBits is >= 1 and < Bits ? (Modulus >> (Bits - plaintextBits)) - 1 : throw new ArgumentOutOfRangeException(nameof(plaintextBits), plaintextBits, $"A coefficient's message has 1 to {Bits - 1} bits.");
 }

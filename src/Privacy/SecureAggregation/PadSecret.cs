@@ -7,6 +7,8 @@ namespace Federation.Privacy.SecureAggregation;
 public sealed class PadSecret : IDisposable
 {
     private readonly SecretMemory<long> _values = new(PadRing.Degree);
+    private const ulong LargestValue = 1023; // of the sampler's table, at σ = 6.1
+
     private int _taken;
 
     /// <summary>A fresh one.</summary>
@@ -16,9 +18,18 @@ public sealed class PadSecret : IDisposable
     internal ReadOnlySpan<long> Values => _values.Span;
 
     /// <summary>What travels under the committee's key: the secret in coefficients 0–2047 (negative values as t + s), small sums of the round after it.</summary>
-    /// <param name="sums">At most N − 2048 values below t.</param>
-    public Plaintext ToPlaintext(BfvParameters parameters, ReadOnlySpan<ulong> sums)
+    /// <param name="sums">At most N − 2048 values of at most ⌊(t − 1)/cohort⌋, so that no sum over the cohort wraps.</param>
+    /// <param name="cohort">The most contributors.</param>
+    /// <exception cref="ArgumentException">There are too many sums, or one is too large.</exception>
+    public Plaintext ToPlaintext(BfvParameters parameters, ReadOnlySpan<ulong> sums, int cohort)
     {
+        if (parameters.Degree < PadRing.Degree || parameters.PlainModulus.Value <= 2 * (ulong)cohort * LargestValue) throw new ArgumentException($"Sums of {cohort} pad secrets take N ≥ {PadRing.Degree} and t > {2 * (ulong)cohort * LargestValue}; these parameters have {parameters}.", nameof(parameters));
+        ulong largest = (parameters.PlainModulus.Value - 1) / (ulong)cohort;
+        foreach (ulong sum in sums)
+        {
+            if (sum > largest) throw new ArgumentOutOfRangeException(nameof(sums), $"A value beside a pad secret is above {largest}: the sum over {cohort} sites could wrap.");
+        }
+
         if (sums.Length > parameters.Degree - PadRing.Degree) throw new ArgumentException($"Beside a pad secret there is room for {parameters.Degree - PadRing.Degree} sums, not {sums.Length}.", nameof(sums));
         Modulus t = parameters.PlainModulus;
         using SecretWords words = new(PadRing.Degree + sums.Length);
@@ -28,8 +39,10 @@ public sealed class PadSecret : IDisposable
     }
 
     /// <summary>Σs from the opened sum of such plaintexts: centred modulo t.</summary>
+    /// <exception cref="ArgumentException">Its parameters have no room for a pad secret.</exception>
     public static long[] SumFrom(Plaintext opened)
     {
+        if (opened.Parameters.Degree < PadRing.Degree) throw new ArgumentException($"A pad secret has {PadRing.Degree} values; this plaintext has {opened.Parameters.Degree}.", nameof(opened));
         long t = (long)opened.Parameters.PlainModulus.Value;
         return [.. opened.Coefficients[..PadRing.Degree].ToArray().Select(value => (long)value > t / 2 ? (long)value - t : (long)value)];
     }

@@ -31,11 +31,16 @@ public sealed class PadSum : IDisposable
         ArgumentOutOfRangeException.ThrowIfNotEqual(seed.Length, Expansion.SeedBytes, nameof(seed));
         ArgumentOutOfRangeException.ThrowIfNotEqual(secretSum.Length, PadRing.Degree, nameof(secretSum));
         if (contributions is < 1 or > PadRing.MostContributions) throw new ArgumentOutOfRangeException(nameof(contributions), contributions, $"A sum has 1 to {PadRing.MostContributions} contributions.");
+        if (plaintextBits < 1 || plaintextBits > PadRing.PlaintextBits(contributions))
+        {
+            throw new ArgumentOutOfRangeException(nameof(plaintextBits), plaintextBits, $"The noise of {contributions} contributions leaves 1 to {PadRing.PlaintextBits(contributions)} bits a coefficient.");
+        }
+
         (_seed, _shift, _contributions, _kernel) = (seed.ToArray(), PadRing.Bits - plaintextBits, contributions, kernel);
         using SecretWords residues = new(PadRing.Degree);
         for (int i = 0; i < PadRing.Degree; i++)
         {
-            if (Math.Abs(secretSum[i]) >= (long)PadRing.Modulus / 2) throw new ArgumentOutOfRangeException(nameof(secretSum), secretSum[i], "A sum of pad secrets is small.");
+            if (secretSum[i] is >= (long)PadRing.Modulus / 2 or <= -(long)PadRing.Modulus / 2) throw new ArgumentOutOfRangeException(nameof(secretSum), secretSum[i], "A sum of pad secrets is small.");
             residues.Span[i] = PadRing.Transform.Modulus.FromSigned(secretSum[i]);
         }
 
@@ -45,8 +50,16 @@ public sealed class PadSum : IDisposable
     /// <summary>sums ← sums + a contribution's block, modulo 2⁶⁴; begin with zeros.</summary>
     /// <param name="packed"><see cref="PadRing.BlockBytes"/> bytes.</param>
     /// <param name="sums">2048 words.</param>
-    /// <returns>Whether the block is one: every coefficient below q. If not, the sums are worthless.</returns>
+    /// <returns>Whether the block is one: every coefficient below q. If not, the sums are worthless: ask <see cref="IsBlock"/> before.</returns>
     public static bool Add(ReadOnlySpan<byte> packed, Span<ulong> sums) => PadPacking.Add(packed, sums, PadKernel.Best.Width);
+
+    /// <summary>Whether these bytes are a block: every coefficient below q. An upload is checked before any of it is added.</summary>
+    /// <param name="packed"><see cref="PadRing.BlockBytes"/> bytes.</param>
+    public static bool IsBlock(ReadOnlySpan<byte> packed)
+    {
+        Span<ulong> nothing = stackalloc ulong[PadRing.Degree];
+        return PadPacking.Add(packed, nothing, PadKernel.Best.Width);
+    }
 
     /// <summary>What one thread needs.</summary>
     public Worker CreateWorker() => new(this);
@@ -70,6 +83,7 @@ public sealed class PadSum : IDisposable
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Decrypt(int block, ReadOnlySpan<ulong> sums, Span<ulong> messages)
         {
+            ArgumentOutOfRangeException.ThrowIfNegative(block);
             _expansion.Fill((ulong)block, PadRing.Modulus, _words);
             _owner._kernel.Multiply(_words, _owner._prepared.Span, _cells.Span);
             double mean = _owner._kernel.Decrypt(_cells.Span, sums, _owner._shift, messages) / PadRing.Degree;

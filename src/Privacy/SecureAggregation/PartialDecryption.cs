@@ -63,12 +63,12 @@ internal static class PartialDecryption
 
     /// <summary>element ← element + z: Σ_{j ∈ A, j &gt; i} PRF(k_ij, ctx) − Σ_{j ∈ A, j &lt; i} PRF(k_ij, ctx). Over all of A these add up to zero; alone each is uniform.</summary>
     /// <param name="keys">k_ij by j.</param>
-    public static void AddZeroShare(RnsRing ring, int index, IReadOnlyList<int> active, IReadOnlyDictionary<int, byte[]> keys, ReadOnlySpan<byte> context, Span<ulong> element)
+    public static void AddZeroShare(RnsRing ring, int index, IReadOnlyList<int> active, IReadOnlyDictionary<int, SecretMemory<byte>> keys, ReadOnlySpan<byte> context, Span<ulong> element)
     {
         using SecretWords mask = new(ring.Words);
         foreach (int other in active.Where(other => other != index))
         {
-            Mask(ring, keys[other], context, mask.Span);
+            Mask(ring, keys[other].Span, context, mask.Span);
             if (other > index) ring.Add(element, mask.Span);
             else ring.Subtract(element, mask.Span);
         }

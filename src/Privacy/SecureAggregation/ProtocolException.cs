@@ -61,6 +61,9 @@ public enum Refusal
     /// <summary>Three active sets were answered for this set of contributors.</summary>
     TooManyActiveSets,
 
+    /// <summary>It was answered before, and the answer is not kept any more.</summary>
+    AnswerGone,
+
     /// <summary>The epoch's openings are used up.</summary>
     EpochUsedUp,
 

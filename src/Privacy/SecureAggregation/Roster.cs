@@ -11,16 +11,18 @@ public sealed class Roster
 
     /// <param name="version">Grows by one with every change.</param>
     /// <param name="previousHash">Of the version before, as hex; empty for the first.</param>
-    /// <param name="sites">Names and hashes of keys, as hex.</param>
+    /// <param name="sites">Names and hashes of keys, as hex; each key once.</param>
     /// <exception cref="ArgumentException">A name comes twice or is empty, a hash is none.</exception>
     public Roster(ulong version, string previousHash, IEnumerable<KeyValuePair<string, string>> sites)
     {
         if (previousHash.Length > 0 && !Sha256Hex.IsValid(previousHash)) throw new ArgumentException($"The previous roster's hash '{previousHash}' is not a SHA-256 in lower-case hex.", nameof(previousHash));
         (Version, PreviousHash) = (version, previousHash);
+        HashSet<string> identities = [];
         foreach ((string name, string key) in sites)
         {
             if (name.Length is 0 or > LongestName) throw new ArgumentException($"A site's name has 1 to {LongestName} characters; '{name}' has {name.Length}.", nameof(sites));
             if (!Sha256Hex.IsValid(key)) throw new ArgumentException($"The key hash of '{name}' is not a SHA-256 in lower-case hex.", nameof(sites));
+            if (!identities.Add(key)) throw new ArgumentException($"The key of '{name}' is another site's too: one site would count as two.", nameof(sites));
             if (!_keys.TryAdd(name, key)) throw new ArgumentException($"The site '{name}' is listed twice.", nameof(sites));
         }
 

@@ -23,15 +23,14 @@ public enum WeightRule
 /// <param name="MinContributors">The round's own, at least 3; a site's policy may ask for more.</param>
 /// <param name="MaxColluding">c: so many sites may collude or send no noise. Below <paramref name="MinContributors"/>.</param>
 /// <param name="Weights">The rule.</param>
-/// <param name="LargestWeight">The cap. Positive.</param>
 /// <param name="LocalTraining">Hash of the local training's settings, 32 bytes.</param>
-/// <param name="Encoding">Mode, fields, levels, clip, grid, rotation and noise of an update, for this cohort's size; null: whole numbers as they are, in direct mode (evaluation, statistics).</param>
+/// <param name="Encoding">Mode, fields, levels, clip, grid, rotation, noise and the cap of weights of an update, for this cohort's size; null: whole numbers as they are, in direct mode (evaluation, statistics).</param>
 public sealed record RoundDescriptor(
-    byte[] RunSpec, byte[] Model, IReadOnlyList<string> Cohort, int MinContributors, int MaxColluding, WeightRule Weights, double LargestWeight, byte[] LocalTraining, UpdateEncoding? Encoding)
+    byte[] RunSpec, byte[] Model, IReadOnlyList<string> Cohort, int MinContributors, int MaxColluding, WeightRule Weights, byte[] LocalTraining, UpdateEncoding? Encoding)
 {
     public byte[] Encode()
     {
-        CanonicalWriter writer = new CanonicalWriter("round").Field(RunSpec).Field(Model).Field((ulong)MinContributors).Field((ulong)MaxColluding).Field((ulong)Weights).Field(LargestWeight).Field(LocalTraining);
+        CanonicalWriter writer = new CanonicalWriter("round").Field(RunSpec).Field(Model).Field((ulong)MinContributors).Field((ulong)MaxColluding).Field((ulong)Weights).Field(LocalTraining);
         writer.Field(Encoding == null ? [] : Encoding.Encode()).Field((ulong)Cohort.Count);
         foreach (string site in Cohort.Order(StringComparer.Ordinal)) writer.Field(site);
         return writer.ToArray();
@@ -44,7 +43,6 @@ public sealed record RoundDescriptor(
         byte[] spec = reader.Bytes(EpochAnswer.HashBytes), model = reader.Bytes(EpochAnswer.HashBytes);
         int least = reader.Int32(CommitteePolicy.FewestContributors, Roster.MostSites), colluding = reader.Int32(0, least - 1);
         WeightRule weights = (WeightRule)reader.Int32(0, (int)WeightRule.Claimed);
-        double largest = reader.Double();
         byte[] local = reader.Bytes(EpochAnswer.HashBytes);
         ReadOnlySpan<byte> encoded = reader.Field(SignedMessage.MostBytes);
         int count = reader.Int32(least, Roster.MostSites);
@@ -56,10 +54,10 @@ public sealed record RoundDescriptor(
         }
 
         reader.End();
-        if (!(largest > 0) || (weights == WeightRule.One && largest != 1)) throw new FormatException($"The largest weight, {largest}, must be positive, and 1 where every site counts the same.");
         UpdateEncoding? encoding = encoded.IsEmpty ? null : UpdateEncoding.Decode(encoded);
+        if (weights == WeightRule.One && encoding is { LargestWeight: not 1 }) throw new FormatException($"The largest weight is {encoding.LargestWeight}; it is 1 where every site counts the same.");
         if (encoding != null && encoding.Layout.Cohort < count) throw new FormatException($"The encoding is made for {encoding.Layout.Cohort} sites, the cohort has {count}.");
-        return new(spec, model, cohort, least, colluding, weights, largest, local, encoding);
+        return new(spec, model, cohort, least, colluding, weights, local, encoding);
     }
 
     public byte[] Hash() => SHA256.HashData(Encode());

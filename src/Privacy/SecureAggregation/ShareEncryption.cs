@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Federation.Privacy.Canonical;
+using Federation.Privacy.Homomorphic;
 
 namespace Federation.Privacy.SecureAggregation;
 
@@ -17,9 +18,10 @@ internal sealed class ShareEncryption : IDisposable
     /// <summary>AES-256-GCM. Each key encrypts one share, so the nonce is zero.</summary>
     public byte[] Encrypt(ReadOnlySpan<byte> otherKey, byte[] answers, int from, int to, ReadOnlySpan<byte> share)
     {
-        byte[] key = Derive(otherKey, answers, "epoch-share-key", from, to), encrypted = new byte[Length(share.Length)];
-        using (AesGcm cipher = new(key, TagBytes)) cipher.Encrypt(new byte[12], share, encrypted.AsSpan(0, share.Length), encrypted.AsSpan(share.Length));
-        CryptographicOperations.ZeroMemory(key);
+        byte[] encrypted = new byte[Length(share.Length)];
+        using SecretMemory<byte> key = Derive(otherKey, answers, "epoch-share-key", from, to);
+        using AesGcm cipher = new(key.Span, TagBytes);
+        cipher.Encrypt(new byte[12], share, encrypted.AsSpan(0, share.Length), encrypted.AsSpan(share.Length));
         return encrypted;
     }
 
@@ -27,10 +29,10 @@ internal sealed class ShareEncryption : IDisposable
     public bool TryDecrypt(ReadOnlySpan<byte> otherKey, byte[] answers, int from, int to, ReadOnlySpan<byte> encrypted, Span<byte> share)
     {
         if (encrypted.Length != Length(share.Length)) return false;
-        byte[] key = Derive(otherKey, answers, "epoch-share-key", from, to);
+        using SecretMemory<byte> key = Derive(otherKey, answers, "epoch-share-key", from, to);
         try
         {
-            using AesGcm cipher = new(key, TagBytes);
+            using AesGcm cipher = new(key.Span, TagBytes);
             cipher.Decrypt(new byte[12], encrypted[..share.Length], encrypted[share.Length..], share);
             return true;
         }
@@ -38,40 +40,23 @@ internal sealed class ShareEncryption : IDisposable
         {
             return false;
         }
-        finally
-        {
-            CryptographicOperations.ZeroMemory(key);
-        }
     }
 
-    /// <summary>k_ij, the same for both.</summary>
-    public byte[] ZeroShareKey(ReadOnlySpan<byte> otherKey, byte[] answers, int own, int other) => Derive(otherKey, answers, "zero-share-key", Math.Min(own, other), Math.Max(own, other));
-
-    /// <summary>Whether these bytes are a point on the curve.</summary>
-    public static bool IsKey(ReadOnlySpan<byte> key)
-    {
-        try
-        {
-            using ECDiffieHellman other = ECDiffieHellman.Create();
-            other.ImportSubjectPublicKeyInfo(key, out int read);
-            return read == key.Length && other.ExportParameters(false).Curve.Oid.Value == ECCurve.NamedCurves.nistP256.Oid.Value;
-        }
-        catch (CryptographicException)
-        {
-            return false;
-        }
-    }
+    /// <summary>k_ij, the same for both; the caller's to dispose.</summary>
+    public SecretMemory<byte> ZeroShareKey(ReadOnlySpan<byte> otherKey, byte[] answers, int own, int other) => Derive(otherKey, answers, "zero-share-key", Math.Min(own, other), Math.Max(own, other));
 
     public void Dispose() => _own.Dispose();
 
-    private byte[] Derive(ReadOnlySpan<byte> otherKey, byte[] answers, string what, int first, int second)
+    private SecretMemory<byte> Derive(ReadOnlySpan<byte> otherKey, byte[] answers, string what, int first, int second)
     {
         using ECDiffieHellman other = ECDiffieHellman.Create();
         other.ImportSubjectPublicKeyInfo(otherKey, out _);
         byte[] secret = _own.DeriveRawSecretAgreement(other.PublicKey);
         try
         {
-            return HKDF.DeriveKey(HashAlgorithmName.SHA256, secret, KeyBytes, answers, new CanonicalWriter(what).Field(answers).Field((ulong)first).Field((ulong)second).ToArray());
+            SecretMemory<byte> key = new(KeyBytes);
+            HKDF.DeriveKey(HashAlgorithmName.SHA256, secret, key.Span, answers, new CanonicalWriter(what).Field(answers).Field((ulong)first).Field((ulong)second).ToArray());
+            return key;
         }
         finally
         {

@@ -6,7 +6,7 @@ namespace Federation.Privacy.SecureAggregation;
 /// <summary>A protocol message with its sender's name, identity key and signature (ECDSA P-256, SHA-256, P1363). The body is a canonical encoding, so its label keeps one kind of message from standing for another.</summary>
 public sealed record SignedMessage
 {
-    private const int KeyBytes = 91, SignatureBytes = 64;
+    private const int SignatureBytes = 64;
 
     /// <summary>Of a body: hashes and indices of the largest committee and cohort stay far below.</summary>
     public const int MostBytes = 1 << 20;
@@ -30,13 +30,13 @@ public sealed record SignedMessage
     public ReadOnlySpan<byte> Verify(Roster roster)
     {
         if (!roster.Sites.TryGetValue(Site, out string? hash) || Sha256Hex.Of(Key.Span) != hash) throw new ProtocolException(Refusal.NotInRoster, $"The site '{Site}' with this key is not in roster {roster.Version}.");
+        // In the roster's hash or not: only P-256 signs here.
+        if (!P256Key.HasForm(Key.Span)) throw new ProtocolException(Refusal.WrongSignature, $"The key of '{Site}' is no P-256 key.");
         try
         {
             using ECDsa identity = ECDsa.Create();
             identity.ImportSubjectPublicKeyInfo(Key.Span, out _);
-            // In the roster's hash or not: only P-256 signs here.
-            if (identity.KeySize == 256 && identity.ExportParameters(false).Curve.Oid.Value == ECCurve.NamedCurves.nistP256.Oid.Value
-                && identity.VerifyData(Body.Span, Signature.Span, HashAlgorithmName.SHA256, DSASignatureFormat.IeeeP1363FixedFieldConcatenation)) return Body.Span;
+            if (identity.VerifyData(Body.Span, Signature.Span, HashAlgorithmName.SHA256, DSASignatureFormat.IeeeP1363FixedFieldConcatenation)) return Body.Span;
         }
         catch (CryptographicException)
         {
@@ -52,7 +52,7 @@ public sealed record SignedMessage
     {
         CanonicalReader reader = new(bytes, "signed");
         string site = reader.Text(4 * Roster.LongestName);
-        byte[] key = reader.Bytes(KeyBytes), body = reader.Field(MostBytes).ToArray(), signature = reader.Bytes(SignatureBytes);
+        byte[] key = reader.Bytes(P256Key.Bytes), body = reader.Field(MostBytes).ToArray(), signature = reader.Bytes(SignatureBytes);
         reader.End();
         return new(site, key, body, signature);
     }

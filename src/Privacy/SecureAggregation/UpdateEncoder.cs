@@ -25,6 +25,7 @@ public sealed class UpdateEncoder : IDisposable
     private readonly byte[] _key;
     private readonly DiscreteGaussianSampler? _noise;
     private readonly OnceEach _free; // a block is taken before its noise is drawn
+    private readonly UInt128[] _squares; // of each slice, whose sum meets the norm bound
     private double _scale; // from a value of the update to steps
     private ulong _attempt;
     private volatile bool _withheld;
@@ -34,6 +35,7 @@ public sealed class UpdateEncoder : IDisposable
     {
         (Encoding, _update, _key, _noise) = (encoding, update, key, noise);
         _free = new(encoding.Blocks);
+        _squares = new UInt128[Slices];
     }
 
     public UpdateEncoding Encoding { get; }
@@ -43,6 +45,9 @@ public sealed class UpdateEncoder : IDisposable
 
     /// <summary>Whether the norm was above C.</summary>
     public bool IsClipped { get; private set; }
+
+    /// <summary>Whether a coordinate of the slice that holds the weight was cut, which happens with rotation: then the site's weight is not exactly what it claimed.</summary>
+    public bool IsWeightCut { get; private set; }
 
     /// <summary>Coordinates beyond ±x_cut, of <see cref="UpdateEncoding.Dimension"/>. They bias the result; more than a few say that the cut is too tight.</summary>
     public long CutCoordinates { get; private set; }
@@ -55,7 +60,7 @@ public sealed class UpdateEncoder : IDisposable
 
     /// <param name="encoding">The round's.</param>
     /// <param name="update">Its values, finite; read until the last block is encoded, never changed.</param>
-    /// <param name="weight">Positive; the update is multiplied by it.</param>
+    /// <param name="weight">Positive, at most the encoding's largest; the update is multiplied by it.</param>
     /// <param name="roundingKey">32 bytes, for this update alone: one key twice would round two updates alike.</param>
     /// <param name="noise">Where the noise comes from; required if and only if the encoding asks for noise. Not disposed.</param>
     /// <param name="threads">At most so many work here.</param>
@@ -65,7 +70,7 @@ public sealed class UpdateEncoder : IDisposable
     public static UpdateEncoder Prepare(UpdateEncoding encoding, ReadOnlyMemory<float> update, double weight, ReadOnlySpan<byte> roundingKey, SecureRandom? noise = null, int threads = 1)
     {
         if (update.Length != encoding.Values) throw new ArgumentException($"The update has {update.Length} values, the encoding {encoding.Values}.", nameof(update));
-        if (weight is not (> 0 and < double.PositiveInfinity)) throw new ArgumentOutOfRangeException(nameof(weight), weight, "A weight must be in (0, ∞).");
+        if (!(weight > 0 && weight <= encoding.LargestWeight)) throw new ArgumentOutOfRangeException(nameof(weight), weight, $"A weight must be in (0, {encoding.LargestWeight}], the cap of this round.");
         if (roundingKey.Length != 32) throw new ArgumentException($"A rounding key has 32 bytes, not {roundingKey.Length}.", nameof(roundingKey));
         if (encoding.IsNoisy != (noise != null)) throw new ArgumentException(encoding.IsNoisy ? "The encoding adds noise: give a source for it." : "The encoding adds no noise, but a source for it was given.", nameof(noise));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(threads);
@@ -97,11 +102,12 @@ public sealed class UpdateEncoder : IDisposable
     /// <param name="coefficients">2048; overwritten.</param>
     /// <param name="workspace">This encoder's, used by no other thread meanwhile.</param>
     /// <exception cref="UpdateOutOfRangeException">A value with its noise is out of range. This and every other block is withheld from now on.</exception>
-    /// <exception cref="InvalidOperationException">The block was given before, or the upload is withheld.</exception>
+    /// <exception cref="InvalidOperationException">The block was given before, or the upload is withheld, or the update is no longer what was prepared.</exception>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Encode(int block, Span<ulong> coefficients, UpdateWorkspace workspace)
     {
         workspace.CheckOwner(this);
+        ObjectDisposedException.ThrowIf(_disposed, this);
         if (block < 0 || block >= Encoding.Blocks) throw new ArgumentOutOfRangeException(nameof(block), block, $"The update has blocks 0 to {Encoding.Blocks - 1}.");
         if (coefficients.Length != UpdateLayout.BlockLength) throw new ArgumentException($"A block has {UpdateLayout.BlockLength} coefficients, not {coefficients.Length}.", nameof(coefficients));
         if (_withheld) throw new InvalidOperationException("The upload is withheld: a value with its noise was out of range.");
@@ -112,6 +118,13 @@ public sealed class UpdateEncoder : IDisposable
         {
             int slice = (block * layout.FieldsPerCoefficient) + field;
             Round(slice, _attempt, workspace);
+            if (NormKernels.OfIntegers(workspace.Grid, (long)Encoding.CutSteps + 1) != _squares[slice])
+            {
+                _withheld = true;
+                coefficients.Clear();
+                throw new InvalidOperationException($"The update changed after it was prepared, in block {block}: its norm was tested on other values. The upload is withheld.");
+            }
+
             AddNoise(slice, workspace);
             if (FieldKernels.Pack(workspace.Grid, layout.Levels / 2, field * layout.FieldBits, coefficients)) continue;
             _withheld = true;
@@ -137,7 +150,7 @@ public sealed class UpdateEncoder : IDisposable
         foreach (double part in sums) sum += part;
         if (!double.IsFinite(sum)) throw NonFinite();
         Norm = Math.Sqrt(sum) * weight;
-        if (!double.IsFinite(Norm)) throw new ArgumentOutOfRangeException(nameof(weight), weight, $"The weighted update's norm, {Math.Sqrt(sum)} times the weight, must be finite.");
+        if (!double.IsFinite(Norm)) throw new ArgumentOutOfRangeException(nameof(weight), weight, "The weighted update's norm must be finite: the weight is too large for this update.");
         double bound = Encoding.Clip * (Encoding.IsRotated ? 1 - BlockRotation.Growth : Margin);
         IsClipped = Norm > Encoding.Clip;
         _scale = weight * (Norm > bound ? bound / Norm : 1) / Encoding.Grid;
@@ -145,17 +158,17 @@ public sealed class UpdateEncoder : IDisposable
 
     private void ChooseRounding(int threads)
     {
-        UInt128[] squares = new UInt128[Slices];
         int[] cuts = new int[Slices];
         for (_attempt = 0; _attempt < MostAttempts; _attempt++)
         {
             ForEachSlice(threads, (slice, workspace) =>
             {
                 cuts[slice] = Round(slice, _attempt, workspace);
-                squares[slice] = NormKernels.OfIntegers(workspace.Grid, (long)Encoding.CutSteps + 1);
+                _squares[slice] = NormKernels.OfIntegers(workspace.Grid, (long)Encoding.CutSteps + 1);
             });
-            SquaredNorm = squares.Aggregate(UInt128.Zero, (sum, square) => sum + square);
+            SquaredNorm = _squares.Aggregate(UInt128.Zero, (sum, square) => sum + square);
             CutCoordinates = cuts.Sum(count => (long)count);
+            IsWeightCut = cuts[Encoding.Values / UpdateLayout.BlockLength] > 0;
             if (SquaredNorm <= Encoding.LargestSquaredNorm) return;
         }
 

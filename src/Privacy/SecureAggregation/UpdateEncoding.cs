@@ -14,7 +14,7 @@ public sealed class UpdateEncoding
     /// <summary>Most values of direct mode: one ciphertext of the key ring.</summary>
     public const int MostDirectValues = 8192;
 
-    private const double LeastRange = 9, LeastNoise = 2; // in σ of a site; in steps
+    private const double LeastRange = 9, LeastNoise = 2, LeastWeightSteps = 16; // in σ of a site; in steps
     private const double RoundedUp = 1 + 1e-13; // more than a chain of a few roundings loses
     private readonly byte[]? _rotationSeed;
 
@@ -25,15 +25,25 @@ public sealed class UpdateEncoding
     /// <param name="rotationSeed">32 bytes, public; null: no rotation.</param>
     /// <param name="cut">x_cut: larger coordinates are cut. Null with rotation: min(C, 6·C/√d), made for updates whose blocks of 2048 values are about equally long. Required without.</param>
     /// <param name="noiseVariance">σ² of one site's noise in a value, in the square of its unit; 0: none.</param>
+    /// <param name="largestWeight">The most that a site may claim; 1 where all count the same.</param>
     /// <exception cref="ArgumentException">A value is out of range, or the cut is missing.</exception>
-    /// <exception cref="UpdateLayoutException">The noise is finer than the grid allows, or the values do not fit direct mode.</exception>
-    public UpdateEncoding(UpdateLayout layout, int values, double clip, float weightScale, byte[]? rotationSeed, double? cut, double noiseVariance)
-        : this(layout, values, clip, weightScale, rotationSeed, cut, noiseVariance, LeastRange)
+    /// <exception cref="UpdateLayoutException">The noise is finer than the grid allows, the weight is finer than the grid or beyond the cut, or the values do not fit direct mode.</exception>
+    public UpdateEncoding(UpdateLayout layout, int values, double clip, float weightScale, byte[]? rotationSeed, double? cut, double noiseVariance, double largestWeight = 1)
+        : this(layout, values, clip, weightScale, rotationSeed, cut, noiseVariance, largestWeight, LeastRange)
     {
+        // A cut weight, or one lost in the rounding, would be wrong without a sign of it, and the whole mean with it.
+        double weight = (double)weightScale * largestWeight, room = IsRotated ? Clip : Cut;
+        if (weight > room) throw new UpdateLayoutException($"The largest weight {largestWeight:g6} is sent as {weight:g4}, beyond {(IsRotated ? "the clipping norm" : "the cut")} of {room:g4}: a scale of the weight of at most {room / largestWeight:g4} fits.");
+        if (!IsNoisy && weight < LeastWeightSteps * Grid) throw new UpdateLayoutException($"The largest weight {largestWeight:g6} is sent as {weight:g4}, less than {LeastWeightSteps} grid steps of {Grid:g4}: a scale of the weight of at least {LeastWeightSteps * Grid / largestWeight:g4} is needed, or more bits.");
     }
 
+    /// <summary>For tests: any weight, however fine or large.</summary>
+    internal static UpdateEncoding AnyWeight(UpdateLayout layout, int values, double clip, float weightScale, byte[]? rotationSeed, double? cut, double noiseVariance) =>
+        new(layout, values, clip, weightScale, rotationSeed, cut, noiseVariance, double.MaxValue, LeastRange);
+
+    /// <summary>For tests: without what holds the weight against grid and cut.</summary>
     /// <param name="range">Room for the noise, in σ of a site; tests make it small to see what happens beyond.</param>
-    internal UpdateEncoding(UpdateLayout layout, int values, double clip, float weightScale, byte[]? rotationSeed, double? cut, double noiseVariance, double range)
+    internal UpdateEncoding(UpdateLayout layout, int values, double clip, float weightScale, byte[]? rotationSeed, double? cut, double noiseVariance, double largestWeight, double range)
     {
         const double largest = 1L << 60;
         if (values is < 1 or > int.MaxValue - (1 << 17)) throw new ArgumentOutOfRangeException(nameof(values), values, $"An update must have 1 to {int.MaxValue - (1 << 17)} values.");
@@ -42,7 +52,8 @@ public sealed class UpdateEncoding
         if (rotationSeed is { Length: not 32 }) throw new ArgumentException($"A rotation's seed has 32 bytes, not {rotationSeed.Length}.", nameof(rotationSeed));
         if (rotationSeed == null && cut == null) throw new ArgumentException("Without rotation the cut must be given: the largest absolute value that a weighted value may have.", nameof(cut));
         if (noiseVariance is not (>= 0 and < double.PositiveInfinity)) throw new ArgumentOutOfRangeException(nameof(noiseVariance), noiseVariance, "A variance must be in [0, ∞).");
-        (Layout, Values, Clip, WeightScale, NoiseVariance, _rotationSeed) = (layout, values, clip, weightScale, noiseVariance, rotationSeed?.AsSpan().ToArray());
+        if (largestWeight is not (> 0 and < double.PositiveInfinity)) throw new ArgumentOutOfRangeException(nameof(largestWeight), largestWeight, "The largest weight must be in (0, ∞).");
+        (Layout, Values, Clip, WeightScale, NoiseVariance, LargestWeight, _rotationSeed) = (layout, values, clip, weightScale, noiseVariance, largestWeight, rotationSeed?.AsSpan().ToArray());
         Dimension = rotationSeed == null ? values + 1 : (values + UpdateLayout.BlockLength) / UpdateLayout.BlockLength * UpdateLayout.BlockLength;
         if (layout.IsDirect && Dimension > MostDirectValues) throw new UpdateLayoutException($"{Dimension} values with the weight do not fit direct mode: at most {MostDirectValues} do. Choose the hybrid layout.");
         Cut = cut ?? Math.Min(clip, 6 * clip / Math.Sqrt(Dimension));
@@ -78,6 +89,9 @@ public sealed class UpdateEncoding
 
     /// <summary>w₀.</summary>
     public float WeightScale { get; }
+
+    /// <summary>What a site's weight is capped at.</summary>
+    public double LargestWeight { get; }
 
     /// <summary>Null: the vector is not rotated.</summary>
     public ReadOnlySpan<byte> RotationSeed => _rotationSeed;
@@ -116,6 +130,9 @@ public sealed class UpdateEncoding
     /// <summary>At most how probable is it that one upload is withheld because a value with its noise is out of range. Part of δ. 0 without noise.</summary>
     /// <remarks>Pr[X ≥ m] ≤ Pr[N(0, σ²) ≥ m − 1] for integers m ≥ 1 (Canonne, Kamath, Steinke 2020, Proposition 25), over d values and both sides.</remarks>
     public double RangeErrorProbability => IsNoisy ? Math.Min(1, 2.0 * Dimension * Math.Exp(Normal.LogTail(((Layout.Levels / 2.0) - CutSteps - 1) / NoiseDeviationSteps)) * RoundedUp) : 0;
+
+    /// <summary>How far, in total variation, the noise of one upload is at most from discrete Gaussians. Part of δ, for each site whose noise counts. 0 without noise.</summary>
+    public double SamplerDistance => IsNoisy ? Math.Min(1, Dimension * DiscreteGaussianSampler.DistanceOf(NoiseDeviationSteps * NoiseDeviationSteps)) : 0;
 
     /// <summary>The least L at which a site's noise spans the two steps required: 4·x_cut/σ + 39.</summary>
     /// <param name="cut">x_cut, positive.</param>
@@ -157,7 +174,7 @@ public sealed class UpdateEncoding
     public byte[] Encode()
     {
         CanonicalWriter writer = Layout.Write(new CanonicalWriter("update-encoding")).Field((ulong)Values);
-        return writer.Field(Clip).Field((double)WeightScale).Field(RotationSeed).Field(Cut).Field(NoiseVariance).Field(Grid).ToArray();
+        return writer.Field(Clip).Field((double)WeightScale).Field(RotationSeed).Field(Cut).Field(NoiseVariance).Field(LargestWeight).Field(Grid).ToArray();
     }
 
     /// <exception cref="FormatException">The bytes are no encoding, or its grid is not the one that this program computes.</exception>
@@ -168,11 +185,11 @@ public sealed class UpdateEncoding
         int values = reader.Int32(1, int.MaxValue);
         double clip = reader.Double(), weightScale = reader.Double();
         byte[] seed = reader.Field(32).ToArray();
-        double cut = reader.Double(), variance = reader.Double(), grid = reader.Double();
+        double cut = reader.Double(), variance = reader.Double(), largest = reader.Double(), grid = reader.Double();
         reader.End();
         try
         {
-            UpdateEncoding encoding = new(layout, values, clip, (float)weightScale, seed.Length == 0 ? null : seed, cut, variance);
+            UpdateEncoding encoding = new(layout, values, clip, (float)weightScale, seed.Length == 0 ? null : seed, cut, variance, largest);
             if (encoding.WeightScale != weightScale) throw new FormatException($"The scale of the weight, {weightScale}, is no float.");
             return encoding.Grid == grid ? encoding : throw new FormatException($"The grid is said to be {grid}; clip, cut, levels and noise give {encoding.Grid}.");
         }

@@ -19,13 +19,13 @@ public sealed class UpdateWorkspace : IDisposable
 
     internal CounterMode? Rounding { get; }
 
-    internal float[] Values { get; } = new float[UpdateLayout.BlockLength];
+    internal float[] Values { get; } = GC.AllocateArray<float>(UpdateLayout.BlockLength, pinned: true);
 
-    internal uint[] Random { get; } = new uint[UpdateLayout.BlockLength];
+    internal uint[] Random { get; } = GC.AllocateArray<uint>(UpdateLayout.BlockLength, pinned: true);
 
-    internal long[] Grid { get; } = new long[UpdateLayout.BlockLength];
+    internal long[] Grid { get; } = GC.AllocateArray<long>(UpdateLayout.BlockLength, pinned: true);
 
-    internal long[] Noise { get; } = new long[UpdateLayout.BlockLength];
+    internal long[] Noise { get; } = GC.AllocateArray<long>(UpdateLayout.BlockLength, pinned: true);
 
     internal void CheckOwner(object owner)
     {

@@ -29,6 +29,7 @@ public sealed class BfvEngineTests
             Expect(engine.Subtract(x, y), i => ((BigInteger)a[i] + t - b[i]) % t);
             Expect(engine.Subtract(y, x), i => ((BigInteger)b[i] + t - a[i]) % t);
             Expect(engine.AddMany([x]), i => a[i]);
+            Expect(engine.AddMany([x, engine.Subtract(y, x), engine.Subtract(x, y), y]), i => ((BigInteger)a[i] + b[i]) % t); // zero on the way
             Expect(engine.AddMany([x, y, x]), i => ((2 * (BigInteger)a[i]) + b[i]) % t);
             foreach (ulong multiplier in (ulong[])[factor, t - 1, t - factor, t + 1])
             {

@@ -78,4 +78,12 @@ public sealed class ModulusTests
     [InlineData(ulong.MaxValue)]
     public void Modulus_OutOfRange_IsRefused(ulong value) => Assert.Throws<ArgumentOutOfRangeException>(() => new Modulus(value));
 
+
+    [Theory]
+    [InlineData(17, 0)]
+    [InlineData(17, 1)]
+    [InlineData(13, 3)]
+    [InlineData(65, 8)]
+    [InlineData(17, 32)]
+    public void SmallestPrimitiveRoot_AnOrderThatHasNone_IsRefused(ulong modulus, ulong order) => Assert.Throws<ArgumentException>(() => new Modulus(modulus).SmallestPrimitiveRoot(order));
 }

@@ -78,6 +78,52 @@ public sealed class EpochMemberTests : IDisposable
         Assert.NotNull(_members[0].Certify(reveals));
     }
 
+    [Fact] // member 4 sends member 1's commitment as its own, to reveal what member 1 reveals
+    public void Commit_ToAnothersPart_CannotBeRevealed()
+    {
+        var commitments = _members.Select(member => member.Commit(_answers)).ToArray();
+        EpochCommitment first = EpochCommitment.Decode(commitments[0].Commitment.Body.Span), fourth = EpochCommitment.Decode(commitments[3].Commitment.Body.Span);
+        SignedMessage copied = _federation.Sign(4, (fourth with { Commitment = first.Commitment }).Encode());
+        SignedMessage[] all = [.. commitments.Take(3).Select(commitment => commitment.Commitment), copied];
+        foreach (EpochMember member in _members[..3]) member.Accept(all, TestFederation.SharesFor(member.Index, [.. commitments.Select(commitment => commitment.Shares)]));
+        SignedMessage[] signed = [.. _members[..3].Select(member => member.Qualify([1, 2, 3, 4]))];
+        signed = [.. signed, _federation.Sign(4, (EpochQualification.Decode(signed[0].Body.Span) with { Index = 4 }).Encode())];
+        EpochReveal[] reveals = [.. _members[..3].Select(member => member.Reveal(signed))];
+        Refused(Refusal.WrongReveal, () => _members[0].Certify([.. reveals, reveals[0] with { Index = 4 }]));
+    }
+
+    [Fact] // whoever names a committee smaller than the roster gains nothing: t is held against all who could be members
+    public void Check_ACommitteeOfTwoOfTenSites_IsBelowPolicy()
+    {
+        using TestFederation ten = new(10, 6);
+        CommitteePolicy policy = new();
+        policy.Check(ten.Descriptor, ten.Roster);
+        policy.Check(new(ten.Roster.Hash, 1, 0, 6, ten.Names[..7]), ten.Roster);
+        Refused(Refusal.BelowPolicy, () => policy.Check(new(ten.Roster.Hash, 1, 0, 2, ten.Names[..2]), ten.Roster));
+        Refused(Refusal.BelowPolicy, () => policy.Check(new(ten.Roster.Hash, 1, 0, 5, ten.Names[..5]), ten.Roster));
+    }
+
+    [Fact]
+    public void Roster_OneKeyUnderTwoNames_IsRefused()
+    {
+        string key = new('a', 64);
+        Assert.Contains("another site's too", Assert.Throws<ArgumentException>(() => new Roster(1, "", [new("a", key), new("b", key)])).Message, StringComparison.Ordinal);
+    }
+
+    [Fact] // each byte of both keys of an answer: a refusal by name, whatever the library under it thinks of the bytes
+    public void Commit_AnAnswerWithAnyByteOfItsKeysChanged_IsRefusedByName()
+    {
+        EpochAnswer answer = EpochAnswer.Decode(_answers[1].Body.Span);
+        for (int i = 0; i < answer.AgreementKey.Length; i++)
+        {
+            byte[] key = [.. answer.AgreementKey], encoded = _answers[1].Encode();
+            key[i] ^= 1;
+            Refused(Refusal.Malformed, () => _members[0].Commit([_answers[0], _federation.Sign(2, (answer with { AgreementKey = key }).Encode()), .. _answers[2..]]));
+            encoded["fed/v1/signed".Length + 1 + 4 + "site-2".Length + 4 + i] ^= 1;
+            Refused(Refusal.NotInRoster, () => _members[0].Commit([_answers[0], SignedMessage.Decode(encoded), .. _answers[2..]]));
+        }
+    }
+
     [Fact]
     public void Verify_ACertificateThatIsNotWhole_IsRefused()
     {

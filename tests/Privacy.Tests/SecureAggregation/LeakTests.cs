@@ -62,7 +62,7 @@ public sealed class LeakTests : IDisposable
         PartialDecryption.AddZeroShare(_ring, 2, [1, 2], _shares[1].ZeroShareKeys, context, knownShare); // its negative
         _ring.Add(part, knownShare);
         Assert.Equal(8192, Shown(part, Known(_round), Noise(_round), 4, 5));
-        Assert.Equal(Refusal.WrongActiveSet, Assert.Throws<ProtocolException>(() => _federation.Opener(_certificate, _shares[0]).Answer(_round.Request(active), OpeningRecord.Empty)).Reason);
+        Assert.Equal(Refusal.WrongActiveSet, Assert.Throws<ProtocolException>(() => _federation.Opener(_certificate, _shares[0]).Answer(_round.Request(active), _round.Seconds)).Reason);
     }
 
     [Fact] // smudges are multiples of 2^(64 + log₂B − 52) if they are drawn as doubles, so the opened sum's low bits are the noise

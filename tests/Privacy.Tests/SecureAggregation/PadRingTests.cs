@@ -167,6 +167,84 @@ public sealed class PadRingTests
         Assert.Throws<PadResidualException>(() => wrongOpener.Decrypt(0, sums, opened));
     }
 
+    [Theory] // the interval next to q, and sums whose noise is below zero
+    [InlineData(0)]
+    [InlineData(256)]
+    [InlineData(512)]
+    public void Decrypt_PhasesNextToZeroAndQ_ReadAsZeroInEveryWidth(int width)
+    {
+        PadKernel kernel = Kernel(width);
+        const int Shift = 9;
+        ulong[] cells = new ulong[PadRing.Degree], sums = new ulong[PadRing.Degree], opened = new ulong[PadRing.Degree];
+        long[] noise = [.. Enumerable.Range(0, PadRing.Degree).Select(i => (long)(i % 512) - 256 + (i % 512 == 0 ? 1 : 0))];
+        for (int i = 0; i < sums.Length; i++) sums[i] = PadRing.Transform.Modulus.FromSigned(noise[i]) + (i % 3 == 0 ? PadRing.Modulus : 0);
+        double squares = kernel.Decrypt(cells, sums, Shift, opened);
+        Assert.All(opened, value => Assert.Equal(0UL, value));
+        Assert.Equal(noise.Sum(value => (double)value * value), squares);
+    }
+
+    [Fact] // five declared, fourteen added: the noise says so, since its mean square is 2.8 times what five would give
+    public void Decrypt_MoreContributionsThanDeclared_IsSeen()
+    {
+        byte[] seed = new byte[32], block = new byte[PadRing.BlockBytes];
+        using SecureRandom random = new();
+        ulong[] sums = new ulong[PadRing.Degree], messages = new ulong[PadRing.Degree];
+        long[] secrets = new long[PadRing.Degree];
+        for (int site = 0; site < 14; site++)
+        {
+            using PadSecret secret = new(random);
+            using PadEncryptor encryptor = new(seed, secret, 37, 1);
+            using PadEncryptor.Worker worker = encryptor.CreateWorker();
+            worker.Encrypt(0, messages, block);
+            PadSum.Add(block, sums);
+            for (int i = 0; i < secrets.Length; i++) secrets[i] += secret.Values[i];
+        }
+
+        foreach ((int declared, bool holds) in new[] { (14, true), (10, false), (5, false) })
+        {
+            using PadSum sum = new(seed, secrets, 37, declared);
+            using PadSum.Worker opener = sum.CreateWorker();
+            if (holds) opener.Decrypt(0, sums, messages);
+            else Assert.Throws<PadResidualException>(() => opener.Decrypt(0, sums, messages));
+        }
+    }
+
+    [Fact]
+    public void PadSum_MoreThanThePlaintextLeavesRoomFor_IsRefused()
+    {
+        long[] secrets = new long[PadRing.Degree];
+        Assert.Contains("leaves 1 to 36 bits", Assert.Throws<ArgumentOutOfRangeException>(() => new PadSum(new byte[32], secrets, 38, 63)).Message, StringComparison.Ordinal);
+        foreach (int bits in (int[])[-20, 0, 40, 46, 100]) Assert.Throws<ArgumentOutOfRangeException>(() => new PadSum(new byte[32], secrets, bits, 1));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new PadSum(new byte[32], secrets, 20, PadRing.MostContributions + 1));
+        secrets[3] = long.MinValue;
+        Assert.Throws<ArgumentOutOfRangeException>(() => new PadSum(new byte[32], secrets, 38, 3));
+        Assert.Throws<ArgumentOutOfRangeException>(() => PadRing.LargestSum(46));
+    }
+
+    [Fact]
+    public void IsBlock_ACoefficientNotBelowQ_IsSeenWithoutAdding()
+    {
+        byte[] block = new byte[PadRing.BlockBytes];
+        Assert.True(PadSum.IsBlock(block));
+        block.AsSpan(60, 12).Fill(0xff);
+        Assert.False(PadSum.IsBlock(block));
+    }
+
+    [Fact]
+    public void Encrypt_AResultOfTheWrongSize_LeavesTheBlockFree()
+    {
+        using SecureRandom random = new();
+        using PadSecret secret = new(random);
+        using PadEncryptor encryptor = new(new byte[32], secret, 37, 1);
+        using PadEncryptor.Worker worker = encryptor.CreateWorker();
+        ulong[] messages = new ulong[PadRing.Degree];
+        Assert.Throws<ArgumentOutOfRangeException>(() => worker.Encrypt(0, messages, new byte[PadRing.BlockBytes - 1]));
+        messages[9] = PadRing.LargestSum(37) + 1;
+        Assert.Contains("Value 9 of block 0", Assert.Throws<ArgumentOutOfRangeException>(() => worker.Encrypt(0, messages, new byte[PadRing.BlockBytes])).Message, StringComparison.Ordinal);
+        messages[9] = 0;
+        worker.Encrypt(0, messages, new byte[PadRing.BlockBytes]);
+    }
+
     [Fact]
     public void Encrypt_ASecretOrABlockTwice_IsRefused()
     {
@@ -191,7 +269,7 @@ public sealed class PadRingTests
         PadSecret secret = new(random), other = new(random);
         secret.Dispose();
         Assert.Throws<ObjectDisposedException>(() => new PadEncryptor(new byte[32], secret, 37, 1));
-        Assert.Throws<ObjectDisposedException>(() => secret.ToPlaintext(BfvParameters.ForKeys, []));
+        Assert.Throws<ObjectDisposedException>(() => secret.ToPlaintext(BfvParameters.ForKeys, [], 3));
         PadEncryptor encryptor = new(new byte[32], other, 37, 1);
         using PadEncryptor.Worker worker = encryptor.CreateWorker();
         encryptor.Dispose();
@@ -200,13 +278,29 @@ public sealed class PadRingTests
     }
 
     [Fact]
+    public void PadSecret_ASumBesideItThatCouldWrap_IsRefused()
+    {
+        using SecureRandom random = new();
+        using PadSecret secret = new(random);
+        ulong largest = ((1UL << 40) - 1) / 10;
+        secret.ToPlaintext(BfvParameters.ForKeys, [largest], 10).Dispose();
+        Assert.Contains("could wrap", Assert.Throws<ArgumentOutOfRangeException>(() => secret.ToPlaintext(BfvParameters.ForKeys, [0, largest + 1], 10)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void PadSecret_ThroughThePlaintext_ComesBackCentred()
     {
         using SecureRandom random = new();
         using PadSecret secret = new(random);
-        using Plaintext plaintext = secret.ToPlaintext(BfvParameters.ForKeys, [7, 8]);
+        using Plaintext plaintext = secret.ToPlaintext(BfvParameters.ForKeys, [7, 8], 3);
         Assert.Equal(secret.Values.ToArray(), PadSecret.SumFrom(plaintext));
         Assert.Equal([7UL, 8UL, 0UL], plaintext.Coefficients.Slice(PadRing.Degree, 3).ToArray());
+        // Sums of both signs, up to half of t.
+        using Plaintext sums = new(BfvParameters.ForKeys, [1UL << 39, (1UL << 39) + 1, (1UL << 40) - 1, 3UL << 38, 1UL << 38]);
+        Assert.Equal([1L << 39, 1 - (1L << 39), -1, -(1L << 38), 1L << 38], PadSecret.SumFrom(sums)[..5]);
+        BfvParameters small = new(1024, [0x7e00001], 16), narrow = new(4096, [0xffffee001, 0xffffc4001, 0x1ffffe0001], 65537);
+        Assert.Throws<ArgumentException>(() => secret.ToPlaintext(small, [], 3));
+        Assert.Contains("t > 204600", Assert.Throws<ArgumentException>(() => secret.ToPlaintext(narrow, [], 100)).Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -226,6 +320,25 @@ public sealed class PadRingTests
         }, TestContext.Current.CancellationToken);
         Assert.Equal([.. Enumerable.Range(0, 3000).Select(i => (byte)(i / 3 % 251))], all);
     }
+
+    [Fact] // while the first chunk is being handed on, the next one is worked on
+    public async Task BlockPipeline_AConsumerThatWaits_IsOvertakenByTheNextChunk()
+    {
+        TaskCompletionSource second = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        await BlockPipeline.RunAsync(128, 3, 1, () => new MemoryStream(), (_, first, _, _) =>
+        {
+            if (first > 0) second.TrySetResult();
+        }, async (_, _, cancelled) => await second.Task.WaitAsync(cancelled), TestContext.Current.CancellationToken);
+    }
+
+    [Theory]
+    [InlineData(0, 1, "blockBytes")]
+    [InlineData(-1, 1, "blockBytes")]
+    [InlineData(100_000_000, 1, "blockBytes")]
+    [InlineData(10, 0, "threads")]
+    [InlineData(10, int.MaxValue, "threads")]
+    public async Task BlockPipeline_BadArguments_AreNamed(int blockBytes, int threads, string name) =>
+        Assert.Equal(name, (await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => BlockPipeline.RunAsync(3, blockBytes, threads, () => new MemoryStream(), (_, _, _, _) => { }, (_, _, _) => ValueTask.CompletedTask, TestContext.Current.CancellationToken))).ParamName);
 
     [Fact]
     public async Task BlockPipeline_AFailingBlock_EndsTheRunWithItsError() =>

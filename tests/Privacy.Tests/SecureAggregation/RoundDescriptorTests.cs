@@ -6,17 +6,17 @@ public sealed class RoundDescriptorTests
 {
     private static readonly byte[] s_hash = new byte[32];
 
-    private static UpdateEncoding Encoding(int cohort = 3, int values = 100, double clip = 1, float scale = 0.1f, byte seed = 0, double? cut = null, double variance = 0.1) =>
-        new(UpdateLayout.Choose(16, cohort), values, clip, scale, [.. Enumerable.Repeat(seed, 32)], cut, variance);
+    private static UpdateEncoding Encoding(int cohort = 3, int values = 100, double clip = 1, float scale = 0.1f, byte seed = 0, double? cut = null, double variance = 0.1, double weight = 1) =>
+        new(UpdateLayout.Choose(16, cohort), values, clip, scale, [.. Enumerable.Repeat(seed, 32)], cut, variance, weight);
 
-    private static RoundDescriptor Descriptor => new(s_hash, s_hash, ["a", "b", "c"], 3, 1, WeightRule.Claimed, 500, s_hash, Encoding());
+    private static RoundDescriptor Descriptor => new(s_hash, s_hash, ["a", "b", "c"], 3, 1, WeightRule.Claimed, s_hash, Encoding());
 
     [Fact]
     public void Decode_WhatWasEncoded_IsTheSame()
     {
         RoundDescriptor back = RoundDescriptor.Decode(Descriptor.Encode());
         Assert.Equal(Descriptor.Encode(), back.Encode());
-        Assert.Equal((3, 1, WeightRule.Claimed, 500.0, 0.1f, 0.1), (back.MinContributors, back.MaxColluding, back.Weights, back.LargestWeight, back.Encoding!.WeightScale, back.Encoding.NoiseVariance));
+        Assert.Equal((3, 1, WeightRule.Claimed, 0.1f, 0.1, 1.0), (back.MinContributors, back.MaxColluding, back.Weights, back.Encoding!.WeightScale, back.Encoding.NoiseVariance, back.Encoding.LargestWeight));
         RoundDescriptor counts = Descriptor with { Encoding = null };
         Assert.Null(RoundDescriptor.Decode(counts.Encode()).Encoding);
         UpdateEncoding direct = new(UpdateLayout.ChooseDirect(20, 3), 100, 1, 0.1f, null, cut: 0.5, noiseVariance: 0);
@@ -31,7 +31,7 @@ public sealed class RoundDescriptorTests
         RoundDescriptor[] changed =
         [
             first with { RunSpec = other }, first with { Model = other }, first with { Cohort = ["a", "b", "d"] }, first with { MinContributors = 4 }, first with { MaxColluding = 2 }, first with { Weights = WeightRule.Public },
-            first with { LargestWeight = 501 }, first with { LocalTraining = other }, first with { Encoding = null }, first with { Encoding = Encoding(cohort: 4) }, first with { Encoding = Encoding(values: 101) },
+            first with { Encoding = Encoding(weight: 2) }, first with { LocalTraining = other }, first with { Encoding = null }, first with { Encoding = Encoding(cohort: 4) }, first with { Encoding = Encoding(values: 101) },
             first with { Encoding = Encoding(clip: 2) }, first with { Encoding = Encoding(scale: 0.2f) }, first with { Encoding = Encoding(seed: 1) }, first with { Encoding = Encoding(cut: 0.7) }, first with { Encoding = Encoding(variance: 0.2) },
         ];
         Assert.Equal(changed.Length + 1, changed.Append(first).Select(descriptor => Convert.ToHexString(descriptor.Hash())).Distinct().Count());
@@ -43,8 +43,7 @@ public sealed class RoundDescriptorTests
     {
         Refused("from 3 to", Descriptor with { MinContributors = 2 });
         Refused("from 0 to 2", Descriptor with { MaxColluding = 3 });
-        Refused("must be positive", Descriptor with { LargestWeight = 0 });
-        Refused("1 where every site counts the same", Descriptor with { Weights = WeightRule.One });
+        Refused("1 where every site counts the same", Descriptor with { Weights = WeightRule.One, Encoding = Encoding(weight: 2) });
         Refused("in order", Descriptor with { Cohort = ["a", "b", "b"] });
         Refused("the cohort has 4", Descriptor with { Cohort = ["a", "b", "c", "d"] });
 
@@ -55,7 +54,7 @@ public sealed class RoundDescriptorTests
     public void DecodeEncoding_WhatDoesNotFollowFromTheRest_IsRefused()
     {
         byte[] bytes = Encoding().Encode();
-        int grid = bytes.Length - 8, levels = bytes.Length - 8 - (5 * 12) - (4 + 32) - 8;
+        int grid = bytes.Length - 8, levels = bytes.Length - 8 - (6 * 12) - (4 + 32) - 8;
         bytes[grid] ^= 1;
         Assert.Contains("grid", Assert.Throws<FormatException>(() => UpdateEncoding.Decode(bytes)).Message, StringComparison.Ordinal);
         bytes[grid] ^= 1;

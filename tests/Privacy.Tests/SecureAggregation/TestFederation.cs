@@ -33,7 +33,8 @@ internal sealed class TestFederation : IDisposable
 
     public EpochMember Member(int index) => new(Descriptor, Roster, Policy, Names[index - 1], _identities[index - 1], Random);
 
-    public OpeningMember Opener(EpochCertificate certificate, CommitteeShare share, CommitteePolicy? policy = null) => new(certificate, share, Roster, policy ?? Policy, _identities[share.Index - 1], Random);
+    public OpeningMember Opener(EpochCertificate certificate, CommitteeShare share, OpeningRecord? record = null, CommitteePolicy? policy = null, Action<OpeningEntry>? store = null) =>
+        new(certificate, share, Roster, policy ?? Policy, _identities[share.Index - 1], Random, record ?? OpeningRecord.Empty, store ?? (_ => { }));
 
     /// <summary>All steps, nobody failing.</summary>
     public (EpochCertificate Certificate, CommitteeShare[] Shares) MakeEpoch()
@@ -84,7 +85,7 @@ internal sealed class TestRound
     public TestRound(TestFederation federation, EpochCertificate certificate, int contributors, ulong round = 1, string purpose = Opening.Update, byte model = 7)
     {
         (Federation, Certificate, Opening) = (federation, certificate, new("heart", certificate.Descriptor.Epoch, round, purpose));
-        Descriptor = new(new byte[32], [.. Enumerable.Repeat(model, 32)], federation.Names, 3, 1, WeightRule.Claimed, 1000, new byte[32], new(UpdateLayout.Choose(14, federation.Names.Length), 25_000, clip: 1, weightScale: 0.01f, new byte[32], cut: null, noiseVariance: 0));
+        Descriptor = new(new byte[32], [.. Enumerable.Repeat(model, 32)], federation.Names, 3, 1, WeightRule.Claimed, new byte[32], new(UpdateLayout.Choose(14, federation.Names.Length), 25_000, clip: 1, weightScale: 0.0001f, new byte[32], cut: null, noiseVariance: 0, largestWeight: 1000));
         _engine = new(certificate.Descriptor.Parameters, federation.Random);
         for (int site = 1; site <= contributors; site++)
         {
@@ -114,6 +115,7 @@ internal sealed class TestRound
 
     public ulong[] Expected => [.. Enumerable.Range(0, 8192).Select(i => Messages.Aggregate(0UL, (sum, message) => (sum + message[i]) % (1UL << 40)))];
 
-    public OpeningRequest Request(params int[] active) =>
-        new(Opening, Descriptor, [.. Headers.Select((header, i) => (TestFederation.Sent(Federation.Sign(i + 1, header.Encode())), PackedElement.Pack(Keys[i].Ring, Keys[i].Second)))], active);
+    public OpeningRequest Request(params int[] active) => OpeningRequest.Decode(new OpeningRequest(Opening, Descriptor, [.. Headers.Select((header, i) => Federation.Sign(i + 1, header.Encode()))], active).Encode());
+
+    public List<byte[]> Seconds => [.. Keys.Select(key => PackedElement.Pack(key.Ring, key.Second))];
 }

@@ -24,7 +24,7 @@ public sealed class ThresholdTests : IDisposable
         TestRound round = new(_federation, _certificate, 4);
         foreach (int[] active in (int[][])[[1, 2, 3], [1, 4, 5], [2, 3, 5]])
         {
-            using Plaintext opened = Open(round, active, [.. active.Select(member => Answer(member, round.Request(active), OpeningRecord.Empty).Answer)]);
+            using Plaintext opened = Open(round, active, [.. active.Select(member => Answer(member, round, active))]);
             Assert.Equal(round.Expected, opened.Coefficients.ToArray());
         }
     }
@@ -33,7 +33,7 @@ public sealed class ThresholdTests : IDisposable
     public void Open_AWrongOrMissingAnswer_IsANamedError()
     {
         TestRound round = new(_federation, _certificate, 3), other = new(_federation, _certificate, 3, round: 2, model: 8);
-        SignedOpeningAnswer[] answers = [.. new[] { 1, 2, 3 }.Select(member => Answer(member, round.Request(1, 2, 3), OpeningRecord.Empty).Answer)];
+        SignedOpeningAnswer[] answers = [.. new[] { 1, 2, 3 }.Select(member => Answer(member, round, 1, 2, 3))];
         Refused(Refusal.WrongActiveSet, () => Open(round, [1, 2, 3], answers[..2]));
         Refused(Refusal.WrongActiveSet, () => Open(round, [1, 2, 3], [answers[0], answers[0], answers[1]]));
         byte[] changed = [.. answers[2].Part];
@@ -42,9 +42,9 @@ public sealed class ThresholdTests : IDisposable
         Refused(Refusal.WrongSum, () => Open(round, [1, 2, 3], [answers[0], answers[1], Resigned(answers[2], answer => answer, changed)])); // by its member
         Refused(Refusal.Malformed, () => Open(round, [1, 2, 3], [answers[0], answers[1], Resigned(answers[2], answer => answer with { Index = 2 }, answers[2].Part)])); // for another
         Refused(Refusal.WrongEpoch, () => Open(round, [1, 2, 3], [answers[0], answers[1], Resigned(answers[2], answer => answer with { Certificate = new byte[32] }, answers[2].Part)]));
-        Refused(Refusal.AnotherOpening, () => Open(round, [1, 2, 3], [answers[0], answers[1], Answer(3, other.Request(1, 2, 3), OpeningRecord.Empty).Answer]));
+        Refused(Refusal.AnotherOpening, () => Open(round, [1, 2, 3], [answers[0], answers[1], Answer(3, other, 1, 2, 3)]));
         // Another active set's part has other factors and other zero shares.
-        SignedOpeningAnswer another = Answer(3, round.Request(1, 3, 4), OpeningRecord.Empty).Answer;
+        SignedOpeningAnswer another = Answer(3, round, 1, 3, 4);
         Refused(Refusal.WrongSum, () => Open(round, [1, 2, 3], [answers[0], answers[1], Resigned(another, answer => answer with { Active = [1, 2, 3] }, another.Part)]));
     }
 
@@ -70,9 +70,8 @@ public sealed class ThresholdTests : IDisposable
             third[i] = q.Multiply(secret, q.Inverse(ShamirSharing.Lagrange(ring, 3, [1, 2, 3])[i / ring.Degree]));
         }
 
-        using CommitteeShare completing = new(_certificate.Hash, 3, 3, _shares[2].Members, third, _shares[2].ZeroShareKeys.ToDictionary());
-        OpeningRequest request = round.Request(1, 2, 3);
-        SignedOpeningAnswer[] answers = [Answer(1, request, OpeningRecord.Empty).Answer, Answer(2, request, OpeningRecord.Empty).Answer, _federation.Opener(_certificate, completing).Answer(request, OpeningRecord.Empty).Answer];
+        using CommitteeShare completing = new(_certificate.Hash, 3, 3, _shares[2].Members, third, _shares[2].ZeroShareKeys);
+        SignedOpeningAnswer[] answers = [Answer(1, round, 1, 2, 3), Answer(2, round, 1, 2, 3), _federation.Opener(_certificate, completing).Answer(round.Request(1, 2, 3), round.Seconds)];
         using Plaintext opened = Open(round, [1, 2, 3], answers);
         Assert.Equal(message, opened.Coefficients.ToArray());
     }
@@ -82,58 +81,121 @@ public sealed class ThresholdTests : IDisposable
     {
         TestRound round = new(_federation, _certificate, 4), two = new(_federation, _certificate, 2);
         OpeningRequest request = round.Request(1, 2, 3);
-        Refused(Refusal.TooFewContributors, () => Answer(1, two.Request(1, 2, 3), OpeningRecord.Empty));
-        Refused(Refusal.WrongActiveSet, () => Answer(4, request, OpeningRecord.Empty));
-        foreach (int[] active in (int[][])[[1, 2], [1, 2, 3, 4], [1, 2, 6], [1, 1, 2], [2, 1, 3]]) Refused(Refusal.WrongActiveSet, () => Answer(1, request with { Active = active }, OpeningRecord.Empty));
-        Refused(Refusal.DuplicateSite, () => Answer(1, request with { Contributions = [.. request.Contributions, request.Contributions[0]] }, OpeningRecord.Empty));
-        Refused(Refusal.AnotherOpening, () => Answer(1, request with { Opening = new("heart", 1, 2, Opening.Update) }, OpeningRecord.Empty));
-        Refused(Refusal.AnotherOpening, () => Answer(1, request with { Opening = new("heart", 1, 1, Opening.Evaluation) }, OpeningRecord.Empty)); // replay under another purpose
-        Refused(Refusal.AnotherOpening, () => Answer(1, request with { Opening = new("heart", 1, 1, Opening.Test) }, OpeningRecord.Empty));
-        Refused(Refusal.WrongEpoch, () => Answer(1, request with { Opening = new("heart", 2, 1, Opening.Update) }, OpeningRecord.Empty));
-        Refused(Refusal.AnotherOpening, () => Answer(1, request with { Round = round.Descriptor with { Model = new byte[32] } }, OpeningRecord.Empty));
-        Refused(Refusal.ReplayedCiphertext, () => Answer(1, request with { Contributions = [.. request.Contributions.Select(each => (each.Header, request.Contributions[0].Second))] }, OpeningRecord.Empty));
+        OpeningMember member = _federation.Opener(_certificate, _shares[0], store: _ => Assert.Fail("Something was answered."));
+        Refused(Refusal.TooFewContributors, () => member.Answer(two.Request(1, 2, 3), two.Seconds));
+        Refused(Refusal.WrongActiveSet, () => member.Answer(round.Request(2, 3, 4), round.Seconds));
+        foreach (int[] active in (int[][])[[1, 2], [1, 2, 3, 4], [1, 2, 6], [1, 1, 2], [2, 1, 3]]) Answers(Refusal.WrongActiveSet, request with { Active = active });
+        Answers(Refusal.DuplicateSite, request with { Contributions = [.. request.Contributions, request.Contributions[0]] });
+        Answers(Refusal.AnotherOpening, request with { Opening = new("heart", 1, 2, Opening.Update) });
+        Answers(Refusal.AnotherOpening, request with { Opening = new("heart", 1, 1, Opening.Evaluation) }); // replay under another purpose
+        Answers(Refusal.AnotherOpening, request with { Opening = new("heart", 1, 1, Opening.Test) });
+        Answers(Refusal.WrongEpoch, request with { Opening = new("heart", 2, 1, Opening.Update) });
+        Answers(Refusal.AnotherOpening, request with { Round = round.Descriptor with { Model = new byte[32] } });
+        Refused(Refusal.ReplayedCiphertext, () => member.Answer(request, Enumerable.Repeat(round.Seconds[0], 4)));
+        Refused(Refusal.Malformed, () => member.Answer(request, round.Seconds[..3]));
+        Refused(Refusal.TooManyContributors, () => member.Answer(request, [.. round.Seconds, round.Seconds[0]]));
         // One site sends another's ciphertext as its own.
         SignedMessage copied = _federation.Sign(5, (round.Headers[0] with { Site = "site-5" }).Encode());
-        Refused(Refusal.ReplayedCiphertext, () => Answer(1, request with { Contributions = [.. request.Contributions, (copied, request.Contributions[0].Second)] }, OpeningRecord.Empty));
+        Answers(Refusal.ReplayedCiphertext, request with { Contributions = [.. request.Contributions, copied] });
         // A site speaks for another.
         SignedMessage foreign = _federation.Sign(5, round.Headers[0].Encode());
-        Refused(Refusal.WrongSignature, () => Answer(1, request with { Contributions = [(foreign, request.Contributions[0].Second), .. request.Contributions.Skip(1)] }, OpeningRecord.Empty));
+        Answers(Refusal.WrongSignature, request with { Contributions = [foreign, .. request.Contributions.Skip(1)] });
+
+        void Answers(Refusal reason, OpeningRequest changed) => Refused(reason, () => member.Answer(changed, round.Seconds));
     }
 
     [Fact]
     public void Record_AfterAnAnswer_KeepsItsPromises()
     {
         TestRound round = new(_federation, _certificate, 5), next = new(_federation, _certificate, 4, round: 2), fresh = new(_federation, _certificate, 4, round: 3, model: 8);
-        (OpeningRecord record, SignedOpeningAnswer answer) = Answer(1, round.Request(1, 2, 3), OpeningRecord.Empty);
-        record = OpeningRecord.Decode(record.Encode()); // as after a crash
-        (OpeningRecord same, SignedOpeningAnswer again) = Answer(1, round.Request(1, 2, 3), record);
-        Assert.Equal(answer.Part, again.Part); // the stored bytes
-        Assert.Same(record, same);
+        List<OpeningEntry> stored = [];
+        SignedOpeningAnswer answer = _federation.Opener(_certificate, _shares[0], store: stored.Add).Answer(round.Request(1, 2, 3), round.Seconds);
+        OpeningMember member = _federation.Opener(_certificate, _shares[0], Loaded(), store: stored.Add); // as after a crash
+        Assert.Equal(answer.Part, member.Answer(round.Request(1, 2, 3), []).Part); // the stored bytes, without another look at the ciphertexts
+        Assert.Single(stored);
         OpeningRequest fewer = round.Request(1, 2, 3);
-        Refused(Refusal.AnotherSet, () => Answer(1, fewer with { Contributions = [.. fewer.Contributions.Take(4)] }, record));
-        Refused(Refusal.AnotherSet, () => Answer(1, next.Request(1, 2, 3), record)); // one model, whatever the round
-        record = Answer(1, fresh.Request(1, 2, 3), record).Record;
-        record = Answer(1, round.Request(1, 2, 4), record).Record;
-        (record, SignedOpeningAnswer last) = Answer(1, round.Request(1, 2, 5), record);
-        Refused(Refusal.TooManyActiveSets, () => Answer(1, round.Request(1, 3, 4), record));
-        record.CheckAgainst(answer.Message, _federation.Roster, "site-1");
-        record.CheckAgainst(last.Message, _federation.Roster, "site-1");
-        Assert.Equal(Refusal.RestoredRecord, Assert.Throws<ProtocolException>(() => same.CheckAgainst(last.Message, _federation.Roster, "site-1")).Reason);
-        Assert.Equal(Refusal.WrongSignature, Assert.Throws<ProtocolException>(() => same.CheckAgainst(last.Message, _federation.Roster, "site-2")).Reason); // nobody speaks for another
-        Assert.Equal(Refusal.EpochUsedUp, Assert.Throws<ProtocolException>(() => _federation.Opener(_certificate, _shares[0], new CommitteePolicy(maxOpenings: 2)).Answer(new TestRound(_federation, _certificate, 4, round: 9, model: 9).Request(1, 2, 3), record)).Reason);
+        Refused(Refusal.AnotherSet, () => member.Answer(fewer with { Contributions = [.. fewer.Contributions.Take(4)] }, round.Seconds[..4]));
+        Refused(Refusal.AnotherSet, () => member.Answer(next.Request(1, 2, 3), next.Seconds)); // one model, whatever the round
+        member.Answer(fresh.Request(1, 2, 3), fresh.Seconds);
+        member.Answer(round.Request(1, 2, 4), round.Seconds);
+        SignedOpeningAnswer last = member.Answer(round.Request(1, 2, 5), round.Seconds);
+        Refused(Refusal.TooManyActiveSets, () => member.Answer(round.Request(1, 3, 4), round.Seconds));
+        Assert.Equal([1, 2, 3, 4], stored.Select(entry => entry.Number));
+
+        member.Record.CheckAgainst(answer.Message, _federation.Roster, "site-1");
+        member.Record.CheckAgainst(last.Message, _federation.Roster, "site-1");
+        OpeningRecord old = OpeningRecord.Load([(stored[0].Bytes, stored[0].Answer)]);
+        Assert.Equal(Refusal.RestoredRecord, Assert.Throws<ProtocolException>(() => old.CheckAgainst(last.Message, _federation.Roster, "site-1")).Reason);
+        Assert.Equal(Refusal.WrongSignature, Assert.Throws<ProtocolException>(() => old.CheckAgainst(last.Message, _federation.Roster, "site-2")).Reason); // nobody speaks for another
+        TestRound another = new(_federation, _certificate, 4, round: 9, model: 9);
+        Refused(Refusal.EpochUsedUp, () => _federation.Opener(_certificate, _shares[0], Loaded(), new CommitteePolicy(lyingOrRestored: 0, maxOpenings: 2)).Answer(another.Request(1, 2, 3), another.Seconds));
+        Refused(Refusal.AnswerGone, () => _federation.Opener(_certificate, _shares[0], OpeningRecord.Load(stored.Select(entry => (entry.Bytes, (byte[]?)null)))).Answer(round.Request(1, 2, 3), []));
+        Assert.Throws<FormatException>(() => OpeningRecord.Load([(stored[0].Bytes, stored[1].Answer)]));
+
+        OpeningRecord Loaded() => OpeningRecord.Load(stored.Select(entry => (entry.Bytes, (byte[]?)entry.Answer)));
+    }
+
+    [Fact] // whatever the store did with the entry, nothing new leaves until the record has been read again
+    public void Answer_AnEntryThatCannotBeStored_LeavesNothingAndStopsTheMember()
+    {
+        TestRound round = new(_federation, _certificate, 3), fresh = new(_federation, _certificate, 3, round: 2, model: 8);
+        int calls = 0;
+        OpeningMember member = _federation.Opener(_certificate, _shares[0], store: _ => throw new IOException($"The disk is full ({++calls})."));
+        Assert.Throws<IOException>(() => member.Answer(round.Request(1, 2, 3), round.Seconds));
+        Refused(Refusal.UnexpectedMessage, () => member.Answer(round.Request(1, 2, 3), round.Seconds));
+        Refused(Refusal.UnexpectedMessage, () => member.Answer(fresh.Request(1, 2, 3), fresh.Seconds));
+        Assert.Equal((1, 0), (calls, member.Record.Count));
+    }
+
+    [Fact] // two sets for one opening, asked for at the same time
+    public async Task Answer_TwoSetsAtOnce_AnswersOne()
+    {
+        TestRound round = new(_federation, _certificate, 5);
+        OpeningRequest all = round.Request(1, 2, 3), fewer = all with { Contributions = [.. all.Contributions.Take(4)] };
+        OpeningMember member = _federation.Opener(_certificate, _shares[0]);
+        using Barrier together = new(2);
+        Task<SignedOpeningAnswer>[] both = [Task.Run(() => member.Answer(all, Slowly(round.Seconds))), Task.Run(() => member.Answer(fewer, Slowly(round.Seconds[..4])))];
+        await Task.WhenAll(both).ContinueWith(_ => { }, TaskScheduler.Default);
+        Assert.Equal(Refusal.AnotherSet, Assert.IsType<ProtocolException>(Assert.Single(both, task => task.IsFaulted).Exception!.InnerException).Reason);
+        Assert.Equal(1, member.Record.Count);
+
+        IEnumerable<byte[]> Slowly(List<byte[]> seconds)
+        {
+            together.SignalAndWait(TestContext.Current.CancellationToken); // both have passed the first look at the record
+            foreach (byte[] second in seconds) yield return second;
+        }
+    }
+
+    [Fact]
+    public void Answer_AfterTheShareIsErased_IsRefused()
+    {
+        TestRound round = new(_federation, _certificate, 3);
+        OpeningMember member = _federation.Opener(_certificate, _shares[4]);
+        _shares[4].Dispose();
+        Assert.Throws<ObjectDisposedException>(() => member.Answer(round.Request(1, 2, 5), round.Seconds));
+        Assert.Throws<ObjectDisposedException>(() => _shares[4].ZeroShareKeys[1].Span.Length);
     }
 
     [Fact]
     public void AnswerTest_OfAnEpoch_OpensTheFixedVectorOnce()
     {
         int[] active = [1, 3, 5];
-        Ciphertext test = EpochTest.Ciphertext(_certificate);
         OpeningMember[] members = [.. active.Select(member => _federation.Opener(_certificate, _shares[member - 1]))];
-        var answers = members.Select(member => member.AnswerTest(active, OpeningRecord.Empty)).ToArray();
-        using Plaintext opened = OpeningSum.Open(_certificate, _federation.Roster, EpochTest.Opening(_certificate), test, 1, EpochTest.SetHash(test), active, answers.Select(answer => answer.Answer));
-        Assert.Equal(EpochTest.Vector(_certificate), opened.Coefficients.ToArray());
-        Assert.Equal(answers[0].Answer.Part, members[0].AnswerTest(active, answers[0].Record).Answer.Part);
-        Refused(Refusal.TooManyActiveSets, () => members[0].AnswerTest([1, 2, 3], answers[0].Record));
+        SignedOpeningAnswer[] answers = [.. members.Select(member => member.AnswerTest(active))];
+        EpochTest.Verify(_certificate, _federation.Roster, active, answers);
+        Assert.Equal(answers[0].Part, members[0].AnswerTest(active).Part);
+        Refused(Refusal.TooManyActiveSets, () => members[0].AnswerTest([1, 2, 3]));
+        // Another attempt at the epoch has a test of its own.
+        (EpochCertificate certificate, CommitteeShare[] shares) = _federation.MakeEpoch();
+        OpeningMember again = _federation.Opener(certificate, shares[0], members[0].Record);
+        Assert.NotEmpty(again.AnswerTest(active).Part);
+        Assert.Equal(2, again.Record.Count);
+        foreach (CommitteeShare share in shares) share.Dispose();
+        Refused(Refusal.WrongEpoch, () =>
+        {
+            EpochTest.Verify(certificate, _federation.Roster, active, answers);
+            return 0;
+        });
     }
 
     [Fact]
@@ -142,16 +204,16 @@ public sealed class ThresholdTests : IDisposable
         byte[] key = RandomNumberGenerator.GetBytes(32), stored = _shares[1].Protect(key);
         using CommitteeShare back = CommitteeShare.Unprotect(key, stored);
         Assert.Equal(_shares[1].Words.ToArray(), back.Words.ToArray());
-        Assert.Equal(_shares[1].ZeroShareKeys[1], back.ZeroShareKeys[1]);
+        Assert.Equal(_shares[1].ZeroShareKeys[1].Span, back.ZeroShareKeys[1].Span);
         Assert.ThrowsAny<CryptographicException>(() => CommitteeShare.Unprotect(new byte[32], stored));
         stored[^1] ^= 1;
         Assert.ThrowsAny<CryptographicException>(() => CommitteeShare.Unprotect(key, stored));
     }
 
-    private (OpeningRecord Record, SignedOpeningAnswer Answer) Answer(int member, OpeningRequest request, OpeningRecord record)
+    private SignedOpeningAnswer Answer(int member, TestRound round, params int[] active)
     {
-        (OpeningRecord next, SignedOpeningAnswer answer) = _federation.Opener(_certificate, _shares[member - 1]).Answer(request, record);
-        return (next, answer with { Message = TestFederation.Sent(answer.Message) });
+        SignedOpeningAnswer answer = _federation.Opener(_certificate, _shares[member - 1]).Answer(round.Request(active), round.Seconds);
+        return answer with { Message = TestFederation.Sent(answer.Message) };
     }
 
     /// <summary>As a member that lies would send it.</summary>

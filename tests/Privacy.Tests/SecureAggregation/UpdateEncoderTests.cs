@@ -32,7 +32,7 @@ public sealed class UpdateEncoderTests
         UpdateEncoding encoding;
         try
         {
-            encoding = new(UpdateLayout.Choose(bits, cohort), count, Math.Pow(10, random.Next(-2, 3)), 0.5f, rotated ? s_seed : null, rotated ? null : 0.01, noisy ? 1e-4 : 0);
+            encoding = UpdateEncoding.AnyWeight(UpdateLayout.Choose(bits, cohort), count, Math.Pow(10, random.Next(-2, 3)), 0.5f, rotated ? s_seed : null, rotated ? null : 0.01, noisy ? 1e-4 : 0);
         }
         catch (UpdateLayoutException)
         {
@@ -64,7 +64,7 @@ public sealed class UpdateEncoderTests
     [Fact]
     public void Encode_InAnyOrderOnAnyThread_GivesTheSame()
     {
-        UpdateEncoding encoding = new(s_two, 50_000, 10, 0.01f, s_seed, null, 0);
+        UpdateEncoding encoding = UpdateEncoding.AnyWeight(s_two, 50_000, 10, 0.01f, s_seed, null, 0);
         float[] update = Gaussian(new(7), 50_000, 0.1), before = [.. update];
         using UpdateEncoder encoder = UpdateEncoder.Prepare(encoding, update, 3, s_seed), parallel = UpdateEncoder.Prepare(encoding, update, 3, s_seed, threads: 4);
         ulong[] expected = EncodeAll(encoder);
@@ -83,7 +83,7 @@ public sealed class UpdateEncoderTests
     [Fact]
     public void Prepare_LongVector_IsClippedAsOneWithItsWeight()
     {
-        UpdateEncoding encoding = new(s_two, 3, 1, 2, null, 1, 0);
+        UpdateEncoding encoding = UpdateEncoding.AnyWeight(s_two, 3, 1, 2, null, 1, 0);
         using UpdateEncoder encoder = UpdateEncoder.Prepare(encoding, new float[] { 1, 2, 4 }, 10, s_seed);
         Assert.Equal(50, encoder.Norm, 1e-12); // 10·√(1 + 4 + 16 + 2²)
         Assert.True(encoder.IsClipped);
@@ -99,7 +99,7 @@ public sealed class UpdateEncoderTests
     public void Prepare_RoundingAboveTheNormBound_IsDrawnAgain()
     {
         UpdateLayout coarse = UpdateLayout.Choose(1, 1); // −1, 0, 1
-        UpdateEncoding encoding = new(coarse, 63, 4, 0.5f, null, 1, 0);
+        UpdateEncoding encoding = UpdateEncoding.AnyWeight(coarse, 63, 4, 0.5f, null, 1, 0);
         Assert.Equal((UInt128)40, encoding.LargestSquaredNorm);
         float[] update = [.. Enumerable.Repeat(0.5f, 63)];
         int again = 0;
@@ -127,7 +127,7 @@ public sealed class UpdateEncoderTests
     {
         foreach (int bits in (int[])[8, 20, 36])
         {
-            UpdateEncoding encoding = new(UpdateLayout.Choose(bits, 3), 6000, 1, 0.01f, rotated ? s_seed : null, rotated ? null : 1, 0);
+            UpdateEncoding encoding = UpdateEncoding.AnyWeight(UpdateLayout.Choose(bits, 3), 6000, 1, 0.01f, rotated ? s_seed : null, rotated ? null : 1, 0);
             foreach (float[] update in (float[][])[Gaussian(new(1), 6000, 1e30), [.. new float[5999], 1e-3f], [1e38f, .. new float[5999]]])
             {
                 using UpdateEncoder encoder = UpdateEncoder.Prepare(encoding, update, 1, s_seed);
@@ -200,7 +200,7 @@ public sealed class UpdateEncoderTests
     [Fact] // room of one deviation in place of nine: a value at the cut leaves it with probability up to 2·Pr[N > 1]
     public void Encode_NoiseBeyondTheRange_WithholdsTheUpload()
     {
-        UpdateEncoding encoding = new(s_two, 9000, 1000, 1, null, 1, 0.01, range: 1);
+        UpdateEncoding encoding = new(s_two, 9000, 1000, 1, null, 1, 0.01, largestWeight: 1, range: 1);
         Assert.Equal(1, encoding.RangeErrorProbability);
         using SecureRandom noise = new();
         using UpdateEncoder encoder = UpdateEncoder.Prepare(encoding, Enumerable.Repeat(1f, 9000).ToArray(), 1, s_seed, noise);
@@ -212,10 +212,27 @@ public sealed class UpdateEncoderTests
         for (int block = 0; block < encoding.Blocks; block++) Assert.Contains("withheld", Assert.Throws<InvalidOperationException>(() => encoder.Encode(block, coefficients, workspace)).Message, StringComparison.Ordinal);
     }
 
+    [Theory] // the norm was tested on the values that were there when the encoder was prepared
+    [InlineData(0, 1)]
+    [InlineData(3000, 1e-3f)]
+    public void Encode_AnUpdateThatChangedSincePrepare_IsWithheld(int place, float change)
+    {
+        UpdateEncoding encoding = new(s_two, 5000, 1, 0.01f, null, 1, 0);
+        float[] update = new float[5000];
+        using UpdateEncoder encoder = UpdateEncoder.Prepare(encoding, update, 1, s_seed);
+        update[place] += change;
+        using UpdateWorkspace workspace = encoder.CreateWorkspace();
+        ulong[] coefficients = new ulong[2048];
+        int block = place / encoding.Layout.ValuesPerBlock;
+        Assert.Contains("changed after it was prepared", Assert.Throws<InvalidOperationException>(() => encoder.Encode(block, coefficients, workspace)).Message, StringComparison.Ordinal);
+        Assert.All(coefficients, value => Assert.Equal(0UL, value));
+        Assert.Contains("withheld", Assert.Throws<InvalidOperationException>(() => encoder.Encode(1, coefficients, workspace)).Message, StringComparison.Ordinal);
+    }
+
     [Fact] // room of 2.5 deviations in place of nine
     public void RangeErrorProbability_OfManyUploads_IsAnUpperBound()
     {
-        UpdateEncoding encoding = new(s_two, 1, 1000, 1, null, 1, 0.01, range: 2.5);
+        UpdateEncoding encoding = new(s_two, 1, 1000, 1, null, 1, 0.01, largestWeight: 1, range: 2.5);
         using SecureRandom noise = new();
         int withheld = 0;
         for (int i = 0; i < 5000; i++)

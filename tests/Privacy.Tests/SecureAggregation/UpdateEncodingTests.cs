@@ -10,7 +10,7 @@ public sealed class UpdateEncodingTests
     [Fact] // C = 6553.5, γ = 1/2, d = 100: C² + 100/16 + (C + 2.5)/2
     public void Sensitivity_WithoutNoise_IsTheHandDerivedOne()
     {
-        UpdateEncoding encoding = new(s_two, 99, 6553.5, 1, null, 6553.5, 0);
+        UpdateEncoding encoding = UpdateEncoding.AnyWeight(s_two, 99, 6553.5, 1, null, 6553.5, 0);
         Assert.Equal((0.5, 13107.0, 100), (encoding.Grid, encoding.CutSteps, encoding.Dimension));
         Assert.Equal(42_951_646.5, encoding.SquaredSensitivity, 0.0001);
         Assert.True(encoding.SquaredSensitivity >= 42_951_646.5);
@@ -89,6 +89,27 @@ public sealed class UpdateEncodingTests
         UpdateLayout direct = UpdateLayout.ChooseDirect(20, 100);
         Assert.Equal(4, new UpdateEncoding(direct, 8191, 1, 1, null, 1, 0).Blocks);
         Assert.Contains("8193 values", Assert.Throws<UpdateLayoutException>(() => new UpdateEncoding(direct, 8192, 1, 1, null, 1, 0)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact] // a weight beyond the cut, or finer than the grid, would be opened as another without a sign of it
+    public void Weight_ThatGridOrCutDoNotHold_IsRefused()
+    {
+        UpdateLayout layout = UpdateLayout.Choose(14, 10);
+        Assert.Contains("beyond the cut of 0.05: a scale of the weight of at most 0.005", Refused(0.1f, 10), StringComparison.Ordinal);
+        Assert.Contains("less than 16 grid steps", Refused(1e-6f, 1), StringComparison.Ordinal);
+        Assert.Contains("clipping norm", Assert.Throws<UpdateLayoutException>(() => new UpdateEncoding(layout, 4000, 10, 11, new byte[32], null, 0)).Message, StringComparison.Ordinal);
+        UpdateEncoding encoding = new(layout, 4000, 10, 0.005f, null, 0.05, 0, largestWeight: 10);
+        Assert.Contains("in (0, 10]", Assert.Throws<ArgumentOutOfRangeException>(() => UpdateEncoder.Prepare(encoding, new float[4000], 10.1, new byte[32])).Message, StringComparison.Ordinal);
+
+        string Refused(float scale, double largest) => Assert.Throws<UpdateLayoutException>(() => new UpdateEncoding(layout, 4000, 10, scale, null, 0.05, 0, largest)).Message;
+    }
+
+    [Fact]
+    public void SamplerDistance_OfAnUpload_IsThatOfAllItsValues()
+    {
+        UpdateEncoding encoding = new(s_two, 9_999, 10, 1, null, 3, 0.1);
+        Assert.InRange(encoding.SamplerDistance, 10_000 * Math.Pow(2, -120), 10_000 * Math.Pow(2, -107));
+        Assert.Equal(0, new UpdateEncoding(s_two, 9_999, 10, 1, null, 3, 0).SamplerDistance);
     }
 
     [Fact]

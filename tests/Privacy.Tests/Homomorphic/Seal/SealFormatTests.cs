@@ -192,6 +192,47 @@ public sealed class SealFormatTests
         Assert.Equal(zero.Coefficients, SealFormat.LoadPlaintext(s_small.Parameters, bytes).Coefficients);
     }
 
+    [Fact] // as many primes as the largest degree takes: their tables are not made before they are used
+    public void LoadParameters_ManyPrimes_TakesNoMoreMemoryThanTheyAreWorth()
+    {
+        List<ulong> primes = [];
+        for (ulong candidate = 65537; primes.Count < 37; candidate += 65536)
+        {
+            if (new Modulus(candidate).IsPrime()) primes.Add(candidate);
+        }
+
+        byte[] bytes = SealFormat.Save(new BfvParameters(32768, primes, 5));
+        SealFormat.LoadParameters(bytes);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        Assert.Equal(37, SealFormat.LoadParameters(bytes).Primes.Count);
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 400_000);
+    }
+
+    [Theory] // what a compressed secret was written to, and what it was read from
+    [InlineData((int)SealCompression.Zlib)]
+    [InlineData((int)SealCompression.Zstandard)]
+    public void Dispose_OfABody_WipesIt(int compression)
+    {
+        byte[] stored;
+        byte[] written;
+        using (SealWriter writer = new(SealVersion.Seal44, 100))
+        {
+            written = Object(writer);
+            writer.Bytes([.. Enumerable.Repeat((byte)7, 100)]);
+            stored = writer.Finish((SealCompression)compression);
+        }
+
+        Assert.All(written, value => Assert.Equal(0, value));
+        SealBody body = new("test", stored, 1000);
+        ReadOnlySpan<byte> bytes = body.Bytes;
+        Assert.Equal(7, bytes[99]);
+        body.Dispose();
+        Assert.False(bytes.ContainsAnyExcept((byte)0));
+
+        [System.Runtime.CompilerServices.UnsafeAccessor(System.Runtime.CompilerServices.UnsafeAccessorKind.Field, Name = "_object")]
+        static extern ref byte[] Object(SealWriter writer);
+    }
+
     [Fact] // Parameters outside SEAL's limits are refused before a ring is made of them
     public void LoadParameters_ImpossibleValues_AreNamed()
     {

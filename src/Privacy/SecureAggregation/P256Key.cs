@@ -1,0 +1,30 @@
+using System.Security.Cryptography;
+
+namespace Federation.Privacy.SecureAggregation;
+
+/// <summary>Public keys as they travel: SubjectPublicKeyInfo of an uncompressed point on P-256, in the one form that there is. Looked at before any library reads it.</summary>
+internal static class P256Key
+{
+    public const int Bytes = 91;
+
+    private static readonly byte[] s_prefix = Convert.FromHexString("3059301306072a8648ce3d020106082a8648ce3d03010703420004");
+
+    /// <returns>Whether the bytes have this form; the point may still lie beside the curve.</returns>
+    public static bool HasForm(ReadOnlySpan<byte> key) => key.Length == Bytes && key.StartsWith(s_prefix);
+
+    /// <returns>Whether the bytes are a point on the curve.</returns>
+    public static bool IsKey(ReadOnlySpan<byte> key)
+    {
+        if (!HasForm(key)) return false;
+        try
+        {
+            using ECDiffieHellman other = ECDiffieHellman.Create();
+            other.ImportSubjectPublicKeyInfo(key, out _);
+            return true;
+        }
+        catch (CryptographicException)
+        {
+            return false;
+        }
+    }
+}
