@@ -3,18 +3,6 @@ using System.Runtime.Intrinsics;
 
 namespace Federation.Privacy.Homomorphic;
 
-internal enum VectorWidth
-{
-    /// <summary>The plain twin.</summary>
-    None = 0,
-
-    /// <summary>AVX2 and FMA.</summary>
-    Bits256 = 256,
-
-    /// <summary>AVX-512 F and DQ.</summary>
-    Bits512 = 512,
-}
-
 /// <summary>A transform on doubles that hold integers. Values are signed; those that come out are below 2⁵³ and not reduced.</summary>
 internal unsafe interface IVectorTransform
 {
@@ -80,8 +68,8 @@ internal sealed unsafe class VectorTransform<TVector, TLanes> : IVectorTransform
         int stages = int.Log2(_degree) - int.Log2(TLanes.Count) - 1;
         (_passes, _odd) = (stages / 2, stages % 2 == 1);
         int tail = int.Log2(TLanes.Count) + 1;
-        _forwardReduces = ForwardReductions(_odd, _passes, tail, q);
-        _inverseReduces = InverseReductions(_odd, _passes, tail, q);
+        _forwardReduces = LazyReductions.Forward(_odd, _passes, tail, q);
+        _inverseReduces = LazyReductions.Inverse(_odd, _passes, tail, q);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -308,57 +296,5 @@ internal sealed unsafe class VectorTransform<TVector, TLanes> : IVectorTransform
         }
 
         return [.. tail];
-    }
-
-    // Bounds in units of q.
-    private static double Largest(double q) => (1UL << 53) / q;
-
-    private static double Remainder(double bound, double q) => 0.5 + (1.5 * bound / Largest(q));
-
-    internal static bool[] ForwardReductions(bool odd, int passes, int tail, double q)
-    {
-        List<bool> reduces = [];
-        double bound = 1;
-        int[] stages = [.. odd ? (int[])[1] : [], .. Enumerable.Repeat(2, passes), tail];
-        foreach (int count in stages)
-        {
-            double kept = After(bound, bound, count);
-            bool needed = kept > Largest(q);
-            reduces.Add(needed);
-            bound = needed ? After(0.501, bound, count) : kept;
-            if (bound > Largest(q)) throw new InvalidOperationException($"The transform modulo {q} could leave 2^53.");
-        }
-
-        return [.. reduces];
-
-        double After(double left, double right, int count)
-        {
-            for (int i = 0; i < count; i++) left = right = left + Remainder(right, q);
-            return left;
-        }
-    }
-
-    internal static bool[] InverseReductions(bool odd, int passes, int tail, double q)
-    {
-        // Stages between the places where sums can be reduced.
-        int[] segments = [.. tail == 4 ? (int[])[2, 2] : [tail], .. Enumerable.Repeat(2, passes), .. odd ? (int[])[1] : []];
-        List<bool> reduces = tail == 4 ? [] : [false];
-        double sums = 1, products = 1;
-        for (int i = 0; i < segments.Length; i++)
-        {
-            double bound = Math.Max(sums, products);
-            if (i > 0)
-            {
-                bool needed = bound * (1 << segments[i]) > Largest(q);
-                reduces.Add(needed);
-                if (needed) bound = Math.Max(0.501, products);
-            }
-
-            for (int stage = 0; stage < segments[i]; stage++) (sums, products, bound) = (2 * bound, Remainder(2 * bound, q), 2 * bound);
-            if (bound > Largest(q)) throw new InvalidOperationException($"The inverse transform modulo {q} could leave 2^53.");
-        }
-
-        reduces.Add(false);
-        return [.. reduces];
     }
 }
