@@ -44,8 +44,8 @@ public sealed class OpeningMember
         if (request.Opening.Epoch != _certificate.Descriptor.Epoch) throw new ProtocolException(Refusal.WrongEpoch, $"This member's share is of epoch {_certificate.Descriptor.Epoch}, asked for is epoch {request.Opening.Epoch}.");
         if (request.Opening.Purpose == Opening.Test) throw new ProtocolException(Refusal.AnotherOpening, "A test is computed by each member itself, never asked for with ciphertexts.");
         CheckActive(request.Active);
-        byte[] round = request.Round.Hash();
-        List<ContributionHeader> headers = [.. request.Contributions.Select(contribution => Header(request, round, contribution))];
+        SiteRound round = new(request.Opening, request.Round, _certificate);
+        List<ContributionHeader> headers = [.. request.Contributions.Select(contribution => ContributionFile.Header(contribution, round, _roster))];
         CheckSet(request.Round, headers);
         byte[] set = ContributionHeader.SetHash(headers);
         lock (_share.Gate)
@@ -120,16 +120,6 @@ public sealed class OpeningMember
         {
             throw new ProtocolException(Refusal.WrongActiveSet, $"The active set {{{string.Join(", ", active)}}} is not {_share.Threshold} distinct members of {{{string.Join(", ", _share.Members)}}} with {_share.Index} among them.");
         }
-    }
-
-    private ContributionHeader Header(OpeningRequest request, byte[] round, SignedMessage message)
-    {
-        ContributionHeader header = EpochTranscript.Decoded(() => ContributionHeader.Decode(message.Verify(_roster)));
-        if (header.Site != message.Site) throw new ProtocolException(Refusal.WrongSignature, $"'{message.Site}' signed the contribution of '{header.Site}'.");
-        if (header.Opening != request.Opening) throw new ProtocolException(Refusal.AnotherOpening, $"'{header.Site}' contributed to the {header.Opening}, not to the {request.Opening}.");
-        EpochTranscript.Same(header.Certificate, _certificate.Hash, Refusal.WrongEpoch, $"'{header.Site}' encrypted under another epoch's key");
-        EpochTranscript.Same(header.Round, round, Refusal.AnotherOpening, $"'{header.Site}' contributed to a round of another description");
-        return header;
     }
 
     private void CheckSet(RoundDescriptor round, List<ContributionHeader> headers)

@@ -33,7 +33,7 @@ public sealed class UpdateEncoding
     {
         // A cut weight, or one lost in the rounding, would be wrong without a sign of it, and the whole mean with it.
         double weight = (double)weightScale * largestWeight, room = IsRotated ? Clip : Cut;
-        if (weight > room) throw new UpdateLayoutException($"The largest weight {largestWeight:g6} is sent as {weight:g4}, beyond {(IsRotated ? "the clipping norm" : "the cut")} of {room:g4}: a scale of the weight of at most {room / largestWeight:g4} fits.");
+        if (weight > room * (1 + 1e-6)) throw new UpdateLayoutException($"The largest weight {largestWeight:g6} is sent as {weight:g4}, beyond {(IsRotated ? "the clipping norm" : "the cut")} of {room:g4}: a scale of the weight of at most {room / largestWeight:g4} fits.");
         if (!IsNoisy && weight < LeastWeightSteps * Grid) throw new UpdateLayoutException($"The largest weight {largestWeight:g6} is sent as {weight:g4}, less than {LeastWeightSteps} grid steps of {Grid:g4}: a scale of the weight of at least {LeastWeightSteps * Grid / largestWeight:g4} is needed, or more bits.");
     }
 

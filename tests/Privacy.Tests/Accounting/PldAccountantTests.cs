@@ -28,7 +28,7 @@ public sealed class PldAccountantTests
             double actual = s_pld.AtEpsilon([new RepeatedEvent(new GaussianEvent(sigma, q), steps)], epsilon, NeighboringRelation.AddOrRemoveOne).Delta;
             Assert.True(actual >= (expected * (1 - 1e-6)) - 1e-12 && actual <= (expected * 1.001) + 1e-9, $"σ {sigma}, q {q}, ε {epsilon}, {steps} steps: {actual:R}, by quadrature {expected:R}");
         }
-    }, iter: 12);
+    }, iter: 5);
 
     [Fact]
     public void AtEpsilon_ReplaceOneSampled_IsAboveTheTruePairOfOneAndTwoSteps() => Gen.Select(LogUniform(0.3, 3), LogUniform(0.02, 0.9), Gen.Double[0, 2]).Sample((sigma, q, epsilon) =>

@@ -33,6 +33,8 @@ internal sealed class TestFederation : IDisposable
 
     public EpochMember Member(int index) => new(Descriptor, Roster, Policy, Names[index - 1], _identities[index - 1], Random);
 
+    public ECDsa Identity(int index) => _identities[index - 1];
+
     public OpeningMember Opener(EpochCertificate certificate, CommitteeShare share, OpeningRecord? record = null, CommitteePolicy? policy = null, Action<OpeningEntry>? store = null) =>
         new(certificate, share, Roster, policy ?? Policy, _identities[share.Index - 1], Random, record ?? OpeningRecord.Empty, store ?? (_ => { }));
 
