@@ -1,13 +1,18 @@
 using System.Reflection;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using Federation.Client.SecureAggregation;
 using Federation.Formats;
 using Federation.Formats.Configuration;
 using Federation.Learning;
 using Federation.Privacy.Ledger;
+using Federation.Privacy.SecureAggregation;
 using Federation.Protocol;
 using Federation.Protocol.Identity;
 using Federation.V1;
 using Grpc.Core;
 using Grpc.Net.Client;
+using Refusal = Federation.Protocol.Refusal;
 using Microsoft.Extensions.Logging;
 
 namespace Federation.Client;
@@ -49,7 +54,12 @@ public static class FederatedNode
         var client = new Node.NodeClient(channel);
         ILogger logger = loggers.CreateLogger(credential.Name);
         using var ledgers = new NodeLedgers(options.Configuration, folder, options.AcceptLoss, options.Time, logger);
-        var worker = new TaskWorker(client, folder, learner, credential.Name, options.Configuration.Role == Formats.Configuration.NodeRole.Evaluator ? null : ledgers, () => JoinRequestOf(options.Configuration), logger);
+        using ECDsa identity = credential.Certificate.GetECDsaPrivateKey()!;
+        using CommitteeStore committee = folder.OpenCommitteeStore();
+        using var duty = new CommitteeDuty(client, folder, credential.Name, identity, options.Configuration.Policy, committee, logger);
+        var contribution = new SecureContribution(client, folder, credential.Name, identity, options.Configuration.Policy, options.Configuration.Threads);
+        var worker = new TaskWorker(
+            client, folder, learner, credential.Name, options.Configuration.Role == Formats.Configuration.NodeRole.Evaluator ? null : ledgers, duty, contribution, options.Configuration.Policy, () => JoinRequestOf(options.Configuration), logger);
         var backoff = new Backoff();
         bool reachable = false;
         while (true)
@@ -58,6 +68,7 @@ public static class FederatedNode
             {
                 JoinReply joined = await client.JoinAsync(JoinRequestOf(options.Configuration), cancellationToken: cancellationToken);
                 ledgers.Compare(joined.LedgerHeads.Select(head => head.ToDomain()));
+                duty.Compare(joined.OpeningAnswer.Span);
                 if (!reachable) logger.LogInformation("Joined {Coordinator} as {Site}", options.Configuration.Coordinator, credential.Name);
                 reachable = true;
                 if (await WorkAsync(client, worker, options, backoff, cancellationToken) is { } outcome) return outcome;

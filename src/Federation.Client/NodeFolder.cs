@@ -1,6 +1,9 @@
+using System.Security.Cryptography;
 using Federation.Formats;
 using Federation.Privacy.Canonical;
+using Federation.Privacy.SecureAggregation;
 using Federation.Protocol.Identity;
+using Microsoft.Data.Sqlite;
 
 namespace Federation.Client;
 
@@ -25,6 +28,22 @@ public sealed class NodeFolder
 
     /// <summary>The privacy ledger, where node.yaml names no other file; its key <c>ledger.key</c> lies beside it.</summary>
     public string Ledger => In("ledger.db");
+
+    /// <summary>Shares of keys and the record of answers, with its key file <c>secagg.key</c>. Neither is to be backed up: a restored record is found out, and its shares are erased.</summary>
+    /// <exception cref="InvalidInputException">The files cannot be used.</exception>
+    public CommitteeStore OpenCommitteeStore()
+    {
+        string path = In("secagg.db"), keyPath = In("secagg.key");
+        try
+        {
+            if (!File.Exists(keyPath)) PrivateFile.Write(keyPath, Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(32)));
+            return new CommitteeStore(path, Convert.FromHexString(File.ReadAllText(keyPath).Trim()));
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or FormatException or SqliteException)
+        {
+            throw new InvalidInputException(new Problem($"The store of key shares cannot be used: {error.Message}", path, Repair: "Remove secagg.db and secagg.key; the next key epoch gives this site a new share."));
+        }
+    }
 
     public string Blob(string sha256)
     {

@@ -10,12 +10,15 @@ namespace Federation.Client;
 /// <param name="Loss">Mean training loss, for this site's log.</param>
 internal sealed record StoredUpdate(string ModelSha256, string Sha256, ulong Weight, double Loss, long Reservation)
 {
+    /// <summary>Of an encrypted contribution in place of an update.</summary>
+    public static string ContributionOf(NodeFolder folder, string runId, int round) => Path.Combine(folder.Updates(runId), FormattableString.Invariant($"{round}.contribution"));
+
     public static string PathOf(NodeFolder folder, string runId, int round) => Path.Combine(folder.Updates(runId), FormattableString.Invariant($"{round}.safetensors"));
 
     /// <summary>The stored update of this round and model, or null.</summary>
-    public static StoredUpdate? Find(NodeFolder folder, string runId, int round, string modelSha256)
+    public static StoredUpdate? Find(NodeFolder folder, string runId, int round, string modelSha256, bool secure)
     {
-        string path = PathOf(folder, runId, round), record = path + ".json";
+        string path = secure ? ContributionOf(folder, runId, round) : PathOf(folder, runId, round), record = path + ".json";
         if (!File.Exists(record) || !File.Exists(path)) return null;
         return JsonSerializer.Deserialize<StoredUpdate>(File.ReadAllText(record)) is { } update && update.ModelSha256 == modelSha256 ? update : null;
     }
@@ -25,7 +28,16 @@ internal sealed record StoredUpdate(string ModelSha256, string Sha256, ulong Wei
         string path = PathOf(folder, runId, round), record = path + ".json";
         File.Delete(record); // the record last: with it the update counts as stored
         result.WeightedDelta.Save(path);
-        var update = new StoredUpdate(modelSha256, result.WeightedDelta.Sha256, result.Weight, result.Loss, reservation);
+        return Record(record, new StoredUpdate(modelSha256, result.WeightedDelta.Sha256, result.Weight, result.Loss, reservation));
+    }
+
+    /// <summary>A contribution that was written to its place; its weight travels inside.</summary>
+    /// <param name="headerSha256">Of its signed header.</param>
+    public static StoredUpdate SaveContribution(NodeFolder folder, string runId, int round, string modelSha256, string headerSha256, double loss, long reservation) =>
+        Record(ContributionOf(folder, runId, round) + ".json", new StoredUpdate(modelSha256, headerSha256, 0, loss, reservation));
+
+    private static StoredUpdate Record(string record, StoredUpdate update)
+    {
         File.WriteAllText(record + ".new", JsonSerializer.Serialize(update));
         File.Move(record + ".new", record, overwrite: true);
         return update;

@@ -1,5 +1,7 @@
 using System.Globalization;
+using Federation.Client.SecureAggregation;
 using Federation.Formats;
+using Federation.Formats.Configuration;
 using Federation.Formats.Data;
 using Federation.Formats.Evaluation;
 using Federation.Formats.Models;
@@ -8,18 +10,21 @@ using Federation.Learning;
 using Federation.Privacy.Accounting;
 using Federation.Privacy.Canonical;
 using Federation.Privacy.Ledger;
+using Federation.Privacy.Mechanisms;
+using Federation.Privacy.SecureAggregation;
 using Federation.Protocol;
 using Federation.V1;
 using Google.Protobuf;
 using Grpc.Core;
 using Microsoft.Extensions.Logging;
 using LedgerHead = Federation.Privacy.Ledger.LedgerHead;
+using Refusal = Federation.Privacy.SecureAggregation.Refusal;
 
 namespace Federation.Client;
 
 /// <summary>Does one task at a time and reports what came of it. Whatever is released is reserved in the data set's ledger first.</summary>
 /// <param name="ledgers">Null for an evaluator, whose test set is public.</param>
-internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILocalLearner learner, string site, NodeLedgers? ledgers, Func<JoinRequest> join, ILogger logger)
+internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILocalLearner learner, string site, NodeLedgers? ledgers, CommitteeDuty duty, SecureContribution contribution, NodePolicy policy, Func<JoinRequest> join, ILogger logger)
 {
     private const string UpdatePurpose = "update";
 
@@ -34,6 +39,8 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         NodeTask.TaskOneofCase.Train => TrainAsync(task.Train, cancellationToken),
         NodeTask.TaskOneofCase.Evaluate => EvaluateAsync(task.Evaluate, cancellationToken),
         NodeTask.TaskOneofCase.RunEnded => EndAsync(task.RunEnded, cancellationToken),
+        NodeTask.TaskOneofCase.Epoch => duty.StepAsync(task.Epoch, cancellationToken),
+        NodeTask.TaskOneofCase.Open => duty.OpenAsync(task.Open, cancellationToken),
         _ => Task.CompletedTask,
     };
 
@@ -45,7 +52,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             LearningTask task = Store(check.Run);
             ModelState initial = await LoadModelAsync(check.ModelSha256, cancellationToken);
             mismatches = learner.Check(task, initial);
-            if (mismatches.Count == 0) mismatches = CheckBudget(task);
+            if (mismatches.Count == 0) mismatches = [.. CheckPolicy(task), .. CheckBudget(task)];
         }
         catch (Exception error) when (error is InvalidInputException or LearningException or SafetensorsException || IsPassing(error))
         {
@@ -55,6 +62,13 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         if (mismatches.Count == 0) logger.LogInformation("Ready for run {Run}", check.Run.RunId);
         else logger.LogWarning("Not taking part in run {Run}:{NewLine}{Mismatches}", check.Run.RunId, Environment.NewLine, string.Join(Environment.NewLine, mismatches));
         await client.ReportReadinessAsync(new ReadinessReport { RunId = check.Run.RunId, Mismatches = { mismatches } }, cancellationToken: cancellationToken);
+    }
+
+    private List<string> CheckPolicy(LearningTask task)
+    {
+        if (task.Spec.SecureAggregation is null) return policy.RequireSecureAggregation ? ["This site's policy asks for secure aggregation; the run has none."] : [];
+        int least = task.Spec.Cohort.MinContributors;
+        return least < policy.MinContributors ? [$"The run opens sums of {least} sites; this site's policy asks for {policy.MinContributors}."] : [];
     }
 
     private List<string> CheckBudget(LearningTask task)
@@ -82,18 +96,20 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         {
             LearningTask task = Load(train.RunId);
             PrivacyLedger ledger = ledgers!.Of(DataSetOf(task));
-            StoredUpdate? stored = StoredUpdate.Find(folder, train.RunId, round, train.ModelSha256);
+            bool secure = task.Spec.SecureAggregation is not null;
+            if (secure && train.Secure is null) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for an update in the clear; the run's spec asks for secure aggregation.");
+            StoredUpdate? stored = StoredUpdate.Find(folder, train.RunId, round, train.ModelSha256, secure);
             // Paid for in this very ledger, or not sent: the ledger may have been put back since.
             if (stored is not null && !ledger.Holds(stored.Reservation, train.RunId, round, UpdatePurpose)) stored = null;
             StoredUpdate update = stored ?? await TrainAndStoreAsync(task, train, round, cancellationToken);
-            string path = StoredUpdate.PathOf(folder, train.RunId, round);
+            string path = secure ? StoredUpdate.ContributionOf(folder, train.RunId, round) : StoredUpdate.PathOf(folder, train.RunId, round);
             LedgerHead head = ledger.Head;
             long sent = await UpdateUpload.SendAsync(client, train.RunId, round, update, head, path, cancellationToken);
             if (ledger.IsOpen(update.Reservation)) ledger.Commit(update.Reservation, ledgers.Recipient, head, update.Sha256);
             StoredUpdate.DropBefore(folder, train.RunId, round);
-            logger.LogInformation("{Message}", string.Create(CultureInfo.InvariantCulture, $"Round {round}: trained on {update.Weight} examples, loss {update.Loss:0.0000}, sent {sent} bytes"));
+            logger.LogInformation("{Message}", string.Create(CultureInfo.InvariantCulture, $"Round {round}: {(secure ? "an encrypted update" : $"an update of {update.Weight} examples")}, loss {update.Loss:0.0000}, sent {sent} bytes"));
         }
-        catch (Exception error) when (error is LearningException or InvalidInputException or SafetensorsException or BudgetExceededException || IsPassing(error))
+        catch (Exception error) when (error is LearningException or InvalidInputException or SafetensorsException or BudgetExceededException or ProtocolException or FormatException or UpdateLayoutException or NonFiniteValueException || IsPassing(error))
         {
             logger.LogWarning("Round {Round}: {Message}", round, error.Message);
             await FailAsync(train.RunId, round, error.Message, cancellationToken);
@@ -107,9 +123,13 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     private async Task<StoredUpdate> TrainAndStoreAsync(LearningTask task, Train train, int round, CancellationToken cancellationToken)
     {
         ModelState start = await LoadModelAsync(train.ModelSha256, cancellationToken);
+        SiteRound? secure = train.Secure is null ? null : await contribution.CheckAsync(task, SpecOf(train.RunId), SchemaOf(train.RunId), train.Secure, round, train.ModelSha256, (int)(start.Header.DataLength / sizeof(float)), cancellationToken);
         Measure(task, round - 1, train.ModelSha256, start, cancellationToken);
         TrainingResult result = learner.Train(task, round, start, cancellationToken);
-        return StoredUpdate.Save(folder, train.RunId, round, train.ModelSha256, result, Reserve(task, round, UpdatePurpose));
+        if (secure is null) return StoredUpdate.Save(folder, train.RunId, round, train.ModelSha256, result, Reserve(task, round, UpdatePurpose));
+        (string header, EncodedUpdate encoded) = await contribution.WriteAsync(StoredUpdate.ContributionOf(folder, train.RunId, round), secure, result, cancellationToken);
+        if (encoded.CutCoordinates > 0) logger.LogWarning("Round {Round}: {Count} values were beyond the cut of the spec and were cut", round, encoded.CutCoordinates);
+        return StoredUpdate.SaveContribution(folder, train.RunId, round, train.ModelSha256, header, result.Loss, Reserve(task, round, UpdatePurpose));
     }
 
     /// <summary>Pays for a release; durable when it returns.</summary>
@@ -164,6 +184,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         File.Move(model + ".new", model, overwrite: true);
         if (File.Exists(Path.Combine(runFolder, SpecFile))) MeasureFinal(ended, model, cancellationToken);
         StoredUpdate.DropBefore(folder, ended.RunId, int.MaxValue);
+        duty.Forget(ended.RunId);
         logger.LogInformation("Run {Run} {State} after {Rounds} rounds. {Reason}", ended.RunId, ended.State, ended.Rounds, ended.Reason);
     }
 
@@ -222,6 +243,10 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         string runFolder = folder.Run(runId);
         return Parse(runId, File.ReadAllText(Path.Combine(runFolder, SpecFile)), File.ReadAllText(Path.Combine(runFolder, SchemaFile)));
     }
+
+    private string SpecOf(string runId) => File.ReadAllText(Path.Combine(folder.Run(runId), SpecFile));
+
+    private string SchemaOf(string runId) => File.ReadAllText(Path.Combine(folder.Run(runId), SchemaFile));
 
     private LearningTask Parse(string runId, string spec, string schema) =>
         new(runId, site, RunSpec.Parse(spec, SpecFile), schema.Length == 0 ? null : DataSchema.Parse(schema, SchemaFile));

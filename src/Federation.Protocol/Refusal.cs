@@ -37,6 +37,9 @@ public enum Refusal
     NotFinite,
     BadWeight,
     LedgerRolledBack,
+
+    /// <summary>A rule of secure aggregation; the sentence says which.</summary>
+    ProtocolRefused,
     UnknownBlob,
     Invalid,
 

@@ -1,5 +1,7 @@
 using System.Collections.Concurrent;
+using System.Text;
 using Federation.Formats.Configuration;
+using Federation.Privacy.Canonical;
 using Federation.Server.Runs;
 using Federation.Server.Storage;
 
@@ -73,8 +75,9 @@ public sealed class Sessions(ICoordinatorStore store, TimeProvider time)
     /// <summary>All enrolled sites that train, or have not said yet.</summary>
     public Roster Roster()
     {
-        string[] trainers = [.. store.Sites().Where(site => site.KeySha256 is not null && site.Role != NodeRole.Evaluator).Select(site => site.Name)];
-        return new Roster(trainers.ToHashSet(StringComparer.Ordinal), trainers.Where(IsLive).ToHashSet(StringComparer.Ordinal));
+        SiteRecord[] trainers = [.. store.Sites().Where(site => site.KeySha256 is not null && site.Role != NodeRole.Evaluator)];
+        string identities = Sha256Hex.Of(Encoding.UTF8.GetBytes(string.Join('\n', trainers.Select(site => $"{site.Name} {site.KeySha256}"))));
+        return new Roster(trainers.Select(site => site.Name).ToHashSet(StringComparer.Ordinal), trainers.Select(site => site.Name).Where(IsLive).ToHashSet(StringComparer.Ordinal), identities);
     }
 
     private void Change(string site, Func<Session, Session> change)

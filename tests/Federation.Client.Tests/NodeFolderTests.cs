@@ -36,14 +36,14 @@ public sealed class NodeFolderTests
         var node = new NodeFolder(folder.Path);
         var result = new TrainingResult(new ModelState([new NamedTensor("w", [1], [1.5f])]), 7, 0.5);
         StoredUpdate stored = StoredUpdate.Save(node, "run", 3, "model-a", result, 5);
-        Assert.Equal(stored, StoredUpdate.Find(node, "run", 3, "model-a"));
+        Assert.Equal(stored, StoredUpdate.Find(node, "run", 3, "model-a", secure: false));
         Assert.Equal((result.WeightedDelta.Sha256, 7ul), (stored.Sha256, stored.Weight));
-        Assert.Null(StoredUpdate.Find(node, "run", 3, "model-b"));
-        Assert.Null(StoredUpdate.Find(node, "run", 4, "model-a"));
+        Assert.Null(StoredUpdate.Find(node, "run", 3, "model-b", secure: false));
+        Assert.Null(StoredUpdate.Find(node, "run", 4, "model-a", secure: false));
 
         // A crash between the update and its record leaves nothing that counts
         File.Delete(StoredUpdate.PathOf(node, "run", 3) + ".json");
-        Assert.Null(StoredUpdate.Find(node, "run", 3, "model-a"));
+        Assert.Null(StoredUpdate.Find(node, "run", 3, "model-a", secure: false));
     }
 
     [Fact]

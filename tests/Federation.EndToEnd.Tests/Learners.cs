@@ -10,14 +10,14 @@ namespace Federation.EndToEnd.Tests;
 /// <summary>A model of one vector, for tests about sizes.</summary>
 internal static class OneVector
 {
-    public static string Spec(int rounds, int least) => $$"""
+    public static string Spec(int rounds, int least, string secure = "none") => $$"""
         name: one-vector
         model: { kind: custom }
         rounds: {{rounds}}
         seed: 1
         cohort: { sites: all, minContributors: {{least}}, deadline: 60s }
         local: { optimizer: { kind: sgd, learningRate: 0.1 }, batchSize: 4, epochs: 1 }
-        secureAggregation: none
+        secureAggregation: {{secure}}
         """;
 
     public static ModelState Initial(int values)

@@ -24,7 +24,7 @@ internal static class SyntheticSites
 
     public static DataSchema Schema => DataSchema.Parse(SchemaYaml, "schema");
 
-    public static string Spec(int rounds = 3, int least = 2, string deadline = "60s", string extra = "", ulong seed = 42) => $$"""
+    public static string Spec(int rounds = 3, int least = 2, string deadline = "60s", string extra = "", ulong seed = 42, string secure = "none") => $$"""
         name: synthetic
         data: { schema: synthetic.schema.yaml }
         model: { kind: logistic }
@@ -33,7 +33,7 @@ internal static class SyntheticSites
         seed: {{seed}}
         cohort: { sites: all, minContributors: {{least}}, deadline: {{deadline}} }
         local: { optimizer: { kind: adam, learningRate: 0.1 }, batchSize: 16, epochs: 2 }
-        secureAggregation: none
+        secureAggregation: {{secure}}
         {{extra}}
         """;
 

@@ -49,7 +49,11 @@ public sealed class RunSpecTests
     [InlineData("sites: all", "sites: [a, a, b]", 7, "cohort.sites", "twice")]
     [InlineData("sites: all", "sites: [a, b]", 7, "cohort.minContributors", "3 contributors cannot come from 2 sites")]
     [InlineData("sites: all", "sites: [A]", 7, "cohort.sites", "lower-case")]
-    [InlineData("{ kind: none }", "{ kind: threshold-bfv, threshold: 3 }", 10, "secureAggregation", "not available in this version")]
+    [InlineData("{ kind: none }", "{ kind: threshold-bvf }", 10, "secureAggregation.kind", "Did you mean 'threshold-bfv'?")]
+    [InlineData("{ kind: none }", "{ kind: threshold-bfv, treshold: 3 }", 10, "secureAggregation.treshold", "Did you mean 'threshold'?")]
+    [InlineData("{ kind: none }", "{ kind: threshold-bfv, threshold: 1 }", 10, "secureAggregation.threshold", "2")]
+    [InlineData("{ kind: none }", "{ kind: threshold-bfv, cut: 0 }", 10, "secureAggregation.cut", "(0, 1000000]")]
+    [InlineData("{ kind: none }", "{ kind: none, threshold: 3 }", 10, "secureAggregation.threshold", "no meaning")]
     [InlineData("metrics: [accuracy, auc]", "metrics: [acuracy]", 11, "evaluate.metrics", "Did you mean 'accuracy'?")]
     [InlineData("seed: 42", "seed: 42\nprivacy: { unit: record }", 7, "privacy", "not available in this version")]
     [InlineData("kind: logistic, initial: weights.safetensors", "kind: custom", 3, "model", "brings its own data")]
@@ -62,12 +66,27 @@ public sealed class RunSpecTests
         Assert.Contains(says, $"{problem.Message} {problem.Repair}");
     }
 
+    [Fact] // who says nothing of secure aggregation gets it
+    public void Parse_SecureAggregation_IsOnUnlessNone()
+    {
+        Assert.Null(RunSpec.Parse(Good, "x").SecureAggregation);
+        Assert.Null(RunSpec.Parse(Good.Replace("{ kind: none }", "none"), "x").SecureAggregation);
+        Assert.Equal(new SecureAggregationSpec(), RunSpec.Parse(Good.Replace("secureAggregation: { kind: none }\n", ""), "x").SecureAggregation);
+        Assert.Equal(new SecureAggregationSpec(), RunSpec.Parse(Good.Replace("{ kind: none }", "threshold-bfv"), "x").SecureAggregation);
+        Assert.Equal(
+            new SecureAggregationSpec(3, CommitteeLoss.Abort, 0.5, 14, 500, 7),
+            RunSpec.Parse(Good.Replace("{ kind: none }", "{ kind: threshold-bfv, threshold: 3, onCommitteeLoss: abort, cut: 0.5, bits: 14, maxWeight: 500, maxOpenings: 7 }"), "x").SecureAggregation);
+        Problem problem = Assert.Single(Assert.Throws<InvalidInputException>(() => RunSpec.Parse(Good.Replace("{ kind: none }", "threshold-bfv").Replace("minContributors: 3", "minContributors: 2"), "x")).Problems);
+        Assert.Equal((7, "cohort"), (problem.Line, problem.Field));
+        Assert.Contains("at least 3 sites must contribute", problem.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Parse_SeveralMistakes_ReportsAllOfThem()
     {
         var error = Assert.Throws<InvalidInputException>(() => RunSpec.Parse("name: x\nrounds: -1\nmodl: 1\n", "run.yaml"));
         string[] fields = [.. error.Problems.Select(problem => problem.Field!)];
-        foreach (string field in new[] { "rounds", "modl", "model", "seed", "cohort", "local", "secureAggregation", "data", "task" }) Assert.Contains(field, fields);
+        foreach (string field in new[] { "rounds", "modl", "model", "seed", "cohort", "local", "data", "task" }) Assert.Contains(field, fields);
     }
 
     [Theory]

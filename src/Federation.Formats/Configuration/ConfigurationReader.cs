@@ -1,10 +1,12 @@
 using Federation.Formats.Yaml;
+using Federation.Privacy.Canonical;
 using Federation.Privacy.Ledger;
 
 namespace Federation.Formats.Configuration;
 
 public sealed partial record NodeConfiguration
 {
+    private static readonly Dictionary<string, bool> SecureChoices = new() { ["required"] = true, ["optional"] = false };
     private static readonly Dictionary<string, NodeRole> Roles = new() { ["trainer"] = NodeRole.Trainer, ["evaluator"] = NodeRole.Evaluator };
 
     /// <summary>Reads <c>node.yaml</c>; relative paths are relative to its folder.</summary>
@@ -30,8 +32,8 @@ public sealed partial record NodeConfiguration
             Device = fields.Text("device", "cpu"),
             Threads = (int)fields.Integer("threads", 1, 4096, 1),
             Data = ReadData(fields, folder),
+            Policy = ReadPolicy(fields),
         };
-        if (fields.Has("policy")) fields.Add("policy", "Policies are not available in this version.", "Remove it.");
         fields.Close();
         return problems.Count == 0 ? configuration : throw new InvalidInputException([.. problems.OrderBy(problem => problem.Line)]);
     }
@@ -51,6 +53,27 @@ public sealed partial record NodeConfiguration
         }
 
         return sources;
+    }
+
+    private static NodePolicy ReadPolicy(FieldReader fields)
+    {
+        NodePolicy usual = new();
+        if (fields.Map("policy", required: false) is not { } policy) return usual;
+        string? roster = policy.OptionalText("roster");
+        if (roster is not null && !(roster.StartsWith("sha256:", StringComparison.Ordinal) && Sha256Hex.IsValid(roster["sha256:".Length..])))
+        {
+            policy.Add("roster", $"'{roster}' is no roster's hash.", "Compare it with the other sites by `fed roster show`, and write sha256: and its 64 digits.");
+            roster = null;
+        }
+
+        NodePolicy read = new(
+            (int)policy.Integer("minContributors", 3, 100_000, usual.MinContributors),
+            (int)policy.Integer("maxColluding", 0, 31, usual.MaxColluding),
+            (int)policy.Integer("maxOpenings", 1, 100_000, usual.MaxOpenings),
+            roster?["sha256:".Length..],
+            policy.Choice<bool>("secureAggregation", SecureChoices, false));
+        policy.Close();
+        return read;
     }
 
     private static PrivacyBudget? ReadBudget(FieldReader entry)

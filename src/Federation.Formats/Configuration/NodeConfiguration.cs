@@ -20,6 +20,9 @@ public sealed partial record NodeConfiguration
     public int Threads { get; init; } = 1;
 
     public required IReadOnlyList<DataSource> Data { get; init; }
+
+    /// <summary>What this site asks of runs.</summary>
+    public NodePolicy Policy { get; init; } = new();
 }
 
 public enum NodeRole

@@ -26,6 +26,9 @@ public sealed partial record RunSpec
 
     public required StrategySpec Strategy { get; init; }
 
+    /// <summary>Null: none, the coordinator sees each update.</summary>
+    public SecureAggregationSpec? SecureAggregation { get; init; }
+
     /// <summary>Federated evaluation on the sites' own test rows; absent: none.</summary>
     public EvaluateSpec? Evaluate { get; init; }
 }
@@ -101,3 +104,20 @@ public enum StrategyKind
 /// <param name="Every">After every this many rounds, and after the last.</param>
 /// <param name="Metrics">Names shown, of accuracy, auc, log-loss, brier.</param>
 public sealed record EvaluateSpec(int Every, IReadOnlyList<string> Metrics);
+
+/// <param name="Threshold">t, the members that have to answer; null: the least that resists one lying or restored member among all sites.</param>
+/// <param name="OnCommitteeLoss">What a run does when fewer than t members can answer.</param>
+/// <param name="Cut">Values of an update (not weighted) beyond ±this are cut, and counted. Positive.</param>
+/// <param name="Bits">The least precision of a value; fewer bits give smaller uploads. Null: one value a coefficient.</param>
+/// <param name="MaxWeight">A site's number of examples counts up to this.</param>
+/// <param name="MaxOpenings">Of one key epoch.</param>
+public sealed record SecureAggregationSpec(int? Threshold = null, CommitteeLoss OnCommitteeLoss = CommitteeLoss.Wait, double Cut = 8, int? Bits = null, int MaxWeight = 10_000, int MaxOpenings = 100);
+
+public enum CommitteeLoss
+{
+    /// <summary>The run waits until members are back.</summary>
+    Wait,
+
+    /// <summary>The run fails.</summary>
+    Abort,
+}

@@ -38,10 +38,15 @@ public sealed partial record RunSpec
             Cohort = ReadCohort(fields),
             Local = ReadLocal(fields),
             Strategy = ReadStrategy(fields),
+            SecureAggregation = SecureAggregationReader.Read(fields),
             Evaluate = ReadEvaluate(fields),
         };
-        RequireNone(fields, "secureAggregation", required: true, "Secure aggregation is not available in this version: the coordinator sees each update.");
-        RequireNone(fields, "privacy", required: false, "Differential privacy is not available in this version.");
+        RequireNone(fields, "privacy", "Differential privacy is not available in this version.");
+        if (spec.SecureAggregation is not null && spec.Cohort.MinContributors < SecureAggregationReader.FewestContributors)
+        {
+            fields.Add("cohort", $"minContributors is {spec.Cohort.MinContributors}; with secure aggregation at least {SecureAggregationReader.FewestContributors} sites must contribute, because of two each would know the other's update.", "Raise it, or write 'secureAggregation: none'.");
+        }
+
         if (custom && (fields.Has("data") || fields.Has("task"))) fields.Add("model", "A custom model brings its own data and loss; 'data' and 'task' have no meaning.", "Remove both.");
         fields.Close();
         return problems.Count == 0 ? spec : throw new InvalidInputException([.. problems.OrderBy(problem => problem.Line)]);
@@ -145,13 +150,10 @@ public sealed partial record RunSpec
     }
 
     /// <summary>A protection that this version lacks is refused, never ignored.</summary>
-    private static void RequireNone(FieldReader fields, string name, bool required, string message)
+    private static void RequireNone(FieldReader fields, string name, string message)
     {
         switch (fields.Value(name))
         {
-            case null when required:
-                fields.Add(name, $"is missing. {message}", $"Write '{name}: none'.");
-                break;
             case null or YamlScalar { Text: "none" }:
                 break;
             case YamlMap { Fields: [{ Key: "kind", Value: YamlScalar { Text: "none" } }] }:

@@ -7,7 +7,8 @@ namespace Federation.Server.Runs;
 /// <summary>The sites as the coordinator sees them at one moment.</summary>
 /// <param name="Trainers">Enrolled sites that train (or have not said yet what they do).</param>
 /// <param name="Live">Those heard of lately.</param>
-public sealed record Roster(IReadOnlySet<string> Trainers, IReadOnlySet<string> Live);
+/// <param name="Identities">A hash of all trainers' names and keys: keys of an epoch are made for these.</param>
+public sealed record Roster(IReadOnlySet<string> Trainers, IReadOnlySet<string> Live, string Identities = "");
 
 /// <summary>What happened.</summary>
 public abstract record RunEvent;
@@ -35,6 +36,19 @@ public sealed record EvaluationArrived(string Site, int Round, EvaluationSums Su
 
 public sealed record CancelRequested : RunEvent;
 
+/// <summary>An epoch's certificate is signed and its test opened.</summary>
+public sealed record EpochMade(int Attempt, EpochKeys Keys, int Members, int Threshold) : RunEvent;
+
+/// <summary>An attempt at an epoch ended without keys; the next one begins without these members.</summary>
+public sealed record EpochFailed(int Epoch, int Attempt, string Reason, IReadOnlyList<string> Dropped) : RunEvent;
+
+/// <summary>The operator asks for new keys before the next round.</summary>
+public sealed record RotateRequested : RunEvent;
+
+/// <summary>A closed round's sum can never be opened: shares are gone. The epoch ends, and the round with it.</summary>
+/// <param name="ModelSha256">What the next round starts from: the same weights under a new hash, since members answer one set of contributors a model.</param>
+public sealed record OpeningLost(int Round, string Reason, string ModelSha256) : RunEvent;
+
 /// <summary>What the host has to do after the new state is stored.</summary>
 public abstract record RunEffect;
 
@@ -43,6 +57,9 @@ public sealed record Announce(string Kind, string Message, int Round = 0, string
 
 /// <summary>Sum the uploads of these sites into the next model.</summary>
 public sealed record Aggregate(int Round, ImmutableSortedDictionary<string, Contribution> Contributions) : RunEffect;
+
+/// <summary>Begin an attempt at a key epoch.</summary>
+public sealed record MakeKeys(int Epoch, int Attempt, ImmutableSortedSet<string> Dropped) : RunEffect;
 
 /// <summary>The round's uploads are no longer needed.</summary>
 public sealed record DropUploads(int Round) : RunEffect;
@@ -60,7 +77,7 @@ public sealed record KeepEvaluation(int Round, EvaluationSums Sums) : RunEffect;
 public static class RunLog
 {
     public const string Submitted = "submitted", SiteReady = "site-ready", SiteRefused = "site-refused", SiteFailed = "site-failed", Waiting = "waiting", RoundOpened = "round-opened",
-        Contributed = "contributed", RoundClosed = "round-closed", RoundAbandoned = "round-abandoned", Model = "model", Evaluated = "evaluated", Completed = "completed", Failed = "failed", Cancelled = "cancelled";
+        Contributed = "contributed", RoundClosed = "round-closed", RoundAbandoned = "round-abandoned", Model = "model", Evaluated = "evaluated", KeysMade = "keys-made", KeysFailed = "keys-failed", Opening = "opening", Opened = "opened", OpeningFailed = "opening-failed", Refused = "refused", Completed = "completed", Failed = "failed", Cancelled = "cancelled";
 }
 
 /// <param name="Refused">Null, or why the event changed nothing.</param>

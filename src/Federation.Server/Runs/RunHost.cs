@@ -3,6 +3,7 @@ using Federation.Formats.Data;
 using Federation.Formats.Models;
 using Federation.Formats.Runs;
 using Federation.Server.Aggregation;
+using Federation.Server.SecureAggregation;
 using Federation.Server.Storage;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging;
@@ -23,6 +24,7 @@ public sealed class RunHost
     private readonly Lazy<SafetensorsHeader> _modelHeader;
     private long _sequence;
     private DateTimeOffset _retryAt = DateTimeOffset.MinValue;
+    private bool _opening; // of a closed sum, under way
 
     /// <param name="sequence">Of the last event stored.</param>
     public RunHost(RunContext context, RunRecord record, RunState state, long sequence)
@@ -31,6 +33,7 @@ public sealed class RunHost
         Spec = RunSpec.Parse(record.SpecYaml, record.Name + ".yaml");
         Schema = record.SchemaYaml.Length == 0 ? null : DataSchema.Parse(record.SchemaYaml, "schema");
         _modelHeader = new Lazy<SafetensorsHeader>(() => ReadHeader(state.ModelSha256));
+        Secure = Spec.SecureAggregation is null ? null : new SecureRun(context, this);
     }
 
     public string Id => Record.Id;
@@ -44,6 +47,9 @@ public sealed class RunHost
     /// <summary>Every model and update of the run begins with these bytes.</summary>
     /// <exception cref="FileNotFoundException">The model's file is gone.</exception>
     public SafetensorsHeader ModelHeader => _modelHeader.Value;
+
+    /// <summary>Null: the run has no secure aggregation.</summary>
+    internal SecureRun? Secure { get; }
 
     public RunState State { get; private set; }
 
@@ -60,6 +66,8 @@ public sealed class RunHost
             if (transition.Refused is not null || ReferenceEquals(transition.State, State)) return transition;
             _context.Store.Save(ChangeOf(transition, now));
             State = transition.State;
+            if (State.Phase is not Aggregating) _opening = false;
+            if (State.IsOver) Secure?.Stop();
             foreach (RunEffect effect in transition.Effects) CarryOut(effect);
         }
 
@@ -72,7 +80,43 @@ public sealed class RunHost
     {
         int over = State.IsOver ? State.Round : State.Round - 1;
         if (over > 0) CarryOut(new DropUploads(over));
+        // Members may have taken part in the attempt that the restart ended: the next one is another.
+        if (State.Phase is MakingKeys making) Apply(new EpochFailed(making.Epoch, making.Attempt, "The coordinator restarted; the keys are made anew.", [.. making.Dropped]));
         Retry();
+    }
+
+    /// <summary>A line of the run's log that changes nothing else.</summary>
+    internal void Say(Announce line)
+    {
+        lock (_lock)
+        {
+            if (State.IsOver) return;
+            _context.Store.Save(ChangeOf(new Transition(State, [line]), _context.Time.GetUtcNow()));
+            CarryOut(line);
+        }
+
+        _context.Signal.Raise();
+    }
+
+    /// <summary>Work on a closed round, off the caller's thread; what goes wrong ends the run with its reason.</summary>
+    internal void InBackground(int round, Action work)
+    {
+        lock (_lock)
+        {
+            Background = Task.Run(() =>
+            {
+                try
+                {
+                    work();
+                }
+#pragma warning disable CA1031 // as in AggregateInBackground
+                catch (Exception error)
+#pragma warning restore CA1031
+                {
+                    if (!State.IsOver) GiveUp(round, error);
+                }
+            });
+        }
     }
 
     /// <summary>Sums the round's updates where that should be going on and is not.</summary>
@@ -80,7 +124,7 @@ public sealed class RunHost
     {
         lock (_lock)
         {
-            if (State.Phase is Aggregating closed && Background.IsCompleted && _context.Time.GetUtcNow() >= _retryAt) CarryOut(new Aggregate(State.Round, closed.Contributions));
+            if (State.Phase is Aggregating closed && !_opening && Background.IsCompleted && _context.Time.GetUtcNow() >= _retryAt) CarryOut(new Aggregate(State.Round, closed.Contributions));
         }
     }
 
@@ -134,8 +178,15 @@ public sealed class RunHost
             case Announce said:
                 _context.Logger.LogInformation("{Run}: {Message}", Record.Name, said.Message);
                 break;
+            case Aggregate aggregate when Secure is not null:
+                _opening = true;
+                Background = Task.Run(() => OpenInBackground(aggregate));
+                break;
             case Aggregate aggregate:
                 Background = Task.Run(() => AggregateInBackground(aggregate));
+                break;
+            case MakeKeys keys:
+                Secure?.Begin(keys);
                 break;
             case DropUploads drop:
                 Drop(drop.Round);
@@ -155,6 +206,22 @@ public sealed class RunHost
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or SqliteException)
         {
             _context.Logger.LogWarning("{Run}: the uploads of round {Round} could not be removed: {Message}", Record.Name, round, error.Message);
+        }
+    }
+
+    private void OpenInBackground(Aggregate aggregate)
+    {
+        try
+        {
+            Secure!.Open(aggregate);
+            Secure.Advance();
+        }
+#pragma warning disable CA1031 // as in AggregateInBackground
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            _opening = false;
+            if (!State.IsOver) GiveUp(aggregate.Round, error);
         }
     }
 

@@ -26,6 +26,10 @@ public static class RunMachine
             AggregationFailed => new Transition(state, [], Duplicate: true),
             EvaluationArrived report => Evaluate(state, report),
             CancelRequested => End(state, RunEnd.Cancelled, "Cancelled by the operator."),
+            EpochMade made => SecureRules.Made(state, made, roster, now),
+            EpochFailed failed => SecureRules.Failed(state, failed),
+            RotateRequested => SecureRules.Rotate(state),
+            OpeningLost lost => SecureRules.Lost(state, lost),
             _ => throw new ArgumentOutOfRangeException(nameof(happened), happened, "No such event."),
         };
         if (first.Refused is not null || first.Duplicate) return first;
@@ -114,7 +118,7 @@ public static class RunMachine
     {
         if (state.Phase is not Aggregating closed || aggregated.Round != state.Round) return new Transition(state, [], Duplicate: true);
         int completed = state.CompletedRounds + 1;
-        RunState next = state with { CompletedRounds = completed, ModelSha256 = aggregated.ModelSha256 };
+        RunState next = state with { CompletedRounds = completed, ModelSha256 = aggregated.ModelSha256, Keys = SecureRules.Used(state.Keys) };
         bool last = completed == state.Plan.Rounds;
         List<RunEffect> effects =
         [
@@ -178,7 +182,7 @@ public static class RunMachine
         return next.State.Phase is Waiting { Reason: var reason2 } && reason2 == waiting.Reason ? null : next;
     }
 
-    private static Transition OpenOrWait(RunState state, Roster roster, DateTimeOffset now)
+    internal static Transition OpenOrWait(RunState state, Roster roster, DateTimeOffset now)
     {
         ImmutableSortedSet<string> cohort = LiveReady(state, roster);
         if (cohort.Count < state.Plan.MinContributors)
@@ -187,6 +191,7 @@ public static class RunMachine
             return new Transition(state with { Phase = new Waiting(reason) }, [new Announce(RunLog.Waiting, reason, state.Round)]);
         }
 
+        if (state.Plan.Secure && !SecureRules.Fit(state, roster)) return SecureRules.Begin(state);
         int round = state.Round + 1;
         var open = new RoundOpen(now, now + state.Plan.Deadline, cohort, ImmutableSortedDictionary.Create<string, Contribution>(StringComparer.Ordinal), ImmutableSortedSet.Create<string>(StringComparer.Ordinal));
         return new Transition(
@@ -250,7 +255,7 @@ public static class RunMachine
         return string.Create(CultureInfo.InvariantCulture, $"{possible} of {state.Plan.MinContributors} needed sites can take part. {Shorten(reasons, 4000)}");
     }
 
-    private static Transition End(RunState state, RunEnd how, string reason)
+    internal static Transition End(RunState state, RunEnd how, string reason)
     {
         string kind = how switch { RunEnd.Completed => RunLog.Completed, RunEnd.Failed => RunLog.Failed, _ => RunLog.Cancelled };
         string message = how == RunEnd.Completed ? $"Completed after {state.CompletedRounds} rounds; the model is {state.ModelSha256[..12]}." : reason;
@@ -264,7 +269,7 @@ public static class RunMachine
     // The full lists stand with the sites; a reason is a line in every list of runs.
     private static string Shorten(string text, int longest) => text.Length <= longest ? text : text[..longest] + "…";
 
-    private static Transition Refuse(RunState state, Refusal refusal, string reason) => new(state, [], refusal, reason);
+    internal static Transition Refuse(RunState state, Refusal refusal, string reason) => new(state, [], refusal, reason);
 
     private static Transition Then(Transition transition, List<RunEffect> before) => transition with { Effects = [.. before, .. transition.Effects] };
 

@@ -56,6 +56,7 @@ public sealed class RunRegistry
             {
                 run.Apply(new Tick());
                 run.Retry();
+                run.Secure?.Advance();
             }
 #pragma warning disable CA1031 // the timer's callback: what fails now, a full disk say, may work at the next tick
             catch (Exception error)

@@ -8,9 +8,13 @@ namespace Federation.Server.Runs;
 /// <summary>What a run's spec means for its rounds.</summary>
 /// <param name="Sites">The sites asked, or null for all trainers.</param>
 /// <param name="EvaluateEvery">Federated evaluation after every this many changed models and after the last; null: none.</param>
-public sealed record RunPlan(int Rounds, int MinContributors, TimeSpan Deadline, IReadOnlyList<string>? Sites, int? EvaluateEvery)
+/// <param name="Secure">Only sums are opened, by a committee.</param>
+/// <param name="MaxOpenings">Of one key epoch.</param>
+/// <param name="AbortOnLoss">The run fails where too few members can open a sum; otherwise it waits.</param>
+public sealed record RunPlan(int Rounds, int MinContributors, TimeSpan Deadline, IReadOnlyList<string>? Sites, int? EvaluateEvery, bool Secure = false, int MaxOpenings = 0, bool AbortOnLoss = false)
 {
-    public static RunPlan Of(RunSpec spec) => new(spec.Rounds, spec.Cohort.MinContributors, spec.Cohort.Deadline, spec.Cohort.Sites, spec.Evaluate?.Every);
+    public static RunPlan Of(RunSpec spec) => new(
+        spec.Rounds, spec.Cohort.MinContributors, spec.Cohort.Deadline, spec.Cohort.Sites, spec.Evaluate?.Every, spec.SecureAggregation is not null, spec.SecureAggregation?.MaxOpenings ?? 0, spec.SecureAggregation?.OnCommitteeLoss == CommitteeLoss.Abort);
 }
 
 /// <summary>A site's standing in a run.</summary>
@@ -40,6 +44,7 @@ public sealed record Contribution(string UpdateSha256, ulong Weight);
 /// <summary>Where a run stands.</summary>
 [JsonDerivedType(typeof(Preparing), "preparing")]
 [JsonDerivedType(typeof(Waiting), "waiting")]
+[JsonDerivedType(typeof(MakingKeys), "keys")]
 [JsonDerivedType(typeof(RoundOpen), "training")]
 [JsonDerivedType(typeof(Aggregating), "aggregating")]
 [JsonDerivedType(typeof(Evaluating), "evaluating")]
@@ -51,6 +56,16 @@ public sealed record Preparing(DateTimeOffset Deadline) : RunPhase;
 
 /// <summary>Too few sites are ready and connected to open a round.</summary>
 public sealed record Waiting(string Reason) : RunPhase;
+
+/// <summary>The committee makes the keys of an epoch.</summary>
+/// <param name="Dropped">Members that failed in an attempt before.</param>
+public sealed record MakingKeys(int Epoch, int Attempt, ImmutableSortedSet<string> Dropped) : RunPhase;
+
+/// <summary>The keys of an epoch, made and tested.</summary>
+/// <param name="CertificateSha256">Blobs: certificate, roster, and the answers that opened the test.</param>
+/// <param name="Identities">Of the sites it was made for: who they were and with which keys.</param>
+/// <param name="Openings">Sums opened with it, or tried.</param>
+public sealed record EpochKeys(int Epoch, string CertificateSha256, string RosterSha256, string TestSha256, string Identities, int Openings);
 
 /// <summary>Sites of the cohort train and upload.</summary>
 public sealed record RoundOpen(
@@ -75,7 +90,9 @@ public sealed record Ended(RunEnd How, string Reason) : RunPhase;
 /// <param name="Round">Number of the last round opened; 0: none yet.</param>
 /// <param name="CompletedRounds">Rounds that changed the model.</param>
 /// <param name="ModelSha256">The newest global model.</param>
-public sealed record RunState(RunPlan Plan, RunPhase Phase, ImmutableSortedDictionary<string, RunSite> Sites, int Round, int CompletedRounds, string ModelSha256)
+/// <param name="Epoch">Number of the last key epoch begun; 0: none yet.</param>
+/// <param name="Keys">Null: none that the next round can use.</param>
+public sealed record RunState(RunPlan Plan, RunPhase Phase, ImmutableSortedDictionary<string, RunSite> Sites, int Round, int CompletedRounds, string ModelSha256, int Epoch = 0, EpochKeys? Keys = null)
 {
     public static RunState Submitted(RunPlan plan, string initialModel, DateTimeOffset now) => new(
         plan,
@@ -89,6 +106,7 @@ public sealed record RunState(RunPlan Plan, RunPhase Phase, ImmutableSortedDicti
     {
         Preparing => "preparing",
         Waiting => "waiting",
+        MakingKeys => "making-keys",
         RoundOpen => "training",
         Aggregating => "aggregating",
         Evaluating => "evaluating",

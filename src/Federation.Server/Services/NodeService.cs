@@ -1,4 +1,5 @@
 using Federation.Formats.Runs;
+using Federation.Privacy.SecureAggregation;
 using Federation.Protocol;
 using Federation.Server.Identity;
 using Federation.Server.Runs;
@@ -6,6 +7,8 @@ using Federation.Server.Storage;
 using Federation.V1;
 using Google.Protobuf.Collections;
 using Grpc.Core;
+using OpeningAnswer = Federation.V1.OpeningAnswer;
+using Refusal = Federation.Protocol.Refusal;
 using DomainRole = Federation.Formats.Configuration.NodeRole;
 
 namespace Federation.Server.Services;
@@ -37,7 +40,7 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
         context.Sessions.Join(site, role);
         foreach (RunHost run in runs.Active) run.Apply(new SiteJoined(site));
         context.Signal.Raise();
-        return Task.FromResult(new JoinReply { ProtocolVersion = ProtocolVersion.Current, LedgerHeads = { context.Store.LedgerHeads(site).Select(head => head.ToMessage()) } });
+        return Task.FromResult(new JoinReply { ProtocolVersion = ProtocolVersion.Current, LedgerHeads = { context.Store.LedgerHeads(site).Select(head => head.ToMessage()) }, OpeningAnswer = Google.Protobuf.ByteString.CopyFrom(context.Store.KeptAnswer(site) ?? []) });
     }
 
     public override async Task<NodeTask> NextTask(NextTaskRequest request, ServerCallContext call)
@@ -146,6 +149,18 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
         return Task.FromResult(new EvaluationReply());
     }
 
+    public override Task<EpochMessageReply> SendEpochMessage(EpochMessage request, ServerCallContext call)
+    {
+        Take(request.RunId, run => run.Secure?.Receive(CallerInterceptor.SiteOf(call), request));
+        return Task.FromResult(new EpochMessageReply());
+    }
+
+    public override Task<OpeningAnswerReply> SendOpeningAnswer(OpeningAnswer request, ServerCallContext call)
+    {
+        Take(request.RunId, run => run.Secure?.Receive(CallerInterceptor.SiteOf(call), request));
+        return Task.FromResult(new OpeningAnswerReply());
+    }
+
     public override Task<FailureReply> ReportFailure(FailureReport request, ServerCallContext call)
     {
         string site = CallerInterceptor.SiteOf(call);
@@ -169,6 +184,22 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
         if (run.Spec.Task is not { } task || sums.Examples == 0) return;
         bool binary = task.Kind == TaskKind.BinaryClassification, histograms = sums.NegativeHistogram.Count > 0;
         if (binary != histograms) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, $"The report has {(histograms ? "" : "no ")}score histograms; a {(binary ? "binary task needs them" : "multi-class task has none")}.", "sums.negative_histogram");
+    }
+
+    /// <summary>A message of the committee; the protocol's refusals become the call's.</summary>
+    private void Take(string runId, Action<RunHost> take)
+    {
+        RunHost run = RunOf(runId);
+        try
+        {
+            take(run);
+        }
+        catch (Exception wrong) when (wrong is ProtocolException or FormatException)
+        {
+            throw RpcError.Refuse(StatusCode.FailedPrecondition, Refusal.ProtocolRefused, wrong.Message);
+        }
+
+        context.Signal.Raise();
     }
 
     private static void RequireTaken(Transition transition)

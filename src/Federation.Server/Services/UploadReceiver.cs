@@ -1,11 +1,14 @@
 using System.Collections.Concurrent;
 using Federation.Privacy.Canonical;
+using Federation.Privacy.SecureAggregation;
 using Federation.Protocol;
 using Federation.Server.Aggregation;
 using Federation.Server.Runs;
 using Federation.Server.Storage;
 using Federation.V1;
 using Grpc.Core;
+using Opening = Federation.Privacy.SecureAggregation.Opening;
+using Refusal = Federation.Protocol.Refusal;
 
 namespace Federation.Server.Services;
 
@@ -29,10 +32,15 @@ public sealed class UploadReceiver(RunContext context)
     {
         int round = (int)Math.Min(request.Round, int.MaxValue);
         if (!Sha256Hex.IsValid(request.UpdateSha256)) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongHash, $"'{request.UpdateSha256}' is no SHA-256 in lower-case hex.", "update_sha256");
-        if (request.Weight is 0 or > HeaviestWeight) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.BadWeight, $"The weight {request.Weight} is not allowed; the number of examples, 1 to 2^40, is right.", "weight");
+        if (run.Secure is null ? request.Weight is 0 or > HeaviestWeight : request.Weight != 0) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.BadWeight, $"The weight {request.Weight} is not allowed; {(run.Secure is null ? "the number of examples, 1 to 2^40," : "0 (it travels in the sum)")} is right.", "weight");
         RequireWelcome(run, site, round, request.ModelSha256, request.UpdateSha256);
         if (IsCounted(run.State, site, round)) return (long)request.Size;
-        if (request.Size != (ulong)run.ModelHeader.FileLength)
+        if (run.Secure is { } secure)
+        {
+            long body = ContributionFile.BodyBytes(secure.RoundOf(run.State, round, Opening.Update));
+            if (request.Size <= (ulong)body || request.Size > (ulong)body + ContributionFile.MostHeaderBytes) throw Fail(run, site, round, RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongSize, $"The contribution has {request.Size} bytes; {body} and a signed header are right.", "size"));
+        }
+        else if (request.Size != (ulong)run.ModelHeader.FileLength)
         {
             throw Fail(run, site, round, RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongSize, $"The update has {request.Size} bytes; one of this model has {run.ModelHeader.FileLength}.", "size"));
         }
@@ -91,7 +99,9 @@ public sealed class UploadReceiver(RunContext context)
     {
         try
         {
-            UpdateFile.Check(context.Spool.PathOf(run.Id, round, upload.Site), upload.UpdateSha256, run.ModelHeader);
+            string path = context.Spool.PathOf(run.Id, round, upload.Site);
+            if (run.Secure is null) UpdateFile.Check(path, upload.UpdateSha256, run.ModelHeader);
+            else CheckContribution(run, round, upload, path);
         }
         catch (RpcException error)
         {
@@ -102,6 +112,21 @@ public sealed class UploadReceiver(RunContext context)
 
         Transition transition = run.Apply(new UpdateArrived(upload.Site, round, upload.ModelSha256, new Contribution(upload.UpdateSha256, upload.Weight)));
         if (transition.Refused is { } refusal) throw RpcError.Refuse(StatusCode.FailedPrecondition, refusal, transition.Reason);
+    }
+
+    private static void CheckContribution(RunHost run, int round, UploadRecord upload, string path)
+    {
+        try
+        {
+            RunState state = run.State;
+            using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1);
+            SignedMessage header = ContributionFile.Check(file, file.Length, run.Secure!.RoundOf(state, round, Opening.Update), run.Secure.RosterOf(state), upload.Site);
+            if (Sha256Hex.Of(header.Encode()) != upload.UpdateSha256) throw RpcError.Refuse(StatusCode.DataLoss, Refusal.WrongHash, "The contribution's header is not the one that was announced.", "update_sha256", "Send it again from the beginning.");
+        }
+        catch (ProtocolException wrong)
+        {
+            throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.ProtocolRefused, wrong.Message, "update");
+        }
     }
 
     /// <summary>The round does not wait for a site whose update is wrong in itself.</summary>

@@ -25,6 +25,8 @@ public sealed class BlobStore
 
     public long SizeOf(string sha256) => new FileInfo(PathOf(sha256)).Length;
 
+    public void Delete(string sha256) => File.Delete(PathOf(sha256));
+
     /// <summary>A stream to write a blob into; <see cref="NewBlob.Keep"/> or dispose it.</summary>
     public NewBlob Create() => new(_folder);
 

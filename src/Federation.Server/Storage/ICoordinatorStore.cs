@@ -28,6 +28,13 @@ public sealed record ModelRecord(string RunId, int Round, string Sha256, long Si
 
 public sealed record EvaluationRecord(string RunId, int Round, string Source, EvaluationSums Sums);
 
+/// <summary>Signed messages of an epoch or of an opening, kept for whoever checks a run later.</summary>
+/// <param name="Round">0 for an epoch.</param>
+public sealed record TranscriptRecord(string RunId, string Kind, int Round, int Epoch, byte[] Content)
+{
+    public const string KeyEpoch = "epoch", Opening = "opening";
+}
+
 /// <summary>What one transition of a run adds to the store; all of it or nothing.</summary>
 public sealed record RunChange(
     string RunId, string StateJson, bool Over, IReadOnlyList<EventRecord> Events, IReadOnlyList<RoundRecord> Rounds, IReadOnlyList<ModelRecord> Models, IReadOnlyList<EvaluationRecord> Evaluations);
@@ -52,6 +59,23 @@ public interface ICoordinatorStore : IDisposable
     /// <summary>Keeps a head, unless a later one is known.</summary>
     /// <returns>The one that is known, where the new one is behind it or contradicts it; null: kept.</returns>
     LedgerHead? SaveLedgerHead(string site, LedgerHead head);
+
+    /// <summary>The newest roster of sites and their keys, as bytes; null: none yet.</summary>
+    byte[]? NewestRoster();
+
+    void AddRoster(ulong version, byte[] roster);
+
+    /// <summary>Keeps a site's signed opening answer, unless a later one is known.</summary>
+    /// <param name="count">Of its record.</param>
+    void KeepAnswer(string site, int count, byte[] answer);
+
+    /// <summary>The latest; null: none.</summary>
+    byte[]? KeptAnswer(string site);
+
+    void AddTranscript(TranscriptRecord transcript);
+
+    /// <summary>In the order in which they were added.</summary>
+    IReadOnlyList<TranscriptRecord> Transcripts(string runId);
 
     void AddRun(RunRecord run, EventRecord submitted, ModelRecord initial);
 

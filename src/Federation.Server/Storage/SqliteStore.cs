@@ -12,7 +12,7 @@ namespace Federation.Server.Storage;
 /// <summary>The embedded store: one SQLite file in WAL mode, one connection, synchronous to disk.</summary>
 public sealed class SqliteStore : ICoordinatorStore
 {
-    private const int SchemaVersion = 2;
+    private const int SchemaVersion = 3;
 
     private const string Schema = """
         CREATE TABLE invitations(secret TEXT PRIMARY KEY, site TEXT NOT NULL, expires INTEGER NOT NULL, used INTEGER);
@@ -30,6 +30,13 @@ public sealed class SqliteStore : ICoordinatorStore
     // Version 2 keeps the heads of sites' privacy ledgers.
     private const string LedgerHeadsTable = "CREATE TABLE ledger_heads(site TEXT NOT NULL, data_set TEXT NOT NULL, head TEXT NOT NULL, PRIMARY KEY(site, data_set)) WITHOUT ROWID;";
 
+    // Version 3 keeps what secure aggregation needs.
+    private const string SecureTables = """
+        CREATE TABLE rosters(version INTEGER PRIMARY KEY, roster BLOB NOT NULL);
+        CREATE TABLE opening_answers(site TEXT PRIMARY KEY, count INTEGER NOT NULL, answer BLOB NOT NULL) WITHOUT ROWID;
+        CREATE TABLE transcripts(number INTEGER PRIMARY KEY, run TEXT NOT NULL REFERENCES runs(id), kind TEXT NOT NULL, round INTEGER NOT NULL, epoch INTEGER NOT NULL, content BLOB NOT NULL);
+        """;
+
     private readonly SqliteConnection _connection;
     private readonly Lock _lock = new();
 
@@ -43,7 +50,7 @@ public sealed class SqliteStore : ICoordinatorStore
             _connection.Execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=5000;");
             long version = _connection.Scalar("PRAGMA user_version");
             if (version > SchemaVersion) throw new InvalidInputException(new Problem($"The database has version {version}; this program knows versions up to {SchemaVersion}.", path, Repair: "Use the program that wrote it, or a newer one."));
-            if (version < SchemaVersion) InTransaction(() => _connection.Execute($"{(version == 0 ? Schema : "")} {LedgerHeadsTable} PRAGMA user_version={SchemaVersion};"));
+            if (version < SchemaVersion) InTransaction(() => _connection.Execute($"{(version == 0 ? Schema : "")} {(version < 2 ? LedgerHeadsTable : "")} {SecureTables} PRAGMA user_version={SchemaVersion};"));
         }
         catch (SqliteException error)
         {
@@ -85,6 +92,21 @@ public sealed class SqliteStore : ICoordinatorStore
         _connection.Execute("INSERT OR REPLACE INTO ledger_heads(site, data_set, head) VALUES($1, $2, $3)", site, head.DataSet, JsonSerializer.Serialize(head, HeadOptions));
         return null;
     });
+
+    public byte[]? NewestRoster() => Locked(() => _connection.Query("SELECT roster FROM rosters ORDER BY version DESC LIMIT 1", row => (byte[])row.GetValue(0)).FirstOrDefault());
+
+    public void AddRoster(ulong version, byte[] roster) => InTransaction(() => _connection.Execute("INSERT INTO rosters(version, roster) VALUES($1, $2)", (long)version, roster));
+
+    public void KeepAnswer(string site, int count, byte[] answer) => InTransaction(() =>
+        _connection.Execute("INSERT INTO opening_answers(site, count, answer) VALUES($1, $2, $3) ON CONFLICT(site) DO UPDATE SET count = excluded.count, answer = excluded.answer WHERE excluded.count >= count", site, count, answer));
+
+    public byte[]? KeptAnswer(string site) => Locked(() => _connection.Query("SELECT answer FROM opening_answers WHERE site = $1", row => (byte[])row.GetValue(0), site).FirstOrDefault());
+
+    public void AddTranscript(TranscriptRecord transcript) => InTransaction(() =>
+        _connection.Execute("INSERT INTO transcripts(run, kind, round, epoch, content) VALUES($1, $2, $3, $4, $5)", transcript.RunId, transcript.Kind, transcript.Round, transcript.Epoch, transcript.Content));
+
+    public IReadOnlyList<TranscriptRecord> Transcripts(string runId) => Locked(() => _connection.Query(
+        "SELECT kind, round, epoch, content FROM transcripts WHERE run = $1 ORDER BY number", row => new TranscriptRecord(runId, row.GetString(0), row.GetInt32(1), row.GetInt32(2), (byte[])row.GetValue(3)), runId));
 
     public void AddRun(RunRecord run, EventRecord submitted, ModelRecord initial) => InTransaction(() =>
     {

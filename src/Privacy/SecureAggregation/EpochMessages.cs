@@ -89,6 +89,25 @@ public sealed record EpochReveal(byte[] Transcript, int Index, byte[] Packed)
 {
     public byte[] Encode() => new CanonicalWriter("epoch-reveal").Field(Transcript).Field((ulong)Index).Field(Packed).ToArray();
 
+    /// <summary>Of all of Q.</summary>
+    public static byte[] Encode(IReadOnlyList<EpochReveal> reveals)
+    {
+        CanonicalWriter writer = new CanonicalWriter("epoch-reveals").Field((ulong)reveals.Count);
+        foreach (EpochReveal reveal in reveals) writer.Field(reveal.Encode());
+        return writer.ToArray();
+    }
+
+    /// <exception cref="FormatException">The bytes are no reveals.</exception>
+    public static IReadOnlyList<EpochReveal> DecodeList(ReadOnlySpan<byte> bytes)
+    {
+        CanonicalReader reader = new(bytes, "epoch-reveals");
+        int count = reader.Int32(0, CommitteePolicy.LargestCommittee);
+        List<EpochReveal> reveals = [];
+        for (int i = 0; i < count; i++) reveals.Add(Decode(reader.Field(SignedMessage.MostBytes)));
+        reader.End();
+        return reveals;
+    }
+
     /// <exception cref="FormatException">The bytes are no such message.</exception>
     public static EpochReveal Decode(ReadOnlySpan<byte> bytes)
     {

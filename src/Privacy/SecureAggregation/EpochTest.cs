@@ -23,9 +23,12 @@ public static class EpochTest
     }
 
     /// <summary>Whether these answers open the test: then every share in A fits the key, and the key's errors are not so large that they show above the smudges. Coordinator and sites check it before anything is encrypted under the key.</summary>
+    /// <param name="answers">Of t members.</param>
     /// <exception cref="ProtocolException">They do not: the epoch is of no use.</exception>
-    public static void Verify(EpochCertificate certificate, Roster roster, IReadOnlyList<int> active, IEnumerable<SignedOpeningAnswer> answers)
+    public static void Verify(EpochCertificate certificate, Roster roster, IReadOnlyList<SignedOpeningAnswer> answers)
     {
+        int[] active = [.. answers.Select(answer => answer.Verify(certificate, roster).Index).Order()];
+        if (active.Length != certificate.Descriptor.Threshold || !active.All(certificate.Qualified.Contains)) throw new ProtocolException(Refusal.WrongActiveSet, $"{active.Length} answers open the test of epoch {certificate.Descriptor.Epoch}; {certificate.Descriptor.Threshold} of its members are needed.");
         Ciphertext test = Ciphertext(certificate);
         using Plaintext opened = OpeningSum.Open(certificate, roster, Opening(certificate), test, 1, SetHash(test), active, answers);
         if (!opened.Coefficients.SequenceEqual(Vector(certificate))) throw new ProtocolException(Refusal.WrongSum, $"The test of epoch {certificate.Descriptor.Epoch} opened to another vector.");

@@ -31,6 +31,27 @@ public sealed record OpeningAnswer(Opening Opening, byte[] Certificate, byte[] S
 /// <param name="Part">d_i, packed modulo the data primes.</param>
 public sealed record SignedOpeningAnswer(SignedMessage Message, byte[] Part)
 {
+    private const int MostPartBytes = 1 << 20, MostAnswers = CommitteePolicy.LargestCommittee;
+
+    /// <summary>Several answers, for instance those that opened an epoch's test.</summary>
+    public static byte[] Encode(IReadOnlyList<SignedOpeningAnswer> answers)
+    {
+        CanonicalWriter writer = new CanonicalWriter("opening-answers").Field((ulong)answers.Count);
+        foreach (SignedOpeningAnswer answer in answers) writer.Field(answer.Message.Encode()).Field(answer.Part);
+        return writer.ToArray();
+    }
+
+    /// <exception cref="FormatException">The bytes are no answers. Nothing is verified.</exception>
+    public static IReadOnlyList<SignedOpeningAnswer> Decode(ReadOnlySpan<byte> bytes)
+    {
+        CanonicalReader reader = new(bytes, "opening-answers");
+        int count = reader.Int32(0, MostAnswers);
+        List<SignedOpeningAnswer> answers = [];
+        for (int i = 0; i < count; i++) answers.Add(new(SignedMessage.Decode(reader.Field(2 * SignedMessage.MostBytes)), reader.Field(MostPartBytes).ToArray()));
+        reader.End();
+        return answers;
+    }
+
     /// <summary>What was signed, if a member of this epoch signed it for this part.</summary>
     /// <exception cref="ProtocolException">It did not.</exception>
     public OpeningAnswer Verify(EpochCertificate certificate, Roster roster)

@@ -64,6 +64,8 @@ public sealed class DecoderFuzzTests
             ["contribution header"] = ([new ContributionHeader(opening, "a", hash, hash, hash, hash, hash).Encode()], bytes => ContributionHeader.Decode(bytes), 100_000),
             ["opening answer"] = ([new OpeningAnswer(opening, hash, hash, [1, 2, 3], 1, hash, 1, hash).Encode()], bytes => OpeningAnswer.Decode(bytes), 100_000),
             ["opening request"] = ([new OpeningRequest(opening, new RoundDescriptor(hash, hash, ["a", "b", "c"], 3, 1, WeightRule.One, hash, null), [answer, answer, answer], [1, 2, 3]).Encode()], bytes => OpeningRequest.Decode(bytes), 100_000),
+            ["opening answers"] = ([SignedOpeningAnswer.Encode([new(answer, new byte[300])])], bytes => SignedOpeningAnswer.Decode(bytes), 100_000),
+            ["reveals"] = ([EpochReveal.Encode([new(hash, 1, new byte[500])])], bytes => EpochReveal.DecodeList(bytes), 100_000),
             ["opening entry"] = ([OpeningRecord.Empty.With(opening, hash, hash, [1, 2, 3], new byte[300]).Last.Bytes], bytes => OpeningRecord.Load([(bytes, null)]), 100_000),
             ["packed element"] = ([PackedElement.Pack(s_small.KeyRing, ciphertext.First)], bytes => PackedElement.Unpack(s_small.KeyRing, bytes), 100_000),
             ["committee share"] = ([stored], bytes => CommitteeShare.Decode(bytes).Dispose(), 2_000_000),

@@ -1,0 +1,244 @@
+using System.Security.Cryptography;
+using Federation.Formats.Configuration;
+using Federation.Privacy.Mechanisms;
+using Federation.Privacy.SecureAggregation;
+using Federation.V1;
+using Google.Protobuf;
+using Grpc.Core;
+using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.Logging;
+using OpeningAnswer = Federation.V1.OpeningAnswer;
+
+namespace Federation.Client.SecureAggregation;
+
+/// <summary>A site's part in the committees of its runs: the steps of a key epoch, and openings. Whatever it refuses, it says why, to the coordinator and in its log.</summary>
+internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, string site, ECDsa identity, NodePolicy policy, CommitteeStore store, ILogger logger) : IDisposable
+{
+    private readonly SecureRandom _random = new();
+    private readonly Dictionary<string, Attempt> _attempts = []; // by run
+
+    /// <summary>One attempt at an epoch in this process: what was sent is sent again, never made again.</summary>
+    private sealed record Attempt(string Descriptor, EpochMember Member)
+    {
+        public Dictionary<uint, List<EpochMessage>> Sent { get; } = [];
+    }
+
+    public async Task StepAsync(EpochTask task, CancellationToken cancellationToken)
+    {
+        EpochDescriptor? descriptor = null;
+        try
+        {
+            descriptor = EpochDescriptor.Decode(task.Descriptor_.Span);
+            foreach (EpochMessage message in await MessagesAsync(task, descriptor, cancellationToken)) await client.SendEpochMessageAsync(message, cancellationToken: cancellationToken);
+        }
+        catch (Exception error) when (error is ProtocolException or FormatException)
+        {
+            logger.LogWarning("Key epoch {Epoch} of run {Run}: {Message}", descriptor?.Epoch, task.RunId, error.Message);
+            Drop(task.RunId);
+            if (descriptor is not null) await client.SendEpochMessageAsync(MessageOf(task, descriptor, error.Message), cancellationToken: cancellationToken);
+        }
+        catch (RpcException error) when (ConnectionErrors.IsRefusal(error))
+        {
+            logger.LogInformation("Key epoch {Epoch} of run {Run}: the coordinator goes on without this message. {Message}", descriptor?.Epoch, task.RunId, error.Status.Detail);
+        }
+    }
+
+    public async Task OpenAsync(OpenTask task, CancellationToken cancellationToken)
+    {
+        var message = new OpeningAnswer { RunId = task.RunId, RequestSha256 = task.RequestSha256 };
+        try
+        {
+            OpeningRequest request = OpeningRequest.Decode(await ReadAsync(task.RequestSha256, cancellationToken));
+            if (store.Find(request.Opening.Run) is not { } kept) throw new LostShareException("This site holds no share of the run's key.");
+            using CommitteeShare share = kept.Share;
+            if (kept.Certificate.Descriptor.Epoch != request.Opening.Epoch) throw new LostShareException($"This site holds a share of epoch {kept.Certificate.Descriptor.Epoch}.");
+            OpeningMember member = new(kept.Certificate, share, kept.Roster, policy.ToCommittee(), identity, _random, store.Record(), entry => store.Append(request.Opening.Run, entry));
+            string seconds = await BlobDownload.FetchAsync(client, folder, task.SecondsSha256, cancellationToken);
+            SignedOpeningAnswer answer = member.Answer(request, Pieces(seconds, request.Contributions.Count));
+            File.Delete(seconds);
+            (message.Answer, message.Part) = (ByteString.CopyFrom(answer.Message.Encode()), ByteString.CopyFrom(answer.Part));
+            logger.LogInformation("Answered for the {Opening}: {Count} contributions", request.Opening, request.Contributions.Count);
+        }
+        catch (LostShareException lost)
+        {
+            (message.ShareLost, message.Refusal) = (true, lost.Message);
+            logger.LogWarning("Run {Run}: {Message}", task.RunId, lost.Message);
+        }
+        catch (Exception error) when (error is CryptographicException)
+        {
+            (message.ShareLost, message.Refusal) = (true, "This site's share cannot be decrypted with its key file.");
+            logger.LogError("Run {Run}: the share cannot be decrypted: {Message}", task.RunId, error.Message);
+        }
+        catch (Exception error) when (error is ProtocolException or FormatException)
+        {
+            message.Refusal = error.Message;
+            logger.LogWarning("Run {Run}: an opening was refused. {Message}", task.RunId, error.Message);
+        }
+        catch (SqliteException error)
+        {
+            // Nothing was answered, and nothing may be until the record can be written: the coordinator asks again, or others.
+            logger.LogError("Run {Run}: the answer could not be made durable and was not given: {Message}", task.RunId, error.Message);
+            throw new IOException("The record of answers cannot be written.", error);
+        }
+
+        try
+        {
+            await client.SendOpeningAnswerAsync(message, cancellationToken: cancellationToken);
+        }
+        catch (RpcException error) when (ConnectionErrors.IsRefusal(error))
+        {
+            logger.LogInformation("Run {Run}: the answer came too late. {Message}", task.RunId, error.Status.Detail);
+        }
+    }
+
+    /// <summary>At the start: whether this site's record continues what others have seen of it.</summary>
+    /// <param name="kept">Its latest signed answer that the coordinator knows; empty: none.</param>
+    public void Compare(ReadOnlySpan<byte> kept, Roster? roster = null)
+    {
+        if (kept.IsEmpty) return;
+        try
+        {
+            store.Record().CheckAgainst(SignedMessage.Decode(kept), roster ?? new Roster(1, "", [new(site, Privacy.Canonical.Sha256Hex.Of(identity.ExportSubjectPublicKeyInfo()))]), site);
+        }
+        catch (ProtocolException restored) when (restored.Reason == Refusal.RestoredRecord)
+        {
+            store.EraseAll();
+            logger.LogError("{Message}", restored.Message);
+        }
+        catch (Exception error) when (error is ProtocolException or FormatException)
+        {
+            logger.LogWarning("The coordinator showed an answer that is not this site's: {Message}", error.Message);
+        }
+    }
+
+    /// <summary>A run is over: nothing of its keys is kept.</summary>
+    public void Forget(string run)
+    {
+        Drop(run);
+        store.Erase(run);
+    }
+
+    public void Dispose()
+    {
+        foreach (Attempt attempt in _attempts.Values) attempt.Member.Dispose();
+        _random.Dispose();
+    }
+
+    private async Task<List<EpochMessage>> MessagesAsync(EpochTask task, EpochDescriptor descriptor, CancellationToken cancellationToken)
+    {
+        string hash = Privacy.Canonical.Sha256Hex.Of(task.Descriptor_.Span);
+        if (!_attempts.TryGetValue(task.RunId, out Attempt? attempt) || attempt.Descriptor != hash)
+        {
+            if (task.Step != 0) throw new ProtocolException(Refusal.UnexpectedMessage, "This site has restarted and has erased what it had of this attempt.");
+            Drop(task.RunId);
+            Roster roster = Roster.Decode(await ReadAsync(task.RosterSha256, cancellationToken));
+            policy.Require(roster);
+            attempt = _attempts[task.RunId] = new(hash, new EpochMember(descriptor, roster, policy.ToCommittee(), site, identity, _random));
+        }
+
+        if (attempt.Sent.TryGetValue(task.Step, out List<EpochMessage>? sent)) return sent;
+        EpochMember member = attempt.Member;
+        List<SignedMessage> messages = [.. task.Messages.Select(message => SignedMessage.Decode(message.Span))];
+        List<EpochMessage> made = [];
+        switch (task.Step)
+        {
+            case 0:
+                made.Add(Signed(member.Answer()));
+                break;
+            case 1:
+                (SignedMessage commitment, IReadOnlyDictionary<int, byte[]> shares) = member.Commit(messages);
+                made.Add(Signed(commitment));
+                foreach ((int to, byte[] share) in shares)
+                {
+                    EpochMessage relayed = MessageOf(task, descriptor);
+                    (relayed.Body, relayed.To) = (ByteString.CopyFrom(share), (uint)to);
+                    made.Add(relayed);
+                }
+
+                break;
+            case 2:
+                made.Add(Signed(member.Accept(messages, EpochShares.Decode(await ReadAsync(task.ContentSha256, cancellationToken)))));
+                break;
+            case 3:
+                made.Add(Signed(member.Qualify([.. task.Members.Select(index => (int)index)])));
+                break;
+            case 4:
+                made.Add(Body(member.Reveal(messages).Encode()));
+                break;
+            case 5:
+                made.Add(Signed(member.Certify(EpochReveal.DecodeList(await ReadAsync(task.ContentSha256, cancellationToken)))));
+                break;
+            case 6:
+                made.Add(await FinishAsync(task, descriptor, member, cancellationToken));
+                break;
+            default:
+                throw new ProtocolException(Refusal.UnexpectedMessage, $"There is no step {task.Step}.");
+        }
+
+        attempt.Sent[task.Step] = made;
+        if (task.Step == 6) member.Dispose(); // the share is stored; nothing else is needed, and a repeated task gets the same message
+        return made;
+
+        EpochMessage Signed(SignedMessage message) => Body(message.Encode());
+
+        EpochMessage Body(byte[] body)
+        {
+            EpochMessage message = MessageOf(task, descriptor);
+            message.Body = ByteString.CopyFrom(body);
+            return message;
+        }
+    }
+
+    /// <summary>Stores the share, then answers the self-test if this member is one of those that do.</summary>
+    private async Task<EpochMessage> FinishAsync(EpochTask task, EpochDescriptor descriptor, EpochMember member, CancellationToken cancellationToken)
+    {
+        EpochCertificate signed = EpochCertificate.Decode(await ReadAsync(task.ContentSha256, cancellationToken));
+        Roster roster = Roster.Decode(await ReadAsync(task.RosterSha256, cancellationToken));
+        (EpochCertificate certificate, CommitteeShare share) = member.Finish(signed.Signatures);
+        using (share)
+        {
+            store.Save(task.RunId, certificate, roster, share);
+            EpochMessage message = MessageOf(task, descriptor);
+            int[] active = [.. task.Members.Select(index => (int)index)];
+            if (active.Contains(share.Index))
+            {
+                OpeningMember opener = new(certificate, share, roster, policy.ToCommittee(), identity, _random, store.Record(), entry => store.Append(task.RunId, entry));
+                SignedOpeningAnswer answer = opener.AnswerTest(active);
+                (message.Body, message.Part) = (ByteString.CopyFrom(answer.Message.Encode()), ByteString.CopyFrom(answer.Part));
+            }
+
+            logger.LogInformation("Run {Run}, key epoch {Epoch}: this site holds share {Index} of {Count}; any {Threshold} open a sum. {Guarantee}", task.RunId, descriptor.Epoch, share.Index, share.Members.Count, descriptor.Threshold, policy.Guarantee(roster));
+            return message;
+        }
+    }
+
+    private static EpochMessage MessageOf(EpochTask task, EpochDescriptor descriptor, string refusal = "") =>
+        new() { RunId = task.RunId, Epoch = descriptor.Epoch, Attempt = descriptor.Attempt, Step = task.Step, Refusal = refusal.Length <= 1000 ? refusal : refusal[..1000] };
+
+    private async Task<byte[]> ReadAsync(string sha256, CancellationToken cancellationToken)
+    {
+        string path = await BlobDownload.FetchAsync(client, folder, sha256, cancellationToken);
+        byte[] bytes = await File.ReadAllBytesAsync(path, cancellationToken);
+        File.Delete(path);
+        return bytes;
+    }
+
+    private static IEnumerable<byte[]> Pieces(string path, int count)
+    {
+        using FileStream file = File.OpenRead(path);
+        if (count == 0 || file.Length % count != 0) throw new ProtocolException(Refusal.Malformed, $"The ciphertexts have {file.Length} bytes, which {count} contributions do not share evenly.");
+        byte[] piece = new byte[file.Length / count];
+        for (int i = 0; i < count; i++)
+        {
+            file.ReadExactly(piece);
+            yield return piece;
+        }
+    }
+
+    private void Drop(string run)
+    {
+        if (_attempts.Remove(run, out Attempt? attempt)) attempt.Member.Dispose();
+    }
+
+    private sealed class LostShareException(string message) : Exception(message);
+}

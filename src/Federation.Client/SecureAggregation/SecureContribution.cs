@@ -1,0 +1,98 @@
+using System.Security.Cryptography;
+using System.Text;
+using Federation.Formats.Configuration;
+using Federation.Formats.Models;
+using Federation.Formats.Runs;
+using Federation.Learning;
+using Federation.Privacy.Canonical;
+using Federation.Privacy.Mechanisms;
+using Federation.Privacy.SecureAggregation;
+using Federation.V1;
+using Opening = Federation.Privacy.SecureAggregation.Opening;
+
+namespace Federation.Client.SecureAggregation;
+
+/// <summary>A site's contributions: checks everything that a round says before it trains, and writes the encrypted file that is stored and sent.</summary>
+internal sealed class SecureContribution(Node.NodeClient client, NodeFolder folder, string site, ECDsa identity, NodePolicy policy, int threads)
+{
+    private (string Certificate, string Roster, string Test, (EpochCertificate, Roster) Checked)? _keys;
+
+    /// <summary>The round, if it is what the run's own spec says, under a key that this site has checked.</summary>
+    /// <param name="specYaml">As this site keeps it.</param>
+    /// <exception cref="ProtocolException">Something does not hold; says what was tried.</exception>
+    /// <exception cref="FormatException">Bytes of the coordinator are not what they should be.</exception>
+    public async Task<SiteRound> CheckAsync(LearningTask task, string specYaml, string schemaYaml, SecureRound secure, int round, string modelSha256, int values, CancellationToken cancellationToken)
+    {
+        if (task.Spec.SecureAggregation is not { } spec) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for an encrypted contribution; the run's spec says 'secureAggregation: none'.");
+        (EpochCertificate certificate, Roster roster) = await KeysAsync(secure, cancellationToken);
+        RoundDescriptor descriptor = RoundDescriptor.Decode(secure.Descriptor_.Span);
+        Same(descriptor.RunSpec, SHA256.HashData(Encoding.UTF8.GetBytes(specYaml)), "The round is described for another run spec than the one this site agreed to");
+        Same(descriptor.LocalTraining, SHA256.HashData(Encoding.UTF8.GetBytes(schemaYaml)), "The round is described for other training settings");
+        Same(descriptor.Model, Convert.FromHexString(modelSha256), "The round is described for another model than the one sent to this site");
+        if (!descriptor.Cohort.Contains(site)) throw new ProtocolException(Refusal.NotInCohort, $"'{site}' is not in the cohort that the round describes.");
+        if (descriptor.Cohort.FirstOrDefault(other => !roster.Sites.ContainsKey(other)) is { } unknown) throw new ProtocolException(Refusal.NotInRoster, $"The cohort names '{unknown}', which is not in roster {roster.Version}.");
+        int least = Math.Max(task.Spec.Cohort.MinContributors, policy.MinContributors);
+        if (descriptor.MinContributors < least) throw new ProtocolException(Refusal.BelowPolicy, $"The round would be opened with {descriptor.MinContributors} contributors; spec and policy ask for {least}.");
+        UpdateEncoding? expected = secure.Purpose == Opening.Update ? SecureEncoding.Of(spec, values, descriptor.Cohort.Count) : null;
+        if (!(expected?.Encode() ?? []).AsSpan().SequenceEqual(descriptor.Encoding?.Encode() ?? [])) throw new ProtocolException(Refusal.AnotherOpening, "The round describes another encoding than the spec means: other clipping, grid, noise or weights.");
+        return new(new Opening(task.RunId, certificate.Descriptor.Epoch, (ulong)round, secure.Purpose), descriptor, certificate);
+    }
+
+    /// <summary>Writes the contribution of a trained update.</summary>
+    /// <returns>The SHA-256 of its signed header, and what the encoder saw.</returns>
+    public async Task<(string Sha256, EncodedUpdate Encoded)> WriteAsync(string path, SiteRound round, TrainingResult result, CancellationToken cancellationToken)
+    {
+        double weight = Math.Min(result.Weight, round.Descriptor.Encoding!.LargestWeight);
+        float[] update = Values(result.WeightedDelta, result.Weight);
+        try
+        {
+            await using FileStream file = new(path, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16);
+            using SecureRandom random = new();
+            (SignedMessage header, EncodedUpdate encoded) = await ContributionFile.WriteUpdateAsync(file, round, site, identity, update, weight, random, threads, cancellationToken);
+            file.Flush(flushToDisk: true);
+            return (Sha256Hex.Of(header.Encode()), encoded);
+        }
+        finally
+        {
+            update.AsSpan().Clear();
+        }
+    }
+
+    private async Task<(EpochCertificate Certificate, Roster Roster)> KeysAsync(SecureRound secure, CancellationToken cancellationToken)
+    {
+        if (_keys is { } known && (known.Certificate, known.Roster, known.Test) == (secure.CertificateSha256, secure.RosterSha256, secure.TestSha256)) return known.Checked;
+        Roster roster = Roster.Decode(await ReadAsync(secure.RosterSha256, cancellationToken));
+        policy.Require(roster);
+        EpochCertificate certificate = EpochCertificate.Decode(await ReadAsync(secure.CertificateSha256, cancellationToken));
+        certificate.Verify(roster, policy.ToCommittee());
+        EpochTest.Verify(certificate, roster, SignedOpeningAnswer.Decode(await ReadAsync(secure.TestSha256, cancellationToken)));
+        _keys = (secure.CertificateSha256, secure.RosterSha256, secure.TestSha256, (certificate, roster));
+        return (certificate, roster);
+    }
+
+    private async Task<byte[]> ReadAsync(string sha256, CancellationToken cancellationToken)
+    {
+        string path = await BlobDownload.FetchAsync(client, folder, sha256, cancellationToken);
+        byte[] bytes = await File.ReadAllBytesAsync(path, cancellationToken);
+        File.Delete(path);
+        return bytes;
+    }
+
+    /// <summary>The mean delta, tensor after tensor in the file's order.</summary>
+    private static float[] Values(ModelState weighted, double weight)
+    {
+        float[] values = new float[weighted.Header.DataLength / sizeof(float)];
+        foreach (NamedTensor tensor in weighted.Tensors)
+        {
+            int start = (int)(weighted.Header.Tensors.First(info => info.Name == tensor.Name).Begin / sizeof(float));
+            for (int i = 0; i < tensor.Values.Length; i++) values[start + i] = (float)(tensor.Values[i] / weight);
+        }
+
+        return values;
+    }
+
+    private static void Same(ReadOnlySpan<byte> actual, ReadOnlySpan<byte> expected, string what)
+    {
+        if (!actual.SequenceEqual(expected)) throw new ProtocolException(Refusal.AnotherOpening, $"{what}.");
+    }
+}

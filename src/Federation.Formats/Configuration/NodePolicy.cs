@@ -1,0 +1,28 @@
+using Federation.Privacy.SecureAggregation;
+
+namespace Federation.Formats.Configuration;
+
+/// <summary>What a site agrees to under secure aggregation; nothing weaker is taken part in.</summary>
+/// <param name="MinContributors">At least so many sites in every opened sum; 3 or more.</param>
+/// <param name="MaxColluding">So many committee members may lie or come back with an old record.</param>
+/// <param name="MaxOpenings">Of one key epoch.</param>
+/// <param name="RosterSha256">The only roster that is accepted, as an administrator compared it; null: whatever the coordinator's CA says.</param>
+/// <param name="RequireSecureAggregation">Whether runs without secure aggregation are refused.</param>
+public sealed record NodePolicy(int MinContributors = CommitteePolicy.FewestContributors, int MaxColluding = 1, int MaxOpenings = 1000, string? RosterSha256 = null, bool RequireSecureAggregation = false)
+{
+    public CommitteePolicy ToCommittee() => new(MinContributors, MaxColluding, MaxOpenings);
+
+    /// <exception cref="ProtocolException">The roster is not the pinned one.</exception>
+    public void Require(Roster roster)
+    {
+        if (RosterSha256 is { } pinned && pinned != roster.Hash)
+        {
+            throw new ProtocolException(Refusal.WrongRoster, $"The coordinator's roster (version {roster.Version}, {roster.Sites.Count} sites) has the hash {roster.Hash}; this site's policy pins {pinned}. If the change is meant, compare it with `fed roster show` and take it with `fed roster accept`.");
+        }
+    }
+
+    /// <summary>The row of the threat table that holds.</summary>
+    public string Guarantee(Roster roster) => RosterSha256 == roster.Hash
+        ? "The roster is pinned: a coordinator that lies about sets, rounds, models or sites learns nothing but sums of at least the minimum of sites, per opening."
+        : "The roster comes from the coordinator's CA: secrecy holds against a coordinator that follows the protocol, not against one that invents sites.";
+}

@@ -1,0 +1,191 @@
+using System.Collections.Immutable;
+using Federation.Privacy.Homomorphic;
+using Federation.Privacy.SecureAggregation;
+using Federation.Server.Runs;
+using Federation.Server.Storage;
+using Federation.V1;
+using Microsoft.Extensions.Logging;
+using Roster = Federation.Privacy.SecureAggregation.Roster;
+
+namespace Federation.Server.SecureAggregation;
+
+/// <summary>
+/// The opening of one closed sum: names t members at a time, takes their answers, names others where one is gone or refuses. Nothing of it has to survive a restart: the contributions are on disk, and members give the same answers again.
+/// </summary>
+internal sealed class OpeningSession : IDisposable
+{
+    /// <summary>How long members that are there are waited for before others are asked.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+
+    private readonly RunContext _context;
+    private readonly string _runId;
+    private readonly Roster _roster;
+    private readonly List<FileStream> _files = [];
+    private readonly List<SignedMessage> _headers = [];
+    private readonly byte[] _set;
+    private readonly string _seconds;
+    private readonly List<ActiveSet> _asked = [];
+    private readonly HashSet<string> _lost = [], _refused = [];
+
+    /// <param name="contributions">Sites and their spooled, checked files.</param>
+    public OpeningSession(RunContext context, string runId, SiteRound round, Roster roster, IReadOnlyList<(string Site, string Path)> contributions)
+    {
+        (_context, _runId, _roster, Round) = (context, runId, roster, round);
+        try
+        {
+            using BlobStore.NewBlob seconds = context.Blobs.Create();
+            long body = ContributionFile.BodyBytes(round);
+            foreach ((_, string path) in contributions)
+            {
+                var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1);
+                _files.Add(file);
+                byte[] header = new byte[file.Length - body];
+                file.Position = body;
+                file.ReadExactly(header);
+                _headers.Add(SignedMessage.Decode(header));
+            }
+
+            Sum = new(round, _files);
+            for (int i = 0; i < _files.Count; i++) seconds.Stream.Write(Sum.Second(i));
+            _seconds = seconds.Keep();
+            _set = ContributionHeader.SetHash(_headers.Select(header => ContributionHeader.Decode(header.Body.Span)));
+        }
+        catch
+        {
+            foreach (FileStream file in _files) file.Dispose();
+            throw;
+        }
+    }
+
+    public SiteRound Round { get; }
+
+    public ContributionSum Sum { get; }
+
+    /// <summary>Members that said their share is gone.</summary>
+    public IReadOnlyCollection<string> Lost => _lost;
+
+    public int Contributions => _files.Count;
+
+    /// <summary>Sets of members that were asked so far.</summary>
+    public int SetsAsked => _asked.Count;
+
+    private EpochCertificate Certificate => Round.Certificate;
+
+    /// <summary>What a member is asked for; null: nothing.</summary>
+    public OpenTask? TaskFor(string site)
+    {
+        int member = MemberOf(site);
+        ActiveSet? set = _asked.FirstOrDefault(asked => asked.Members.Contains(member) && !asked.Answers.ContainsKey(member) && !asked.Refused.Contains(member));
+        return set is null || _lost.Contains(site) ? null : new OpenTask { RunId = _runId, RequestSha256 = set.Request, SecondsSha256 = _seconds };
+    }
+
+    /// <summary>A member's answer, or why it gives none.</summary>
+    /// <returns>A line for the run's log; empty: none.</returns>
+    /// <exception cref="ProtocolException">It is no answer to this request.</exception>
+    /// <exception cref="FormatException">Its bytes are none.</exception>
+    public string Receive(string site, V1.OpeningAnswer message)
+    {
+        int member = MemberOf(site);
+        ActiveSet? set = _asked.FirstOrDefault(asked => asked.Request == message.RequestSha256);
+        if (set is null || !set.Members.Contains(member)) throw new ProtocolException(Refusal.WrongActiveSet, $"'{site}' was not asked for this opening.");
+        if (message.ShareLost)
+        {
+            _lost.Add(site);
+            return $"{site} holds no share of epoch {Certificate.Descriptor.Epoch} any more: {message.Refusal}";
+        }
+
+        if (message.Refusal.Length > 0)
+        {
+            set.Refused.Add(member);
+            _refused.Add(site);
+            return $"{site} refuses to open the {Round.Opening}: {message.Refusal}";
+        }
+
+        var answer = new SignedOpeningAnswer(SignedMessage.Decode(message.Answer.Span), message.Part.ToByteArray());
+        Privacy.SecureAggregation.OpeningAnswer said = answer.Verify(Certificate, _roster);
+        if (said.Index != member || said.Opening != Round.Opening || !said.Active.SequenceEqual(set.Members)) throw new ProtocolException(Refusal.AnotherOpening, $"The answer of '{site}' is for another opening or another set.");
+        set.Answers[member] = answer;
+        _context.Store.KeepAnswer(site, said.RecordCount, answer.Message.Encode());
+        return "";
+    }
+
+    /// <summary>Names a set of members where none is complete or can become so.</summary>
+    /// <returns>What can be opened now; null: nothing yet.</returns>
+    public (Plaintext Opened, IReadOnlyList<string> Members)? Advance(Func<string, bool> isLive)
+    {
+        foreach (ActiveSet set in _asked.Where(set => !set.IsWrong && set.Answers.Count == set.Members.Length))
+        {
+            if (TryOpen(set) is not { } opened) continue;
+            _context.Store.AddTranscript(new TranscriptRecord(_runId, TranscriptRecord.Opening, (int)Round.Opening.Round, (int)Round.Opening.Epoch, OpeningTranscriptFile.Encode(Request(set.Members), [.. set.Answers.Values.Select(answer => answer.Message)])));
+            return (opened, [.. set.Members.Select(NameOf)]);
+        }
+
+        DateTimeOffset now = _context.Time.GetUtcNow();
+        if (_asked.Any(set => !set.IsWrong && now < set.Until && set.Members.All(member => Can(member) && (set.Answers.ContainsKey(member) || isLive(NameOf(member))) && !set.Refused.Contains(member)))) return null;
+        Name(isLive, now);
+        return null;
+    }
+
+    /// <summary>Why the sum can never be opened: fewer than t members hold a share. Null: it can.</summary>
+    public string? Hopeless()
+    {
+        int left = Certificate.Qualified.Count(Can);
+        return left >= Certificate.Descriptor.Threshold ? null : $"{left} members hold shares of epoch {Certificate.Descriptor.Epoch}; {Certificate.Descriptor.Threshold} are needed ({string.Join(", ", _lost)} lost theirs).";
+    }
+
+    /// <summary>Removes what only this opening needed.</summary>
+    public void Dispose()
+    {
+        foreach (FileStream file in _files) file.Dispose();
+        foreach (string blob in _asked.Select(set => set.Request).Append(_seconds)) _context.Blobs.Delete(blob);
+    }
+
+    /// <summary>Null: one of these answers is wrong, and nobody can say which; others are asked.</summary>
+    private Plaintext? TryOpen(ActiveSet set)
+    {
+        try
+        {
+            return OpeningSum.Open(Certificate, _roster, Round.Opening, Sum.Keys(), _files.Count, _set, set.Members, set.Answers.Values);
+        }
+        catch (ProtocolException wrong)
+        {
+            set.IsWrong = true;
+            _context.Logger.LogWarning("{Run}: the answers of {Members} do not open the sum. {Message}", _runId, string.Join(", ", set.Members.Select(NameOf)), wrong.Message);
+            return null;
+        }
+    }
+
+    private bool Can(int member) => !_lost.Contains(NameOf(member));
+
+    private void Name(Func<string, bool> isLive, DateTimeOffset now)
+    {
+        int threshold = Certificate.Descriptor.Threshold;
+        // Those that are there and have not refused; a member answers three sets at most, so new ones are named sparingly.
+        int[] there = [.. Certificate.Qualified.Where(member => Can(member) && isLive(NameOf(member)) && !_refused.Contains(NameOf(member)) && _asked.Count(set => set.Members.Contains(member)) < 3)];
+        if (there.Length < threshold) return;
+        int[] members = [.. there.OrderBy(member => _asked.Count(set => set.Members.Contains(member))).ThenBy(member => member).Take(threshold).Order()];
+        if (_asked.Any(set => set.Members.SequenceEqual(members))) return;
+        using BlobStore.NewBlob request = _context.Blobs.Create();
+        request.Stream.Write(Request(members).Encode());
+        _asked.Add(new ActiveSet([.. members], request.Keep(), now + Patience));
+    }
+
+    private OpeningRequest Request(IReadOnlyList<int> members) => new(Round.Opening, Round.Descriptor, _headers, members);
+
+    private int MemberOf(string site)
+    {
+        int index = Certificate.Descriptor.Members.ToList().IndexOf(site) + 1;
+        return Certificate.Qualified.Contains(index) ? index : 0;
+    }
+
+    private string NameOf(int member) => Certificate.Descriptor.Members[member - 1];
+
+    private sealed record ActiveSet(ImmutableArray<int> Members, string Request, DateTimeOffset Until)
+    {
+        public SortedDictionary<int, SignedOpeningAnswer> Answers { get; } = [];
+
+        public HashSet<int> Refused { get; } = [];
+
+        public bool IsWrong { get; set; }
+    }
+}

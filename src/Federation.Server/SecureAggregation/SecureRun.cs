@@ -1,0 +1,243 @@
+using System.Collections.Immutable;
+using System.Security.Cryptography;
+using System.Text;
+using Federation.Formats.Runs;
+using Federation.Privacy.Homomorphic;
+using Federation.Privacy.SecureAggregation;
+using Federation.Server.Aggregation;
+using Federation.Server.Runs;
+using Federation.Server.Storage;
+using Federation.V1;
+using Google.Protobuf;
+using Opening = Federation.Privacy.SecureAggregation.Opening;
+using Roster = Federation.Privacy.SecureAggregation.Roster;
+using RunEvent = Federation.Server.Runs.RunEvent;
+
+namespace Federation.Server.SecureAggregation;
+
+/// <summary>The secure side of one run: makes key epochs, says what each round's contributions are made for, has closed sums opened. Changes nothing of the run's state but through its events.</summary>
+#pragma warning disable CA1001 // an opening is disposed when it ends
+internal sealed class SecureRun(RunContext context, RunHost run)
+#pragma warning restore CA1001
+{
+    private readonly Lock _lock = new();
+    private MakeKeys? _wanted;
+    private EpochSession? _epoch;
+    private OpeningSession? _opening;
+    private (string Sha256, EpochCertificate Certificate, Roster Roster)? _keys;
+
+    /// <summary>Changes whenever there is something new to ask of members.</summary>
+    private int Asked
+    {
+        get
+        {
+            lock (_lock) return (_epoch?.StepsAsked ?? 0) + (_opening?.SetsAsked ?? 0);
+        }
+    }
+
+    private SecureAggregationSpec Spec => run.Spec.SecureAggregation!;
+
+    /// <summary>Begins an attempt at an epoch as soon as enough members are there.</summary>
+    public void Begin(MakeKeys wanted)
+    {
+        lock (_lock)
+        {
+            _epoch?.Drop();
+            (_wanted, _epoch) = (wanted, null);
+        }
+    }
+
+    /// <summary>Begins the opening of a closed round's sum.</summary>
+    public void Open(Aggregate closed)
+    {
+        SiteRound round = RoundOf(run.State, closed.Round, Opening.Update);
+        lock (_lock)
+        {
+            _opening?.Dispose();
+            _opening = new(context, run.Id, round, KeysOf(run.State).Roster, [.. closed.Contributions.Keys.Select(site => (site, context.Spool.PathOf(run.Id, closed.Round, site)))]);
+        }
+    }
+
+    /// <summary>Nothing is opened or made any more.</summary>
+    public void Stop()
+    {
+        lock (_lock)
+        {
+            _epoch?.Drop();
+            _opening?.Dispose();
+            (_wanted, _epoch, _opening) = (null, null, null);
+        }
+    }
+
+    /// <summary>What a committee member should do; null: nothing.</summary>
+    public NodeTask? TaskFor(string site)
+    {
+        lock (_lock)
+        {
+            if (_epoch?.TaskFor(site) is { } step) return new NodeTask { Epoch = step };
+            return _opening?.TaskFor(site) is { } open ? new NodeTask { Open = open } : null;
+        }
+    }
+
+    /// <exception cref="ProtocolException">The message is not what is waited for.</exception>
+    /// <exception cref="FormatException">Its bytes are none.</exception>
+    public void Receive(string site, EpochMessage message)
+    {
+        lock (_lock)
+        {
+            if (_epoch is null) throw new ProtocolException(Refusal.UnexpectedMessage, "No keys are being made.");
+            _epoch.Receive(site, message);
+        }
+
+        Advance();
+    }
+
+    /// <inheritdoc cref="Receive(string, EpochMessage)"/>
+    public void Receive(string site, V1.OpeningAnswer answer)
+    {
+        string said;
+        lock (_lock)
+        {
+            if (_opening is null) throw new ProtocolException(Refusal.UnexpectedMessage, "Nothing is being opened.");
+            said = _opening.Receive(site, answer);
+        }
+
+        if (said.Length > 0) run.Say(new Announce(RunLog.Refused, said, run.State.Round, site));
+        Advance();
+    }
+
+    /// <summary>Time went by, or a message came.</summary>
+    public void Advance()
+    {
+        int before = Asked;
+        if (AdvanceEpoch() is { } ended) run.Apply(ended);
+        AdvanceOpening();
+        if (Asked != before) context.Signal.Raise(); // members wait for something to do
+    }
+
+    /// <summary>What a site contributes to, for its task.</summary>
+    public V1.SecureRound Describe(RunState state, string purpose) => new()
+    {
+        Epoch = (ulong)state.Keys!.Epoch,
+        Descriptor_ = ByteString.CopyFrom(DescriptorOf(state, purpose).Encode()),
+        Purpose = purpose,
+        CertificateSha256 = state.Keys.CertificateSha256,
+        RosterSha256 = state.Keys.RosterSha256,
+        TestSha256 = state.Keys.TestSha256,
+    };
+
+    /// <summary>What contributions of a round are checked against.</summary>
+    public SiteRound RoundOf(RunState state, int round, string purpose) => new(new Opening(run.Id, (ulong)state.Keys!.Epoch, (ulong)round, purpose), DescriptorOf(state, purpose), KeysOf(state).Certificate);
+
+    public Roster RosterOf(RunState state) => KeysOf(state).Roster;
+
+    private RoundDescriptor DescriptorOf(RunState state, string purpose)
+    {
+        ImmutableSortedSet<string> cohort = state.Phase switch
+        {
+            RoundOpen open => open.Cohort,
+            Aggregating closed => closed.Cohort,
+            _ => throw new InvalidOperationException($"No round is open; the run is {state.PhaseName}."),
+        };
+        byte[] spec = SHA256.HashData(Encoding.UTF8.GetBytes(run.Record.SpecYaml));
+        int values = (int)(run.ModelHeader.DataLength / sizeof(float));
+        UpdateEncoding? encoding = purpose == Opening.Update ? SecureEncoding.Of(Spec, values, cohort.Count) : null;
+        return new(spec, Convert.FromHexString(state.ModelSha256), [.. cohort], run.Spec.Cohort.MinContributors, 0, WeightRule.Claimed, SHA256.HashData(Encoding.UTF8.GetBytes(run.Record.SchemaYaml)), encoding);
+    }
+
+    private (string Sha256, EpochCertificate Certificate, Roster Roster) KeysOf(RunState state)
+    {
+        lock (_lock)
+        {
+            string sha256 = state.Keys!.CertificateSha256;
+            if (_keys?.Sha256 != sha256) _keys = (sha256, EpochCertificate.Decode(Read(sha256)), Roster.Decode(Read(state.Keys.RosterSha256)));
+            return _keys.Value;
+        }
+    }
+
+    private byte[] Read(string sha256)
+    {
+        using FileStream file = context.Blobs.Open(sha256);
+        byte[] bytes = new byte[file.Length];
+        file.ReadExactly(bytes);
+        return bytes;
+    }
+
+    private RunEvent? AdvanceEpoch()
+    {
+        lock (_lock)
+        {
+            if (_epoch is null && _wanted is not null) Start(_wanted);
+            if (_epoch?.Advance(context.Sessions.IsLive) is not { } ended) return null;
+            _epoch.Drop();
+            (_epoch, _wanted) = (null, null);
+            return ended is EpochMade made ? made with { Keys = made.Keys with { Identities = context.Sessions.Roster().Identities } } : ended;
+        }
+    }
+
+    private void Start(MakeKeys wanted)
+    {
+        Roster roster = RosterBook.Current(context);
+        int threshold = SecureEncoding.ThresholdOf(Spec, roster.Sites.Count);
+        string[] members = [.. roster.Sites.Keys.Except(wanted.Dropped)];
+        if (members.Length < threshold) members = [.. roster.Sites.Keys]; // without those that failed there is no epoch
+        if (members.Count(context.Sessions.IsLive) < threshold) return;
+        if (members.Length > CommitteePolicy.LargestCommittee)
+        {
+            RandomNumberGenerator.Shuffle(members.AsSpan());
+            members = [.. members.OrderByDescending(context.Sessions.IsLive).Take(CommitteePolicy.LargestCommittee).Order(StringComparer.Ordinal)];
+        }
+
+        _epoch = new(context, run.Id, new(roster.Hash, (ulong)wanted.Epoch, (ulong)wanted.Attempt, threshold, members), roster, new CommitteePolicy(lyingOrRestored: 0));
+    }
+
+    private void AdvanceOpening()
+    {
+        OpeningSession? session;
+        (Plaintext Opened, IReadOnlyList<string> Members)? opened;
+        string? hopeless = null;
+        lock (_lock)
+        {
+            if (_opening is null) return;
+            session = _opening;
+            opened = session.Advance(context.Sessions.IsLive);
+            if (opened is not null) _opening = null; // this call alone goes on with it
+            else if ((hopeless = session.Hopeless()) is not null) _opening = null;
+        }
+
+        int round = (int)session.Round.Opening.Round;
+        if (opened is { } sum) run.InBackground(round, () => Decode(session, sum.Opened, sum.Members));
+        else if (hopeless is not null)
+        {
+            session.Dispose();
+            run.InBackground(round, () => run.Apply(new OpeningLost(round, hopeless, Reissue())));
+        }
+    }
+
+    private void Decode(OpeningSession session, Plaintext opened, IReadOnlyList<string> members)
+    {
+        using (session)
+        using (opened)
+        {
+            int round = (int)session.Round.Opening.Round;
+            run.Say(new Announce(RunLog.Opened, $"Round {round} opened by {string.Join(", ", members)}: the sum of {session.Contributions} updates.", round));
+            using FileStream model = run.OpenModelData();
+            using BlobStore.NewBlob next = context.Blobs.Create();
+            next.Stream.Write(run.ModelHeader.Bytes);
+            using (var writer = new MeanModel(model, next.Stream)) session.Sum.WriteMean(opened, writer.Add);
+            run.Apply(new Aggregated(round, next.Keep()));
+        }
+    }
+
+    /// <summary>The same weights under another hash: the lowest bit of the first value flipped. Members answer one set of contributors a model, and one of the lost round may have been answered.</summary>
+    private string Reissue()
+    {
+        using FileStream model = run.OpenModelData();
+        using BlobStore.NewBlob next = context.Blobs.Create();
+        next.Stream.Write(run.ModelHeader.Bytes);
+        int first = model.ReadByte();
+        next.Stream.WriteByte((byte)(first ^ 1));
+        model.CopyTo(next.Stream);
+        return next.Keep();
+    }
+}

@@ -1,0 +1,91 @@
+using System.Security.Cryptography;
+using Federation.Storage;
+using Microsoft.Data.Sqlite;
+
+namespace Federation.Privacy.SecureAggregation;
+
+/// <summary>
+/// What a committee member keeps: a run's share of the newest epoch (encrypted), and the record of its answers, in one SQLite file that is not to be backed up. Every call is on disk when it returns.
+/// A share that is replaced is overwritten in the file (secure_delete).
+/// </summary>
+public sealed class CommitteeStore : IDisposable
+{
+    private const string Schema = """
+        CREATE TABLE shares(run TEXT PRIMARY KEY, certificate BLOB NOT NULL, roster BLOB NOT NULL, share BLOB NOT NULL) WITHOUT ROWID;
+        CREATE TABLE answers(number INTEGER PRIMARY KEY, run TEXT NOT NULL, entry BLOB NOT NULL, answer BLOB);
+        """;
+
+    private readonly SqliteConnection _connection;
+    private readonly byte[] _key;
+    private readonly Lock _lock = new();
+
+    /// <param name="key">32 bytes that encrypt shares at rest; not copied, not wiped.</param>
+    /// <exception cref="SqliteException">The file cannot be opened.</exception>
+    public CommitteeStore(string path, byte[] key)
+    {
+        _key = key;
+        _connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = path, Pooling = false }.ToString());
+        try
+        {
+            _connection.Open();
+            _connection.Execute("PRAGMA secure_delete=ON; PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000;");
+            if (_connection.Scalar("PRAGMA user_version") == 0) InTransaction(() => _connection.Execute($"{Schema} PRAGMA user_version=1;"));
+        }
+        catch
+        {
+            _connection.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The run's share, with the certificate and roster of its epoch; the caller's to dispose. Null: none.</summary>
+    /// <exception cref="CryptographicException">The key is another than the one that encrypted it.</exception>
+    /// <exception cref="FormatException">The stored bytes are damaged.</exception>
+    public (EpochCertificate Certificate, Roster Roster, CommitteeShare Share)? Find(string run)
+    {
+        lock (_lock)
+        {
+            List<(byte[] Certificate, byte[] Roster, byte[] Share)> rows = _connection.Query("SELECT certificate, roster, share FROM shares WHERE run = $1", row => ((byte[])row.GetValue(0), (byte[])row.GetValue(1), (byte[])row.GetValue(2)), run);
+            return rows.Count == 0 ? null : (EpochCertificate.Decode(rows[0].Certificate), Roster.Decode(rows[0].Roster), CommitteeShare.Unprotect(_key, rows[0].Share));
+        }
+    }
+
+    /// <summary>Keeps a new epoch's share; the former one and the answers given with it are erased.</summary>
+    public void Save(string run, EpochCertificate certificate, Roster roster, CommitteeShare share) => InTransaction(() =>
+    {
+        _connection.Execute("UPDATE answers SET answer = NULL WHERE run = $1", run);
+        return _connection.Execute("INSERT OR REPLACE INTO shares(run, certificate, roster, share) VALUES($1, $2, $3, $4)", run, certificate.Encode(), roster.Encode(), share.Protect(_key));
+    });
+
+    /// <summary>Erases a run's share, when it is over.</summary>
+    public void Erase(string run) => InTransaction(() =>
+    {
+        _connection.Execute("UPDATE answers SET answer = NULL WHERE run = $1", run);
+        return _connection.Execute("DELETE FROM shares WHERE run = $1", run);
+    });
+
+    /// <summary>Erases every share: this member was restored from a copy.</summary>
+    public void EraseAll() => InTransaction(() =>
+    {
+        _connection.Execute("UPDATE answers SET answer = NULL");
+        return _connection.Execute("DELETE FROM shares");
+    });
+
+    /// <summary>Everything that was answered, over all runs and epochs.</summary>
+    /// <exception cref="FormatException">The stored bytes are damaged.</exception>
+    public OpeningRecord Record()
+    {
+        lock (_lock) return OpeningRecord.Load(_connection.Query("SELECT entry, answer FROM answers ORDER BY number", row => ((byte[])row.GetValue(0), row.IsDBNull(1) ? null : (byte[])row.GetValue(1))));
+    }
+
+    /// <summary>Makes an answer durable, before it is given.</summary>
+    /// <exception cref="SqliteException">It could not be stored, or its number is taken: somebody else has answered with this record.</exception>
+    public void Append(string run, OpeningEntry entry) => InTransaction(() => _connection.Execute("INSERT INTO answers(number, run, entry, answer) VALUES($1, $2, $3, $4)", entry.Number, run, entry.Bytes, entry.Answer));
+
+    public void Dispose() => _connection.Dispose();
+
+    private void InTransaction(Func<int> write)
+    {
+        lock (_lock) _connection.InTransaction(write);
+    }
+}

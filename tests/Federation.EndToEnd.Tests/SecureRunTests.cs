@@ -1,0 +1,54 @@
+using Federation.Client;
+using Federation.Formats.Models;
+using Federation.Learning;
+using Federation.V1;
+
+namespace Federation.EndToEnd.Tests;
+
+/// <summary>Runs whose coordinator sees nothing but sums.</summary>
+public sealed class SecureRunTests
+{
+    private static readonly string[] s_sites = ["a", "b", "c", "d"];
+
+    [Fact] // direct mode; beside the same run in the clear
+    public async Task Run_SmallModel_MakesTheModelOfARunInTheClear()
+    {
+        ModelState secure = await TrainAsync("{ kind: threshold-bfv, threshold: 3 }"), clear = await TrainAsync("none");
+        foreach ((NamedTensor own, NamedTensor other) in secure.Tensors.Zip(clear.Tensors))
+        {
+            for (int i = 0; i < own.Values.Length; i++) Assert.Equal(other.Values[i], own.Values[i], 2e-3f);
+        }
+    }
+
+    [Fact] // hybrid mode: 100,000 values do not fit a key ciphertext
+    public async Task Run_LargerModel_IsSummedInThePadRing()
+    {
+        const int values = 100_000;
+        await using TestFederation federation = await TestFederation.StartAsync();
+        foreach (string site in s_sites) await federation.EnrollAsync(site);
+        ModuleLearner[] learners = [.. s_sites.Select(_ => OneVector.Learner(values))];
+        Task<NodeOutcome>[] nodes = [.. s_sites.Select((site, i) => federation.RunNodeAsync(site, learners[i]))];
+        string run = await federation.SubmitAsync(OneVector.Spec(rounds: 2, least: 3, secure: "threshold-bfv"), "", OneVector.Initial(values));
+        Assert.All(await Task.WhenAll(nodes), outcome => Assert.Equal("completed", outcome.State));
+        ModelState model = ModelState.Read(Path.Combine(new NodeFolder(federation.NodeState("a")).Run(run), "model.safetensors"));
+        // Every site learns the same vector of ones from zeros: one step of 0.1 in the mean of squares moves all values alike.
+        float[] moved = model.Tensors.Single().Values;
+        float mean = moved.Average();
+        Assert.InRange(mean, 1e-6f, 1e-4f);
+        Assert.True(moved.All(value => Math.Abs(value - mean) < 2e-6f));
+        foreach (ModuleLearner learner in learners) learner.Dispose();
+    }
+
+    private static async Task<ModelState> TrainAsync(string secure)
+    {
+        await using TestFederation federation = await TestFederation.StartAsync();
+        foreach (string site in s_sites) await federation.EnrollAsync(site);
+        Task<NodeOutcome>[] nodes = [.. s_sites.Select(site => federation.RunNodeAsync(site, SyntheticSites.Learner(SyntheticSites.Write(federation.Folder, site)), data: [SyntheticSites.Write(federation.Folder, site)]))];
+        string spec = SyntheticSites.Spec(rounds: 4, least: 3, secure: secure);
+        string run = await federation.SubmitAsync(spec, SyntheticSites.SchemaYaml, SyntheticSites.Initial(spec));
+        NodeOutcome[] outcomes = await Task.WhenAll(nodes);
+        RunDetails details = await federation.ShowAsync(run);
+        Assert.All(outcomes, outcome => Assert.Equal(("completed", 4), (outcome.State, outcome.Rounds)));
+        return ModelState.Read(Path.Combine(new NodeFolder(federation.NodeState("a")).Run(run), "model.safetensors"));
+    }
+}
