@@ -13,6 +13,9 @@ internal sealed record StoredUpdate(string ModelSha256, string Sha256, ulong Wei
     /// <summary>Of an encrypted contribution in place of an update.</summary>
     public static string ContributionOf(NodeFolder folder, string runId, int round) => Path.Combine(folder.Updates(runId), FormattableString.Invariant($"{round}.contribution"));
 
+    /// <summary>Of encrypted evaluation sums.</summary>
+    public static string EvaluationOf(NodeFolder folder, string runId, int round) => Path.Combine(folder.Updates(runId), FormattableString.Invariant($"{round}.evaluation"));
+
     public static string PathOf(NodeFolder folder, string runId, int round) => Path.Combine(folder.Updates(runId), FormattableString.Invariant($"{round}.safetensors"));
 
     /// <summary>The stored update of this round and model, or null.</summary>

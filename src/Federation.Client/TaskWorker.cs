@@ -150,10 +150,11 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             Formats.Evaluation.EvaluationSums sums = learner.Evaluate(task, model, cancellationToken);
             var report = new EvaluationReport { RunId = evaluate.Run.RunId, Round = evaluate.Round, ModelSha256 = evaluate.ModelSha256, Sums = sums.ToMessage() };
             if (ledgers is null) await client.ReportEvaluationAsync(report, cancellationToken: cancellationToken);
+            else if (task.Spec.SecureAggregation is not null) await SendEncryptedAsync(task, evaluate, model, sums, cancellationToken);
             else await ReportAsync(task, report, cancellationToken);
             logger.LogInformation("Evaluated the model of round {Round} on {Examples} examples", evaluate.Round, sums.Examples);
         }
-        catch (Exception error) when (error is LearningException or InvalidInputException or SafetensorsException or BudgetExceededException || IsPassing(error))
+        catch (Exception error) when (error is LearningException or InvalidInputException or SafetensorsException or BudgetExceededException or ProtocolException or FormatException || IsPassing(error))
         {
             logger.LogWarning("The model of round {Round} was not evaluated: {Message}", evaluate.Round, error.Message);
             await FailAsync(evaluate.Run.RunId, (int)Math.Min(evaluate.Round, int.MaxValue), error.Message, cancellationToken);
@@ -162,6 +163,28 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         {
             logger.LogWarning("The evaluation was refused. {Message}", error.Status.Detail);
         }
+    }
+
+    /// <summary>The same sums, which only the committee opens, and only together with other sites'. Made once: a stored file is sent again.</summary>
+    private async Task SendEncryptedAsync(LearningTask task, Evaluate evaluate, ModelState model, Formats.Evaluation.EvaluationSums sums, CancellationToken cancellationToken)
+    {
+        if (evaluate.Secure is null) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for evaluation sums in the clear; the run's spec asks for secure aggregation.");
+        int round = (int)Math.Min(evaluate.Round, int.MaxValue);
+        SiteRound secure = await contribution.CheckAsync(task, evaluate.Run.SpecYaml, evaluate.Run.SchemaYaml, evaluate.Secure, round, evaluate.ModelSha256, (int)(model.Header.DataLength / sizeof(float)), cancellationToken);
+        string path = StoredUpdate.EvaluationOf(folder, task.RunId, round), record = path + ".json";
+        PrivacyLedger ledger = ledgers!.Of(DataSetOf(task));
+        StoredUpdate? stored = File.Exists(record) ? System.Text.Json.JsonSerializer.Deserialize<StoredUpdate>(await File.ReadAllTextAsync(record, cancellationToken)) : null;
+        if (stored is null || stored.ModelSha256 != evaluate.ModelSha256 || !ledger.Holds(stored.Reservation, task.RunId, round, "evaluation"))
+        {
+            long reservation = Reserve(task, round, "evaluation");
+            string header = await contribution.WriteAsync(path, secure, sums, cancellationToken);
+            stored = new StoredUpdate(evaluate.ModelSha256, header, 0, 0, reservation);
+            await File.WriteAllTextAsync(record, System.Text.Json.JsonSerializer.Serialize(stored), cancellationToken);
+        }
+
+        LedgerHead head = ledger.Head;
+        await UpdateUpload.SendAsync(client, task.RunId, round, stored, head, path, cancellationToken);
+        if (ledger.IsOpen(stored.Reservation)) ledger.Commit(stored.Reservation, ledgers.Recipient, head, stored.Sha256);
     }
 
     /// <summary>Counts over a trainer's own test rows are a release like any other.</summary>

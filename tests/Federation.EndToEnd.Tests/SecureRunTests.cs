@@ -39,6 +39,26 @@ public sealed class SecureRunTests
         foreach (ModuleLearner learner in learners) learner.Dispose();
     }
 
+    [Fact] // the figures are those of the sums, and nobody's sums were shown
+    public async Task Evaluation_OfSecureRun_IsThatOfAllSites()
+    {
+        await using TestFederation federation = await TestFederation.StartAsync();
+        foreach (string site in s_sites) await federation.EnrollAsync(site);
+        Task<NodeOutcome>[] nodes = [.. s_sites.Select(site => federation.RunNodeAsync(site, SyntheticSites.Learner(SyntheticSites.Write(federation.Folder, site)), data: [SyntheticSites.Write(federation.Folder, site)]))];
+        string spec = SyntheticSites.Spec(rounds: 4, least: 3, secure: "threshold-bfv", extra: "evaluate: { every: 4 }");
+        string run = await federation.SubmitAsync(spec, SyntheticSites.SchemaYaml, SyntheticSites.Initial(spec));
+        RunEvent evaluated = await federation.WaitForAsync(run, "evaluated");
+        Assert.All(await Task.WhenAll(nodes), outcome => Assert.Equal("completed", outcome.State));
+
+        // Each site keeps what it measured of the final model by itself.
+        IReadOnlyList<LocalMetricsLine> own = [.. s_sites.Select(site => LocalMetrics.Read(new NodeFolder(federation.NodeState(site)).Run(run))[^1])];
+        double rows = own.Sum(line => (double)line.Examples);
+        Assert.Equal(rows, evaluated.Metrics.Examples);
+        Assert.Equal(own.Sum(line => line.Accuracy * line.Examples) / rows, evaluated.Metrics.Accuracy, 1e-9);
+        Assert.Equal(own.Sum(line => line.LogLoss * line.Examples) / rows, evaluated.Metrics.LogLoss, 1e-5);
+        Assert.InRange(evaluated.Metrics.Auc, 0.7, 1);
+    }
+
     private static async Task<ModelState> TrainAsync(string secure)
     {
         await using TestFederation federation = await TestFederation.StartAsync();

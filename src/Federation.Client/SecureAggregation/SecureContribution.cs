@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using Federation.Formats.Configuration;
+using Federation.Formats.Evaluation;
 using Federation.Formats.Models;
 using Federation.Formats.Runs;
 using Federation.Learning;
@@ -8,6 +9,7 @@ using Federation.Privacy.Canonical;
 using Federation.Privacy.Mechanisms;
 using Federation.Privacy.SecureAggregation;
 using Federation.V1;
+using EvaluationSums = Federation.Formats.Evaluation.EvaluationSums;
 using Opening = Federation.Privacy.SecureAggregation.Opening;
 
 namespace Federation.Client.SecureAggregation;
@@ -56,6 +58,16 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
         {
             update.AsSpan().Clear();
         }
+    }
+
+    /// <summary>Writes the contribution of evaluation sums.</summary>
+    /// <returns>The SHA-256 of its signed header.</returns>
+    public async Task<string> WriteAsync(string path, SiteRound round, EvaluationSums sums, CancellationToken cancellationToken)
+    {
+        await using FileStream file = new(path, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16);
+        SignedMessage header = await ContributionFile.WriteCountsAsync(file, round, site, identity, EvaluationCounts.Of(sums), cancellationToken);
+        file.Flush(flushToDisk: true);
+        return Sha256Hex.Of(header.Encode());
     }
 
     private async Task<(EpochCertificate Certificate, Roster Roster)> KeysAsync(SecureRound secure, CancellationToken cancellationToken)

@@ -34,6 +34,13 @@ public sealed record AggregationFailed(int Round, string Reason) : RunEvent;
 
 public sealed record EvaluationArrived(string Site, int Round, EvaluationSums Sums) : RunEvent;
 
+/// <summary>A site's evaluation sums, encrypted and checked.</summary>
+public sealed record EvaluationSealed(string Site, int Round, Contribution Contribution) : RunEvent;
+
+/// <param name="Sums">Null: they could not be opened.</param>
+/// <param name="Reason">Why not.</param>
+public sealed record EvaluationOpened(int Round, EvaluationSums? Sums, string Reason = "") : RunEvent;
+
 public sealed record CancelRequested : RunEvent;
 
 /// <summary>An epoch's certificate is signed and its test opened.</summary>
@@ -57,6 +64,9 @@ public sealed record Announce(string Kind, string Message, int Round = 0, string
 
 /// <summary>Sum the uploads of these sites into the next model.</summary>
 public sealed record Aggregate(int Round, ImmutableSortedDictionary<string, Contribution> Contributions) : RunEffect;
+
+/// <summary>Have the sum of these sites' evaluations opened.</summary>
+public sealed record OpenEvaluation(int Round, ImmutableSortedDictionary<string, Contribution> Contributions) : RunEffect;
 
 /// <summary>Begin an attempt at a key epoch.</summary>
 public sealed record MakeKeys(int Epoch, int Attempt, ImmutableSortedSet<string> Dropped) : RunEffect;

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text.Json;
 using Federation.Formats.Data;
 using Federation.Formats.Models;
@@ -7,6 +8,7 @@ using Federation.Server.SecureAggregation;
 using Federation.Server.Storage;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging;
+using Opening = Federation.Privacy.SecureAggregation.Opening;
 
 namespace Federation.Server.Runs;
 
@@ -66,7 +68,7 @@ public sealed class RunHost
             if (transition.Refused is not null || ReferenceEquals(transition.State, State)) return transition;
             _context.Store.Save(ChangeOf(transition, now));
             State = transition.State;
-            if (State.Phase is not Aggregating) _opening = false;
+            if (State.Phase is not (Aggregating or Evaluating { Closed: true })) _opening = false;
             if (State.IsOver) Secure?.Stop();
             foreach (RunEffect effect in transition.Effects) CarryOut(effect);
         }
@@ -125,6 +127,7 @@ public sealed class RunHost
         lock (_lock)
         {
             if (State.Phase is Aggregating closed && !_opening && Background.IsCompleted && _context.Time.GetUtcNow() >= _retryAt) CarryOut(new Aggregate(State.Round, closed.Contributions));
+            if (State.Phase is Evaluating { Closed: true, Encrypted: { } encrypted } && !_opening && Background.IsCompleted && _context.Time.GetUtcNow() >= _retryAt) CarryOut(new OpenEvaluation(State.Round, encrypted));
         }
     }
 
@@ -180,10 +183,14 @@ public sealed class RunHost
                 break;
             case Aggregate aggregate when Secure is not null:
                 _opening = true;
-                Background = Task.Run(() => OpenInBackground(aggregate));
+                Background = Task.Run(() => OpenInBackground(aggregate.Round, aggregate.Contributions, Opening.Update));
                 break;
             case Aggregate aggregate:
                 Background = Task.Run(() => AggregateInBackground(aggregate));
+                break;
+            case OpenEvaluation evaluation:
+                _opening = true;
+                Background = Task.Run(() => OpenInBackground(evaluation.Round, evaluation.Contributions, Opening.Evaluation));
                 break;
             case MakeKeys keys:
                 Secure?.Begin(keys);
@@ -209,11 +216,11 @@ public sealed class RunHost
         }
     }
 
-    private void OpenInBackground(Aggregate aggregate)
+    private void OpenInBackground(int round, ImmutableSortedDictionary<string, Contribution> contributions, string purpose)
     {
         try
         {
-            Secure!.Open(aggregate);
+            Secure!.Open(round, contributions.Keys, purpose);
             Secure.Advance();
         }
 #pragma warning disable CA1031 // as in AggregateInBackground
@@ -221,7 +228,7 @@ public sealed class RunHost
 #pragma warning restore CA1031
         {
             _opening = false;
-            if (!State.IsOver) GiveUp(aggregate.Round, error);
+            if (!State.IsOver) GiveUp(round, error);
         }
     }
 

@@ -24,7 +24,10 @@ public static class RunMachine
             Aggregated aggregated => FinishRound(state, aggregated, roster, now),
             AggregationFailed failed when state.Phase is Aggregating && failed.Round == state.Round => End(state, RunEnd.Failed, $"Round {failed.Round} could not be aggregated: {failed.Reason}"),
             AggregationFailed => new Transition(state, [], Duplicate: true),
+            EvaluationArrived when state.Plan.Secure => Refuse(state, Refusal.Invalid, "Under secure aggregation evaluation sums travel encrypted."),
             EvaluationArrived report => Evaluate(state, report),
+            EvaluationSealed report => SecureRules.Evaluate(state, report),
+            EvaluationOpened opened => SecureRules.FinishEvaluation(state, opened),
             CancelRequested => End(state, RunEnd.Cancelled, "Cancelled by the operator."),
             EpochMade made => SecureRules.Made(state, made, roster, now),
             EpochFailed failed => SecureRules.Failed(state, failed),
@@ -48,10 +51,16 @@ public static class RunMachine
     {
         if (state.IsOver) return (Refusal.RunOver, $"The run is {state.PhaseName}.");
         if (round > state.Round || round < 1) return (Refusal.WrongRound, $"Round {round} is not open; the run is in round {state.Round}.");
-        ImmutableSortedDictionary<string, Contribution>? contributions = (state.Phase as RoundOpen)?.Contributions ?? (state.Phase as Aggregating)?.Contributions;
+        ImmutableSortedDictionary<string, Contribution>? contributions = Counted(state);
         if (round == state.Round && contributions?.GetValueOrDefault(site) is { } earlier)
         {
             return earlier.UpdateSha256 == updateSha256 ? null : (Refusal.AlreadyContributed, $"This site's update of round {round} was counted already; another one is not taken.");
+        }
+
+        if (round == state.Round && state.Phase is Evaluating { Encrypted: not null, Closed: false } evaluating)
+        {
+            return !evaluating.Pending.Contains(site) ? (Refusal.NotInCohort, "This site's evaluation is not waited for.")
+                : modelSha256 != state.ModelSha256 ? (Refusal.WrongModel, $"The evaluation is of model {modelSha256}; {state.ModelSha256} is asked for.") : null;
         }
 
         if (round < state.Round || state.Phase is not RoundOpen open || now > open.Deadline) return (Refusal.Late, $"Round {round} is closed; the update came too late.");
@@ -59,6 +68,15 @@ public static class RunMachine
         if (modelSha256 != state.ModelSha256) return (Refusal.WrongModel, $"The update starts from model {modelSha256}; round {round} starts from {state.ModelSha256}.");
         return null;
     }
+
+    /// <summary>What was counted in the phase that the run is in.</summary>
+    public static ImmutableSortedDictionary<string, Contribution>? Counted(RunState state) => state.Phase switch
+    {
+        RoundOpen open => open.Contributions,
+        Aggregating closed => closed.Contributions,
+        Evaluating evaluating => evaluating.Encrypted,
+        _ => null,
+    };
 
     private static Transition Answer(RunState state, SiteAnswered answered)
     {
@@ -130,7 +148,9 @@ public static class RunMachine
         if (state.Plan.EvaluateEvery is { } every && (last || completed % every == 0))
         {
             ImmutableSortedSet<string> asked = LiveReady(next, roster);
-            if (!asked.IsEmpty) return new Transition(next with { Phase = new Evaluating(now + state.Plan.Deadline, asked, ImmutableSortedDictionary.Create<string, EvaluationSums>(StringComparer.Ordinal)) }, effects);
+            var none = ImmutableSortedDictionary.Create<string, EvaluationSums>(StringComparer.Ordinal);
+            if (state.Plan.Secure && asked.Count >= state.Plan.MinContributors) return new Transition(next with { Phase = SecureRules.Evaluation(asked, now + state.Plan.Deadline) }, effects);
+            if (!state.Plan.Secure && !asked.IsEmpty) return new Transition(next with { Phase = new Evaluating(now + state.Plan.Deadline, asked, none) }, effects);
         }
 
         return Then(last ? End(next, RunEnd.Completed, "") : new Transition(next with { Phase = new Waiting("") }, []), effects);
@@ -162,7 +182,8 @@ public static class RunMachine
             Preparing preparing => AdvancePreparing(state, preparing, roster, now),
             Waiting waiting => AdvanceWaiting(state, waiting, roster, now),
             RoundOpen open => AdvanceRound(state, open, now),
-            Evaluating evaluating when evaluating.Pending.IsEmpty || now >= evaluating.Deadline => FinishEvaluation(state, evaluating),
+            Evaluating { Closed: true } => null,
+            Evaluating evaluating when evaluating.Pending.IsEmpty || now >= evaluating.Deadline => evaluating.Encrypted is null ? FinishEvaluation(state, evaluating) : SecureRules.CloseEvaluation(state, evaluating),
             _ => null,
         };
     }
@@ -228,7 +249,7 @@ public static class RunMachine
             ]);
     }
 
-    private static Transition FinishEvaluation(RunState state, Evaluating evaluating)
+    internal static Transition FinishEvaluation(RunState state, Evaluating evaluating)
     {
         EvaluationSums[] reports = [.. evaluating.Reports.Values.Where(sums => sums.Examples > 0)];
         List<RunEffect> effects = [];
@@ -239,7 +260,7 @@ public static class RunMachine
             EvaluationSums sums = reports.Aggregate((a, b) => a.Add(b));
             Metrics metrics = sums.ToMetrics();
             effects.Add(new KeepEvaluation(state.Round, sums));
-            effects.Add(new Announce(RunLog.Evaluated, string.Create(CultureInfo.InvariantCulture, $"Accuracy {metrics.Accuracy:0.0000} over {metrics.Examples} test rows of {reports.Length} sites."), state.Round, Model: state.ModelSha256, Metrics: metrics));
+            effects.Add(new Announce(RunLog.Evaluated, string.Create(CultureInfo.InvariantCulture, $"Accuracy {metrics.Accuracy:0.0000} over {metrics.Examples} test rows of {evaluating.Encrypted?.Count ?? reports.Length} sites."), state.Round, Model: state.ModelSha256, Metrics: metrics));
         }
 
         return Then(state.CompletedRounds == state.Plan.Rounds ? End(state, RunEnd.Completed, "") : new Transition(state with { Phase = new Waiting("") }, []), effects);

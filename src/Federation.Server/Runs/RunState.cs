@@ -75,7 +75,12 @@ public sealed record RoundOpen(
 public sealed record Aggregating(DateTimeOffset OpenedAt, ImmutableSortedSet<string> Cohort, ImmutableSortedDictionary<string, Contribution> Contributions) : RunPhase;
 
 /// <summary>Sites evaluate the newest model on their own test rows; only sums travel.</summary>
-public sealed record Evaluating(DateTimeOffset Deadline, ImmutableSortedSet<string> Pending, ImmutableSortedDictionary<string, EvaluationSums> Reports) : RunPhase;
+/// <param name="Asked">All that were asked; null in a run without secure aggregation.</param>
+/// <param name="Encrypted">Sums that came encrypted.</param>
+/// <param name="Closed">Their sum is being opened.</param>
+public sealed record Evaluating(
+    DateTimeOffset Deadline, ImmutableSortedSet<string> Pending, ImmutableSortedDictionary<string, EvaluationSums> Reports,
+    ImmutableSortedSet<string>? Asked = null, ImmutableSortedDictionary<string, Contribution>? Encrypted = null, bool Closed = false) : RunPhase;
 
 public enum RunEnd
 {

@@ -37,7 +37,13 @@ public sealed class RunTasks(RunRegistry runs, RunContext context)
         if (state.Phase is Ended ended) return context.Store.WasTold(run.Id, site) ? null : End(run, ended);
         if (run.Secure?.TaskFor(site) is { } member) return member;
         if (standing.Standing == SiteStanding.Checking) return new NodeTask { CheckData = new CheckData { Run = Describe(run), ModelSha256 = state.ModelSha256 } };
-        if (state.Phase is Evaluating evaluating && evaluating.Pending.Contains(site)) return Evaluate(run, state.Round, state.ModelSha256);
+        if (state.Phase is Evaluating evaluating && evaluating.Pending.Contains(site))
+        {
+            NodeTask task = Evaluate(run, state.Round, state.ModelSha256);
+            if (evaluating.Encrypted is not null) task.Evaluate.Secure = run.Secure!.Describe(state, Privacy.SecureAggregation.Opening.Evaluation);
+            return task;
+        }
+
         if (state.Phase is RoundOpen open && open.Cohort.Contains(site) && !open.Contributions.ContainsKey(site) && !open.Failed.Contains(site))
         {
             return new NodeTask { Train = new Train { RunId = run.Id, Round = (uint)state.Round, ModelSha256 = state.ModelSha256, DeadlineUnixMs = open.Deadline.ToUnixTimeMilliseconds(), Secure = run.Secure?.Describe(state, Privacy.SecureAggregation.Opening.Update) } };

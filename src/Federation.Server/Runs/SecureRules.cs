@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using Federation.Formats.Evaluation;
 using Federation.Protocol;
 
 namespace Federation.Server.Runs;
@@ -50,5 +51,31 @@ internal static class SecureRules
                 new DropUploads(state.Round),
                 new Announce(RunLog.RoundAbandoned, $"Round {state.Round} abandoned: its sum cannot be opened. {lost.Reason} The weights stay, under the hash {lost.ModelSha256[..12]}; new keys are made.", state.Round, Model: lost.ModelSha256),
             ]);
+    }
+
+    public static Evaluating Evaluation(ImmutableSortedSet<string> asked, DateTimeOffset deadline) => new(
+        deadline, asked, ImmutableSortedDictionary.Create<string, EvaluationSums>(StringComparer.Ordinal), asked, ImmutableSortedDictionary.Create<string, Contribution>(StringComparer.Ordinal));
+
+    public static Transition Evaluate(RunState state, EvaluationSealed report)
+    {
+        if (state.Phase is not Evaluating { Encrypted: { } encrypted, Closed: false } evaluating || report.Round != state.Round) return RunMachine.Refuse(state, Refusal.WrongRound, $"The model of round {report.Round} is not being evaluated.");
+        if (!evaluating.Pending.Contains(report.Site)) return new Transition(state, [], Duplicate: true);
+        return new Transition(state with { Phase = evaluating with { Pending = evaluating.Pending.Remove(report.Site), Encrypted = encrypted.Add(report.Site, report.Contribution) } }, []);
+    }
+
+    /// <summary>All have answered, or the time is over: the sum is opened if enough came.</summary>
+    public static Transition CloseEvaluation(RunState state, Evaluating evaluating) => evaluating.Encrypted!.Count >= state.Plan.MinContributors
+        ? new Transition(state with { Phase = evaluating with { Closed = true, Pending = [] } }, [new OpenEvaluation(state.Round, evaluating.Encrypted)])
+        : FinishEvaluation(state with { Phase = evaluating with { Closed = true } }, new EvaluationOpened(state.Round, null, $"{evaluating.Encrypted.Count} of {state.Plan.MinContributors} needed sites evaluated the model."));
+
+    public static Transition FinishEvaluation(RunState state, EvaluationOpened opened)
+    {
+        if (state.Phase is not Evaluating { Closed: true } evaluating || opened.Round != state.Round) return new Transition(state, [], Duplicate: true);
+        var reports = ImmutableSortedDictionary.Create<string, EvaluationSums>(StringComparer.Ordinal);
+        RunState next = opened.Sums is null ? state : state with { Keys = Used(state.Keys) };
+        Transition finished = RunMachine.FinishEvaluation(next, evaluating with { Reports = opened.Sums is { } sums ? reports.Add("all", sums) : reports });
+        List<RunEffect> effects = [.. finished.Effects, new DropUploads(state.Round)];
+        if (opened.Sums is null) effects.Insert(0, new Announce(RunLog.OpeningFailed, $"The model of round {opened.Round} has no federated evaluation: {opened.Reason}", opened.Round));
+        return finished with { Effects = effects };
     }
 }

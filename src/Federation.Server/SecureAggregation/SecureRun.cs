@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text;
+using Federation.Formats.Evaluation;
 using Federation.Formats.Runs;
 using Federation.Privacy.Homomorphic;
 using Federation.Privacy.SecureAggregation;
@@ -9,6 +10,7 @@ using Federation.Server.Runs;
 using Federation.Server.Storage;
 using Federation.V1;
 using Google.Protobuf;
+using EvaluationSums = Federation.Formats.Evaluation.EvaluationSums;
 using Opening = Federation.Privacy.SecureAggregation.Opening;
 using Roster = Federation.Privacy.SecureAggregation.Roster;
 using RunEvent = Federation.Server.Runs.RunEvent;
@@ -48,13 +50,14 @@ internal sealed class SecureRun(RunContext context, RunHost run)
     }
 
     /// <summary>Begins the opening of a closed round's sum.</summary>
-    public void Open(Aggregate closed)
+    /// <param name="sites">Who contributed.</param>
+    public void Open(int number, IEnumerable<string> sites, string purpose)
     {
-        SiteRound round = RoundOf(run.State, closed.Round, Opening.Update);
+        SiteRound round = RoundOf(run.State, number, purpose);
         lock (_lock)
         {
             _opening?.Dispose();
-            _opening = new(context, run.Id, round, KeysOf(run.State).Roster, [.. closed.Contributions.Keys.Select(site => (site, context.Spool.PathOf(run.Id, closed.Round, site)))]);
+            _opening = new(context, run.Id, round, KeysOf(run.State).Roster, [.. sites.Select(site => (site, context.Spool.PathOf(run.Id, number, site)))]);
         }
     }
 
@@ -137,6 +140,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
         {
             RoundOpen open => open.Cohort,
             Aggregating closed => closed.Cohort,
+            Evaluating { Asked: { } asked } => asked,
             _ => throw new InvalidOperationException($"No round is open; the run is {state.PhaseName}."),
         };
         byte[] spec = SHA256.HashData(Encoding.UTF8.GetBytes(run.Record.SpecYaml));
@@ -210,7 +214,8 @@ internal sealed class SecureRun(RunContext context, RunHost run)
         else if (hopeless is not null)
         {
             session.Dispose();
-            run.InBackground(round, () => run.Apply(new OpeningLost(round, hopeless, Reissue())));
+            if (session.Round.Opening.Purpose == Opening.Evaluation) run.InBackground(round, () => run.Apply(new EvaluationOpened(round, null, hopeless)));
+            else run.InBackground(round, () => run.Apply(new OpeningLost(round, hopeless, Reissue())));
         }
     }
 
@@ -220,12 +225,31 @@ internal sealed class SecureRun(RunContext context, RunHost run)
         using (opened)
         {
             int round = (int)session.Round.Opening.Round;
+            if (session.Round.Opening.Purpose == Opening.Evaluation)
+            {
+                run.Apply(Evaluation(round, opened));
+                return;
+            }
+
             run.Say(new Announce(RunLog.Opened, $"Round {round} opened by {string.Join(", ", members)}: the sum of {session.Contributions} updates.", round));
             using FileStream model = run.OpenModelData();
             using BlobStore.NewBlob next = context.Blobs.Create();
             next.Stream.Write(run.ModelHeader.Bytes);
             using (var writer = new MeanModel(model, next.Stream)) session.Sum.WriteMean(opened, writer.Add);
             run.Apply(new Aggregated(round, next.Keep()));
+        }
+    }
+
+    private EvaluationOpened Evaluation(int round, Plaintext opened)
+    {
+        try
+        {
+            EvaluationSums sums = EvaluationCounts.Sum(opened.Coefficients, run.Spec.Task?.Kind == TaskKind.BinaryClassification);
+            return sums.Examples == 0 ? new(round, null, "no site has test rows.") : new(round, sums);
+        }
+        catch (ArgumentException wrong)
+        {
+            return new(round, null, wrong.Message);
         }
     }
 
