@@ -15,6 +15,7 @@ internal sealed record Arguments(Experiment Experiment, ulong Seed, string Out, 
 
           --seed N          weights and data order; the same seed gives the same model (default 42)
           --flamby MODE     standardised or ranges: FLamby's 13 features and rows, scaled per site or by public ranges
+          --secure-aggregation MODE  threshold-bfv (default), or none: the coordinator then sees each update
           --out DIR         where results go (default out/medical)
           --json            print metrics.json's document
           tune              choose hyper-parameters by cross-validation over training rows
@@ -22,7 +23,7 @@ internal sealed record Arguments(Experiment Experiment, ulong Seed, string Out, 
         Example: dotnet run --project samples/medical -- --flamby ranges --seed 43
         """;
 
-    private static readonly string[] Flags = ["--seed", "--flamby", "--out", "--json", "--help"];
+    private static readonly string[] Flags = ["--seed", "--flamby", "--secure-aggregation", "--out", "--json", "--help"];
 
     /// <exception cref="InvalidInputException">A flag or value is unknown.</exception>
     public static Arguments Parse(string[] args)
@@ -37,7 +38,8 @@ internal sealed record Arguments(Experiment Experiment, ulong Seed, string Out, 
                 "--help" or "-h" => parsed with { Help = true },
                 "--seed" => parsed with { Seed = SeedOf(Value(args, ref i)) },
                 "--out" => parsed with { Out = Value(args, ref i) },
-                "--flamby" => parsed with { Experiment = ExperimentOf(Value(args, ref i)) },
+                "--flamby" => parsed with { Experiment = ExperimentOf(Value(args, ref i)) with { InTheClear = parsed.Experiment.InTheClear } },
+                "--secure-aggregation" => parsed with { Experiment = parsed.Experiment with { InTheClear = InTheClear(Value(args, ref i)) } },
                 var other => throw new InvalidInputException(new Problem($"'{other}' is no option.", Repair: Nearest.Repair(other, Flags))),
             };
         }
@@ -50,6 +52,13 @@ internal sealed record Arguments(Experiment Experiment, ulong Seed, string Out, 
     private static ulong SeedOf(string text) => ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out ulong seed)
         ? seed
         : throw new InvalidInputException(new Problem($"'{text}' is no seed.", Field: "--seed", Repair: "A whole number from 0 on is right."));
+
+    private static bool InTheClear(string text) => text switch
+    {
+        "threshold-bfv" => false,
+        "none" => true,
+        _ => throw new InvalidInputException(new Problem($"'{text}' is no mode.", Field: "--secure-aggregation", Repair: Nearest.Repair(text, ["threshold-bfv", "none"]))),
+    };
 
     private static Experiment ExperimentOf(string text) => text switch
     {

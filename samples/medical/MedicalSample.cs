@@ -24,12 +24,14 @@ internal static class MedicalSample
         int rounds = experiment.Spec(arguments.Seed).Rounds;
         using var root = new PrivateRoot();
         screen.Say("One coordinator and four hospitals start as processes of their own (gRPC over mutual TLS on loopback).");
-        screen.Say("No privacy guarantee yet: the coordinator can read each hospital's update.");
+        screen.Say(experiment.InTheClear
+            ? "Without secure aggregation: the coordinator can read each hospital's update."
+            : "Updates travel encrypted: any 3 of the 4 hospitals open their sum, and nobody, the coordinator included, sees one hospital's update.");
         RunOutcome outcome = await screen.WithProgressAsync(rounds, progress => FederatedRun.RunAsync(experiment, data, arguments.Seed, root.Path, progress, cancellationToken));
         Comparison figures = Comparison.Of(outcome.Results, PooledModel.Scores(experiment, arguments.Seed, root.Path, cancellationToken));
         byte[] plot = AccuracyPlot.Png(figures, data, root.Path);
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        MetricsDocument metrics = MetricsDocument.Of(figures, rounds, seconds, outcome.BytesUploadedPerSite, outcome.Model.Sha256, data.Source);
+        MetricsDocument metrics = MetricsDocument.Of(figures, rounds, seconds, outcome.BytesUploadedPerSite, outcome.Model, data.Source, experiment.Spec(arguments.Seed), outcome.OpenedRounds);
         string verdict = Verdict(figures, data, experiment);
         outcome.Model.Save(Path.Combine(output, "model.safetensors"));
         await File.WriteAllTextAsync(Path.Combine(output, "metrics.json"), metrics.ToJson() + "\n", cancellationToken);

@@ -127,7 +127,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         Measure(task, round - 1, train.ModelSha256, start, cancellationToken);
         TrainingResult result = learner.Train(task, round, start, cancellationToken);
         if (secure is null) return StoredUpdate.Save(folder, train.RunId, round, train.ModelSha256, result, Reserve(task, round, UpdatePurpose));
-        (string header, EncodedUpdate encoded) = await contribution.WriteAsync(StoredUpdate.ContributionOf(folder, train.RunId, round), secure, result, cancellationToken);
+        (string header, EncodedUpdate encoded) = await contribution.WriteAsync(StoredUpdate.ContributionOf(folder, train.RunId, round), secure, result, task.Spec.Seed, cancellationToken);
         if (encoded.CutCoordinates > 0) logger.LogWarning("Round {Round}: {Count} values were beyond the cut of the spec and were cut", round, encoded.CutCoordinates);
         return StoredUpdate.SaveContribution(folder, train.RunId, round, train.ModelSha256, header, result.Loss, Reserve(task, round, UpdatePurpose));
     }

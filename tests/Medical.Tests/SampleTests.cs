@@ -32,20 +32,30 @@ public sealed class SampleTests
 
         ModelState model = ModelState.Read(Path.Combine(sample.Folder, "out", "medical", "model.safetensors"));
         Assert.Equal(metrics.GetProperty("modelSha256").GetString(), model.Sha256);
-        Assert.Equal(50 * model.Header.FileLength, metrics.GetProperty("bytesUploadedPerSite").GetInt64());
+        JsonElement secure = metrics.GetProperty("secureAggregation");
+        Assert.Equal(("threshold-bfv", "direct", 3, 4, 50), (secure.GetProperty("kind").GetString(), secure.GetProperty("mode").GetString(), secure.GetProperty("threshold").GetInt32(), secure.GetProperty("committee").GetInt32(), secure.GetProperty("openedRounds").GetInt32()));
         byte[] png = File.ReadAllBytes(Path.Combine(sample.Folder, "out", "medical", "accuracy.png"));
         Assert.Equal([0x89, (byte)'P', (byte)'N', (byte)'G'], png[..4]);
-        Assert.Contains("No privacy guarantee yet", File.ReadAllText(Path.Combine(sample.Folder, "out", "medical", "report.html")));
+        Assert.Contains("any 3 of 4 hospitals", File.ReadAllText(Path.Combine(sample.Folder, "out", "medical", "report.html")));
 
-        // The same seed without processes, network or order of arrival: the same bytes.
-        Assert.Equal(InProcess(data, seed: 43).Sha256, model.Sha256);
-        Assert.NotEqual(InProcess(data, seed: 44).Sha256, model.Sha256);
+        // In the clear the same seed gives the bytes of a run without processes, network or order of arrival; encrypted, the same bytes again, whose figures differ by less than 0.005.
+        using var again = new Sample();
+        JsonElement repeated = JsonDocument.Parse((await again.RunAsync(["--json", "--seed", "43"], ("FED_DATA", data))).OutputLines[0]).RootElement;
+        Assert.Equal(model.Sha256, repeated.GetProperty("modelSha256").GetString());
+        using var clear = new Sample();
+        JsonElement plain = JsonDocument.Parse((await clear.RunAsync(["--json", "--seed", "43", "--secure-aggregation", "none"], ("FED_DATA", data))).OutputLines[0]).RootElement;
+        Assert.Equal(InProcess(data, seed: 43).Sha256, plain.GetProperty("modelSha256").GetString());
+        Assert.NotEqual(InProcess(data, seed: 44).Sha256, plain.GetProperty("modelSha256").GetString());
+        Assert.Equal(50 * model.Header.FileLength, plain.GetProperty("bytesUploadedPerSite").GetInt64());
+        Assert.Contains("No privacy guarantee.", File.ReadAllText(Path.Combine(clear.Folder, "out", "medical", "report.html")));
+        Assert.Equal(plain.GetProperty("federated").GetProperty("pooledAccuracy").GetDouble(), metrics.GetProperty("federated").GetProperty("pooledAccuracy").GetDouble(), 0.005);
     }
 
     [Theory]
     [InlineData("--sed", "Did you mean '--seed'?")]
     [InlineData("--seed x", "'x' is no seed")]
     [InlineData("--flamby range", "Did you mean 'ranges'?")]
+    [InlineData("--secure-aggregation non", "Did you mean 'none'?")]
     [InlineData("--out", "needs a value")]
     public async Task Sample_WrongFlag_SaysWhatIsRightAndExitsWith2(string args, string says)
     {

@@ -10,13 +10,15 @@ namespace Federation.Samples.Medical.Data;
 /// <summary>Which of the sample's three runs: all columns and rows (default), or FLamby's 13 features and rows, scaled in two ways.</summary>
 /// <param name="Name">Of the spec's file.</param>
 /// <param name="FlambyRowsOnly">Rows that FLamby drops are not used.</param>
-internal sealed record Experiment(string Name, bool FlambyRowsOnly)
+/// <param name="InTheClear">Without secure aggregation, for comparison.</param>
+internal sealed record Experiment(string Name, bool FlambyRowsOnly, bool InTheClear = false)
 {
     public static readonly Experiment Default = new("heart-disease", false), Standardised = new("flamby-standardised", true), Ranges = new("flamby-ranges", true);
 
     public string SpecText(ulong seed)
     {
         string text = Resource($"{Name}.yaml");
+        if (InTheClear) text = System.Text.RegularExpressions.Regex.Replace(text, "(?m)^secureAggregation: .*$", "secureAggregation: none");
         return System.Text.RegularExpressions.Regex.Replace(text, "(?m)^seed: .*$", FormattableString.Invariant($"seed: {seed}"));
     }
 

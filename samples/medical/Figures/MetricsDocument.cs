@@ -1,8 +1,16 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Federation.Formats.Models;
+using Federation.Formats.Runs;
 using Federation.Samples.Medical.Data;
 
 namespace Federation.Samples.Medical.Figures;
+
+/// <param name="Mode">direct or hybrid; null without secure aggregation, like the next two.</param>
+/// <param name="Committee">Hospitals that hold a share of the key.</param>
+/// <param name="BytesPerParameter">Sent by a hospital each round.</param>
+/// <param name="OpenedRounds">Rounds whose sum the committee opened.</param>
+internal sealed record SecureAggregationSection(string Kind, string? Mode, int? Threshold, int? Committee, double BytesPerParameter, int OpenedRounds);
 
 internal sealed record FederatedSection(double PooledAccuracy, double? PooledAuc, IReadOnlyDictionary<string, Figure> Sites);
 
@@ -15,21 +23,31 @@ internal sealed record MetricsDocument(
     double Seconds,
     long BytesUploadedPerSite,
     [property: JsonPropertyName("modelSha256")] string ModelSha256,
-    string DataSource)
+    string DataSource,
+    SecureAggregationSection SecureAggregation)
 {
     private static readonly JsonSerializerOptions Options = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
 
-    public static MetricsDocument Of(Comparison figures, int rounds, double seconds, long bytesUploadedPerSite, string modelSha256, string dataSource) => new(
+    public static MetricsDocument Of(Comparison figures, int rounds, double seconds, long bytesUploadedPerSite, ModelState model, string dataSource, RunSpec spec, int openedRounds) => new(
         new FederatedSection(figures.FederatedAll.Accuracy, figures.FederatedAll.Auc, BySite(figures.Federated)),
         BySite(figures.Local),
         figures.PooledAll,
         rounds,
         Math.Round(seconds, 1),
         bytesUploadedPerSite,
-        modelSha256,
-        dataSource);
+        model.Sha256,
+        dataSource,
+        Section(spec, bytesUploadedPerSite, (int)(model.Header.DataLength / sizeof(float)), openedRounds));
 
     public string ToJson() => JsonSerializer.Serialize(this, Options);
+
+    private static SecureAggregationSection Section(RunSpec spec, long bytes, int parameters, int openedRounds)
+    {
+        double each = Math.Round((double)bytes / spec.Rounds / parameters, 2);
+        if (spec.SecureAggregation is not { } secure) return new("none", null, null, null, each, 0);
+        int sites = Hospital.All.Count;
+        return new("threshold-bfv", SecureEncoding.Of(secure, parameters, sites).Layout.IsDirect ? "direct" : "hybrid", SecureEncoding.ThresholdOf(secure, sites), sites, each, openedRounds);
+    }
 
     private static Dictionary<string, Figure> BySite(IReadOnlyList<Figure> figures) => Hospital.All.Zip(figures).ToDictionary(pair => pair.First.Name, pair => pair.Second);
 }

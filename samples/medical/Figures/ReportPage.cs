@@ -34,11 +34,18 @@ internal static class ReportPage
             <li><strong>Federated</strong>: every hospital trained on its own rows; only updates travelled. <strong>Local only</strong>: each hospital's own model, same number of epochs. <strong>Pooled</strong>: what one could have if all records lay in one place.</li>
             <li>Spec <code>{{experiment.Name}}</code>, seed {{seed}}, {{metrics.Rounds}} rounds, {{metrics.Seconds.ToString(CultureInfo.InvariantCulture)}} s, {{metrics.BytesUploadedPerSite}} bytes of updates sent by each hospital. Model <code>{{metrics.ModelSha256}}</code>.</li>
             </ul>
-            <p class="warn"><strong>No privacy guarantee yet.</strong> In this version the coordinator can read each hospital's update, and an update can reveal something of the records behind it. Secure aggregation and differential privacy are not part of this run.</p>
+            {{Privacy(metrics.SecureAggregation)}}
             <p>A small data set with few women, from the 1980s: nothing here is a clinical claim. Switzerland has 16 test rows; one row is 6 points of accuracy.</p>
             </body></html>
             """;
     }
+
+    private static string Privacy(SecureAggregationSection secure) => secure.Kind == "none"
+        ? "<p class=\"warn\"><strong>No privacy guarantee.</strong> In this run the coordinator can read each hospital's update, and an update can reveal something of the records behind it.</p>"
+        : $"""
+            <p><strong>Secure aggregation</strong> ({secure.Mode} mode): each hospital encrypted its update ({secure.BytesPerParameter.ToString(CultureInfo.InvariantCulture)} bytes a parameter and round), and any {secure.Threshold} of {secure.Committee} hospitals together opened the sum, {secure.OpenedRounds} times. The roster comes from the coordinator's CA: nobody, the coordinator included, sees one hospital's update as long as the coordinator follows the protocol.</p>
+            <p class="warn"><strong>What that does not bound.</strong> Nothing is added to the sums: what they say of single patients, and what successive sums say of one hospital, is not bounded without differential privacy, which is not part of this run. A hospital that colludes with the coordinator and sends a malformed ciphertext can learn another's update; no setting of this version proves ciphertexts well-formed.</p>
+            """;
 
     private static string Rows(Comparison figures)
     {

@@ -41,16 +41,18 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
     }
 
     /// <summary>Writes the contribution of a trained update.</summary>
+    /// <param name="seed">Of the run: it fixes the rounding, so that a run repeats.</param>
     /// <returns>The SHA-256 of its signed header, and what the encoder saw.</returns>
-    public async Task<(string Sha256, EncodedUpdate Encoded)> WriteAsync(string path, SiteRound round, TrainingResult result, CancellationToken cancellationToken)
+    public async Task<(string Sha256, EncodedUpdate Encoded)> WriteAsync(string path, SiteRound round, TrainingResult result, ulong seed, CancellationToken cancellationToken)
     {
         double weight = Math.Min(result.Weight, round.Descriptor.Encoding!.LargestWeight);
+        byte[] roundingKey = new CanonicalWriter("rounding").Field(seed).Field(round.Opening.Round).Field(site).Field(round.Descriptor.Model).Hash();
         float[] update = Values(result.WeightedDelta, result.Weight);
         try
         {
             await using FileStream file = new(path, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16);
             using SecureRandom random = new();
-            (SignedMessage header, EncodedUpdate encoded) = await ContributionFile.WriteUpdateAsync(file, round, site, identity, update, weight, random, threads, cancellationToken);
+            (SignedMessage header, EncodedUpdate encoded) = await ContributionFile.WriteUpdateAsync(file, round, site, identity, update, weight, roundingKey, random, threads, cancellationToken);
             file.Flush(flushToDisk: true);
             return (Sha256Hex.Of(header.Encode()), encoded);
         }

@@ -39,7 +39,7 @@ public sealed class ContributionTests : IDisposable
         for (int site = 1; site <= 3; site++)
         {
             MemoryStream file = new();
-            await ContributionFile.WriteUpdateAsync(file, round, $"site-{site}", _federation.Identity(site), updates[site - 1], weights[site - 1], _federation.Random, threads: 2, TestContext.Current.CancellationToken);
+            await ContributionFile.WriteUpdateAsync(file, round, $"site-{site}", _federation.Identity(site), updates[site - 1], weights[site - 1], new byte[32], _federation.Random, threads: 2, TestContext.Current.CancellationToken);
             file.Position = 0;
             headers.Add(ContributionFile.Check(file, file.Length, round, _federation.Roster, $"site-{site}"));
             files.Add(file);
@@ -82,7 +82,7 @@ public sealed class ContributionTests : IDisposable
         UpdateEncoding encoding = new(UpdateLayout.Choose(24, 4), 3000, 1e6, 0.1f, null, 2, 0, 20);
         SiteRound round = Round(new(new byte[32], new byte[32], _federation.Names, 3, 1, WeightRule.Claimed, new byte[32], encoding), Opening.Update);
         MemoryStream file = new();
-        await ContributionFile.WriteUpdateAsync(file, round, "site-1", _federation.Identity(1), new float[3000], 3, _federation.Random, threads: 1, TestContext.Current.CancellationToken);
+        await ContributionFile.WriteUpdateAsync(file, round, "site-1", _federation.Identity(1), new float[3000], 3, new byte[32], _federation.Random, threads: 1, TestContext.Current.CancellationToken);
         byte[] bytes = file.ToArray();
         int half = PackedElement.Length(_certificate.Descriptor.Parameters.DataRing);
         Check(bytes, round, "site-1");
