@@ -15,7 +15,7 @@ namespace Federation.Server.SecureAggregation;
 internal sealed class OpeningSession : IDisposable
 {
     /// <summary>How long members that are there are waited for before others are asked.</summary>
-    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
 
     private readonly RunContext _context;
     private readonly string _runId;
@@ -130,7 +130,7 @@ internal sealed class OpeningSession : IDisposable
     public string? Hopeless()
     {
         int left = Certificate.Qualified.Count(Can);
-        return left >= Certificate.Descriptor.Threshold ? null : $"{left} members hold shares of epoch {Certificate.Descriptor.Epoch}; {Certificate.Descriptor.Threshold} are needed ({string.Join(", ", _lost)} lost theirs).";
+        return left >= Certificate.Descriptor.Threshold ? null : $"{left} members hold shares of epoch {Certificate.Descriptor.Epoch}; {Certificate.Descriptor.Threshold} are needed ({string.Join(", ", _lost.Order(StringComparer.Ordinal))} lost theirs).";
     }
 
     /// <summary>Removes what only this opening needed.</summary>
