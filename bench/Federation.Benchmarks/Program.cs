@@ -11,6 +11,7 @@ return args switch
     ["threshold", .. var rest] => ThresholdBenchmark.Run(rest),
     ["timing", .. var rest] => TimingBenchmark.Run(rest),
     ["secagg", .. var rest] => await SecureAggregationBenchmark.Run(rest),
+    ["secagg-round", .. var rest] => await SecureRoundBenchmark.Run(rest),
     ["kernels", .. var rest] => Kernels(rest),
     _ => Usage(),
 };
@@ -31,6 +32,7 @@ static int Usage()
         bench threshold [--members 10] [--threshold 7] [--contributors 10]   key generation of an epoch, a member's opening
         bench timing [--samples 10000]                             whether the time of BFV depends on plaintexts and keys: Welch's t
         bench secagg [--parameters N] [--cohort n] [--threads T] [--json]   an update encoded, encrypted, added, opened
+        bench secagg-round [--parameters N] [--nodes n] [--bits b]   one whole secure round over gRPC on loopback
         bench kernels [BenchmarkDotNet's options]
         """);
     return 2;

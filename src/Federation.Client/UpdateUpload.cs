@@ -19,7 +19,7 @@ internal static class UpdateUpload
         if (begun.Offset >= (ulong)file.Length) return 0;
         file.Position = (long)begun.Offset;
         using AsyncClientStreamingCall<UploadChunk, UploadReply> call = client.Upload(cancellationToken: cancellationToken);
-        byte[] buffer = new byte[Limits.ChunkBytes];
+        byte[] buffer = new byte[Limits.PieceBytes];
         long sent = 0;
         while (true)
         {

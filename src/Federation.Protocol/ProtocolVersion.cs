@@ -12,6 +12,9 @@ public static class Limits
     /// <summary>Largest piece of a blob in one message, bytes.</summary>
     public const int ChunkBytes = 1 << 20;
 
+    /// <summary>What is sent in one message: below the size from which the runtime keeps an object apart, so that many transfers at once take little memory.</summary>
+    public const int PieceBytes = 64 << 10;
+
     /// <summary>Largest message either side accepts, bytes.</summary>
     public const int MessageBytes = 4 << 20;
 }

@@ -22,7 +22,7 @@ internal sealed class EpochSession
     private readonly Roster _roster;
     private readonly EpochCoordinator _coordinator;
     private readonly Dictionary<string, string> _refusals = [];
-    private readonly Dictionary<(int From, int To), byte[]> _shares = [];
+    private readonly string _folder; // shares on their way: of 32 members they are 136 MB
     private readonly Dictionary<int, string> _shareBlobs = [];
     private readonly SortedDictionary<int, SignedOpeningAnswer?> _finished = [];
     private DateTimeOffset _deadline;
@@ -32,6 +32,7 @@ internal sealed class EpochSession
     public EpochSession(RunContext context, string runId, EpochDescriptor descriptor, Roster roster, CommitteePolicy policy)
     {
         (_context, _runId, _roster) = (context, runId, roster);
+        _folder = context.Spool.Shares(runId);
         _coordinator = new(descriptor, roster, policy);
         _deadline = context.Time.GetUtcNow() + Patience;
     }
@@ -128,6 +129,7 @@ internal sealed class EpochSession
     /// <summary>Removes what only this attempt needed.</summary>
     public void Drop()
     {
+        if (Directory.Exists(_folder)) Directory.Delete(_folder, recursive: true);
         foreach (string blob in _shareBlobs.Values.Append(_content).Where(blob => blob.Length > 0)) _context.Blobs.Delete(blob);
     }
 
@@ -140,7 +142,8 @@ internal sealed class EpochSession
     private void TakeShare(int from, int to, ReadOnlySpan<byte> encrypted)
     {
         _coordinator.ReceiveShare(from, to, encrypted);
-        _shares[(from, to)] = encrypted.ToArray();
+        Directory.CreateDirectory(_folder);
+        File.WriteAllBytes(ShareOf(from, to), encrypted);
     }
 
     private void PackShares()
@@ -148,11 +151,13 @@ internal sealed class EpochSession
         foreach (SignedMessage commitment in _coordinator.Commitments)
         {
             int to = IndexOf(commitment.Site);
-            _shareBlobs[to] = Keep(EpochShares.Encode(_shares.Where(share => share.Key.To == to && _coordinator.Commitments.Any(from => IndexOf(from.Site) == share.Key.From)).ToDictionary(share => share.Key.From, share => share.Value)));
+            _shareBlobs[to] = Keep(EpochShares.Encode(_coordinator.Commitments.Select(other => IndexOf(other.Site)).Where(from => from != to).ToDictionary(from => from, from => File.ReadAllBytes(ShareOf(from, to)))));
         }
 
-        _shares.Clear();
+        Directory.Delete(_folder, recursive: true);
     }
+
+    private string ShareOf(int from, int to) => Path.Combine(_folder, FormattableString.Invariant($"{from}-{to}"));
 
     private void Finish(int index, EpochMessage message)
     {

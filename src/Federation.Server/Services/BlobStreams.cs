@@ -16,7 +16,7 @@ public static class BlobStreams
         await using FileStream file = blobs.Open(request.Sha256);
         if (request.Offset > (ulong)file.Length) throw RpcError.Refuse(StatusCode.OutOfRange, Refusal.WrongOffset, $"The offset {request.Offset} is beyond the content's {file.Length} bytes.", "offset");
         file.Position = (long)request.Offset;
-        byte[] buffer = new byte[Limits.ChunkBytes];
+        byte[] buffer = new byte[Limits.PieceBytes];
         while (true)
         {
             long offset = file.Position;

@@ -90,6 +90,9 @@ public sealed class Spool(string folder)
         return new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.Read, 1);
     }
 
+    /// <summary>A folder for a key epoch's encrypted shares on their way from member to member.</summary>
+    public string Shares(string runId) => Path.Combine(Path.GetDirectoryName(PathOf(runId, 0, "shares"))!, "shares");
+
     /// <summary>Removes the files of this round and of all before it.</summary>
     public void DropRounds(string runId, int last)
     {
