@@ -139,6 +139,32 @@ public sealed class SecureFaultTests : IAsyncDisposable
         Assert.All(await Task.WhenAll(_nodes.Values.Select(node => node.Task)), outcome => Assert.Equal("completed", outcome.State));
     }
 
+    [Fact] // a threshold that one lying member of four could get round: every site refuses, the reason is shown, and nothing is trained
+    public async Task Keys_BelowEverySitesPolicy_AreRefusedAndSayWhy()
+    {
+        await StartAsync();
+        foreach (string site in s_sites) Run(site);
+        string spec = SyntheticSites.Spec(1, least: 3, secure: "{ kind: threshold-bfv, threshold: 2 }");
+        string run = await _federation.SubmitAsync(spec, SyntheticSites.SchemaYaml, SyntheticSites.Initial(spec));
+        RunEvent failed = await _federation.WaitForAsync(run, "keys-failed");
+        Assert.Contains("a: Threshold 2 of 4 possible members resists 0 lying or restored members; this site's policy asks for 1: a threshold of 3 at least.", failed.Message, StringComparison.Ordinal);
+        Assert.Equal("making-keys", (await _federation.ShowAsync(run)).Summary.State);
+        await _federation.Operator.CancelRunAsync(new CancelRunRequest { RunId = run });
+    }
+
+    [Fact]
+    public async Task Keys_WithTooFewSitesConnected_WaitAndSayWhy()
+    {
+        await StartAsync();
+        foreach (string more in new[] { "e", "f" }) await _federation.EnrollAsync(more); // six enrolled: four must hold shares
+        foreach (string site in s_sites[..3]) Run(site);
+        string spec = SyntheticSites.Spec(1, least: 3, deadline: "2s", secure: "threshold-bfv");
+        string run = await _federation.SubmitAsync(spec, SyntheticSites.SchemaYaml, SyntheticSites.Initial(spec));
+        await _federation.WaitForAsync(run, "waiting", happened => happened.Message.Contains("Keys need 4 of 6 sites to be connected", StringComparison.Ordinal));
+        Run("d");
+        await _federation.WaitForAsync(run, "completed");
+    }
+
     [Fact] // everything that the coordinator keeps, while the round is open and after it
     public async Task Coordinator_ItsFiles_HoldNothingOfOneSitesUpdate()
     {

@@ -8,6 +8,9 @@ namespace Federation.Server.Runs;
 /// <summary>What secure aggregation adds to the rules of a run: keys before a round, new ones when sites change or the old ones are used up, and the end of an epoch whose shares are lost. Pure.</summary>
 internal static class SecureRules
 {
+    /// <summary>An epoch that failed so often in a row ends its run: what keeps it from being made will not pass by itself.</summary>
+    public const int MostAttempts = 10;
+
     /// <summary>Whether the next round can use the keys there are.</summary>
     public static bool Fit(RunState state, Roster roster) => state.Keys is { } keys && keys.Identities == roster.Identities && keys.Openings < state.Plan.MaxOpenings;
 
@@ -31,6 +34,7 @@ internal static class SecureRules
     public static Transition Failed(RunState state, EpochFailed failed)
     {
         if (state.Phase is not MakingKeys making || making.Epoch != failed.Epoch || making.Attempt != failed.Attempt) return new Transition(state, [], Duplicate: true);
+        if (making.Attempt + 1 >= MostAttempts) return RunMachine.End(state, RunEnd.Failed, $"No keys after {MostAttempts} attempts. {failed.Reason}");
         MakingKeys next = making with { Attempt = making.Attempt + 1, Dropped = [.. failed.Dropped] };
         return new Transition(state with { Phase = next }, [new Announce(RunLog.KeysFailed, failed.Reason, state.Round), new MakeKeys(next.Epoch, next.Attempt, next.Dropped)]);
     }

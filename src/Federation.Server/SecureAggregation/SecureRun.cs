@@ -24,6 +24,8 @@ internal sealed class SecureRun(RunContext context, RunHost run)
 {
     private readonly Lock _lock = new();
     private MakeKeys? _wanted;
+    private DateTimeOffset _notBefore = DateTimeOffset.MinValue;
+    private string _said = "";
     private EpochSession? _epoch;
     private OpeningSession? _opening;
     private (string Sha256, EpochCertificate Certificate, Roster Roster)? _keys;
@@ -113,7 +115,8 @@ internal sealed class SecureRun(RunContext context, RunHost run)
     public void Advance()
     {
         int before = Asked;
-        if (AdvanceEpoch() is { } ended) run.Apply(ended);
+        if (AdvanceEpoch(out string waits) is { } ended) run.Apply(ended);
+        if (waits.Length > 0 && waits != _said) run.Say(new Announce(RunLog.Waiting, _said = waits, run.State.Round));
         AdvanceOpening();
         if (Asked != before) context.Signal.Raise(); // members wait for something to do
     }
@@ -167,11 +170,12 @@ internal sealed class SecureRun(RunContext context, RunHost run)
         return bytes;
     }
 
-    private RunEvent? AdvanceEpoch()
+    private RunEvent? AdvanceEpoch(out string waits)
     {
+        waits = "";
         lock (_lock)
         {
-            if (_epoch is null && _wanted is not null) Start(_wanted);
+            if (_epoch is null && _wanted is not null) waits = Start(_wanted) ?? "";
             if (_epoch?.Advance(context.Sessions.IsLive) is not { } ended) return null;
             _epoch.Drop();
             (_epoch, _wanted) = (null, null);
@@ -179,20 +183,26 @@ internal sealed class SecureRun(RunContext context, RunHost run)
         }
     }
 
-    private void Start(MakeKeys wanted)
+    /// <returns>Why the attempt cannot begin yet; null: it has begun, or waits a while after the one before.</returns>
+    private string? Start(MakeKeys wanted)
     {
+        if (context.Time.GetUtcNow() < _notBefore) return null;
         Roster roster = RosterBook.Current(context);
         int threshold = SecureEncoding.ThresholdOf(Spec, roster.Sites.Count);
         string[] members = [.. roster.Sites.Keys.Except(wanted.Dropped)];
         if (members.Length < threshold) members = [.. roster.Sites.Keys]; // without those that failed there is no epoch
-        if (members.Count(context.Sessions.IsLive) < threshold) return;
+        int there = members.Count(context.Sessions.IsLive);
+        if (there < threshold) return $"Keys need {threshold} of {members.Length} sites to be connected; {there} are.";
         if (members.Length > CommitteePolicy.LargestCommittee)
         {
             RandomNumberGenerator.Shuffle(members.AsSpan());
             members = [.. members.OrderByDescending(context.Sessions.IsLive).Take(CommitteePolicy.LargestCommittee).Order(StringComparer.Ordinal)];
         }
 
+        // Whatever keeps failing is tried less and less often.
+        _notBefore = context.Time.GetUtcNow() + TimeSpan.FromSeconds(wanted.Attempt == 0 ? 0 : Math.Min(60, 1 << wanted.Attempt));
         _epoch = new(context, run.Id, new(roster.Hash, (ulong)wanted.Epoch, (ulong)wanted.Attempt, threshold, members), roster, new CommitteePolicy(lyingOrRestored: 0));
+        return null;
     }
 
     private void AdvanceOpening()
