@@ -1,0 +1,73 @@
+using System.Security.Cryptography;
+using Federation.Privacy.Canonical;
+using Federation.Privacy.Mechanisms;
+using Federation.Privacy.SecureAggregation;
+
+namespace Federation.Server.Tests.SecureAggregation;
+
+/// <summary>Four sites with their keys, one epoch made by the protocol, and one contribution of each: small whole numbers, so that any sum can be told.</summary>
+internal sealed class SecureEpoch
+{
+    public const int Threshold = 3;
+
+    public static readonly string[] Sites = ["a", "b", "c", "d"];
+
+    private static readonly Lazy<SecureEpoch> s_one = new(() => new SecureEpoch());
+
+    private readonly ECDsa[] _identities = [.. Sites.Select(_ => ECDsa.Create(ECCurve.NamedCurves.nistP256))];
+    private readonly CommitteeShare[] _shares;
+
+    private SecureEpoch()
+    {
+        Roster = new(1, "", Sites.Zip(_identities, (name, identity) => KeyValuePair.Create(name, Sha256Hex.Of(identity.ExportSubjectPublicKeyInfo()))));
+        EpochDescriptor descriptor = new(Roster.Hash, 1, 0, Threshold, Sites);
+        EpochMember[] members = [.. Sites.Select((name, i) => new EpochMember(descriptor, Roster, Policy, name, _identities[i], Random))];
+        EpochCoordinator coordinator = new(descriptor, Roster, Policy);
+        foreach (EpochMember member in members) coordinator.Receive(member.Answer());
+        coordinator.Close();
+        var commitments = members.Select(member => member.Commit(coordinator.Answers)).ToArray();
+        for (int from = 1; from <= members.Length; from++)
+        {
+            coordinator.Receive(commitments[from - 1].Commitment);
+            foreach ((int to, byte[] share) in commitments[from - 1].Shares) coordinator.ReceiveShare(from, to, share);
+        }
+
+        coordinator.Close();
+        foreach (EpochMember member in members) coordinator.Receive(member.Accept(coordinator.Commitments, Enumerable.Range(1, members.Length).Where(from => from != member.Index).ToDictionary(from => from, from => commitments[from - 1].Shares[member.Index])));
+        coordinator.Close();
+        foreach (EpochMember member in members) coordinator.Receive(member.Qualify(coordinator.Qualified));
+        coordinator.Close();
+        foreach (EpochMember member in members) coordinator.Receive(member.Reveal(coordinator.Qualifications));
+        coordinator.Close();
+        foreach (EpochMember member in members) coordinator.Receive(member.Certify(coordinator.Reveals));
+        coordinator.Close();
+        Certificate = coordinator.Certificate!;
+        _shares = [.. members.Select(member => member.Finish(Certificate.Signatures).Share)];
+        Round = new(new("run", 1, 1, Opening.Evaluation), new(new byte[32], new byte[32], Sites, 3, 0, WeightRule.One, new byte[32], null), Certificate);
+        Contributions = [.. Sites.Select((site, i) => Contribution(site, i))];
+    }
+
+    public static SecureEpoch One => s_one.Value;
+
+    public Roster Roster { get; }
+
+    public CommitteePolicy Policy { get; } = new();
+
+    public SecureRandom Random { get; } = new();
+
+    public EpochCertificate Certificate { get; }
+
+    public SiteRound Round { get; }
+
+    /// <summary>Site i contributed 1000^i, so a sum says who is in it and how often.</summary>
+    public IReadOnlyList<byte[]> Contributions { get; }
+
+    public OpeningMember Member(int site, OpeningRecord record, Action<OpeningEntry> store) => new(Certificate, _shares[site], Roster, Policy, _identities[site], Random, record, store);
+
+    private byte[] Contribution(string site, int index)
+    {
+        using MemoryStream file = new();
+        ContributionFile.WriteCountsAsync(file, Round, site, _identities[index], [(ulong)Math.Pow(1000, index)], CancellationToken.None).GetAwaiter().GetResult();
+        return file.ToArray();
+    }
+}
