@@ -256,6 +256,13 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     {
         string runFolder = folder.Run(run.RunId);
         LearningTask task = Parse(run.RunId, run.SpecYaml, run.SchemaYaml);
+        // What a site agreed to stays: a run that was to be encrypted cannot become another one under its name.
+        string spec = Path.Combine(runFolder, SpecFile), schema = Path.Combine(runFolder, SchemaFile);
+        if (File.Exists(spec) && (File.ReadAllText(spec) != run.SpecYaml || File.ReadAllText(schema) != run.SchemaYaml))
+        {
+            throw new InvalidInputException(new Problem($"The coordinator sent another spec or schema for run {run.RunId} than the one this site agreed to.", spec));
+        }
+
         File.WriteAllText(Path.Combine(runFolder, SchemaFile), run.SchemaYaml);
         File.WriteAllText(Path.Combine(runFolder, SpecFile), run.SpecYaml); // last: with it the run counts as known
         return task;

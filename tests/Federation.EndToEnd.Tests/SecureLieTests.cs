@@ -1,0 +1,118 @@
+using Federation.Learning;
+using Federation.Privacy.SecureAggregation;
+using Federation.V1;
+using Google.Protobuf;
+
+namespace Federation.EndToEnd.Tests;
+
+/// <summary>A coordinator that lies to one site: the site does not do what it is told, and says what was tried.</summary>
+public sealed class SecureLieTests
+{
+    private static readonly string[] s_sites = ["a", "b", "c", "d"];
+
+    [Fact]
+    public async Task Train_InTheClear_IsRefused() => await RefusedAsync("asks for an update in the clear", _ => task =>
+    {
+        if (task.Train is { } train) train.Secure = null;
+        return task;
+    });
+
+    [Fact] // the same run, now without secure aggregation
+    public async Task Train_AfterTheSpecWasChanged_IsRefused() => await RefusedAsync("another spec or schema for run", _ => task =>
+        task.Train is { } train ? new NodeTask { Evaluate = new Evaluate { Run = new RunDescription { RunId = train.RunId, SpecYaml = Spec.Replace("{ kind: threshold-bfv, threshold: 3 }", "none", StringComparison.Ordinal), SchemaYaml = SyntheticSites.SchemaYaml }, Round = train.Round, ModelSha256 = train.ModelSha256 } } : task);
+
+    [Fact]
+    public async Task Train_WithAnInventedSite_IsRefused() => await RefusedAsync("names 'invented'", _ => Described(descriptor => descriptor with { Cohort = [.. descriptor.Cohort, "invented"], Encoding = Formats.Runs.SecureEncoding.Of(Formats.Runs.RunSpec.Parse(Spec, "x").SecureAggregation!, 5, 5) }));
+
+    [Fact]
+    public async Task Train_WithAnotherModelForOneSite_IsRefused() => await RefusedAsync("described for another model", _ => Described(descriptor => descriptor with { Model = new byte[32] }));
+
+    [Fact]
+    public async Task Train_WithAnotherMinimumForOneSite_IsRefused() => await RefusedAsync("from 3 to", _ => Described(descriptor => descriptor with { MinContributors = 2 }));
+
+    [Fact]
+    public async Task Epoch_WithAThresholdThatResistsNobody_IsRefused() => await RefusedAsync("asks for 1: a threshold of 3 at least", _ => task =>
+    {
+        if (task.Epoch is { Step: 0 } epoch)
+        {
+            EpochDescriptor asked = EpochDescriptor.Decode(epoch.Descriptor_.Span);
+            epoch.Descriptor_ = ByteString.CopyFrom(new EpochDescriptor(asked.RosterHash, asked.Epoch, asked.Attempt, 2, asked.Members).Encode());
+        }
+
+        return task;
+    });
+
+    [Fact] // of four contributions the member is shown two, and asked to open their sum
+    public async Task Open_OfFewerThanTheMinimum_IsRefused() => await RefusedAsync("a sum of fewer than 3 is not opened", liar => Asked(liar, request => request with { Contributions = [.. request.Contributions.Take(2)] }));
+
+    [Fact]
+    public async Task Open_WithANonMember_IsRefused() => await RefusedAsync("is not 3 distinct members", liar => Asked(liar, request => request with { Active = [.. request.Active.Take(2), 9] }));
+
+    [Fact]
+    public async Task Open_OfOneContributionTwice_IsRefused() => await RefusedAsync("is in the set twice", liar => Asked(liar, request => request with { Contributions = [.. request.Contributions.Skip(1), request.Contributions[1]] }));
+
+    [Fact] // after the honest answer: the same round once more, without one site
+    public async Task Open_AnotherSetForTheSameRound_IsRefused()
+    {
+        OpenTask? later = null;
+        await RefusedAsync("Another set of contributors was answered", liar => task =>
+        {
+            if (task.Open is { } open && later is null)
+            {
+                OpeningRequest request = OpeningRequest.Decode(liar.Fetched(open.RequestSha256));
+                later = new OpenTask { RunId = open.RunId, RequestSha256 = liar.Plant((request with { Contributions = [.. request.Contributions.Take(3)] }).Encode()), SecondsSha256 = liar.Plant(liar.Fetched(open.SecondsSha256)) };
+                return task;
+            }
+
+            if (later is null || task.TaskCase is not (NodeTask.TaskOneofCase.Train or NodeTask.TaskOneofCase.RunEnded)) return task;
+            return new NodeTask { Open = later };
+        });
+    }
+
+    [Fact] // a ciphertext of the coordinator's own, as a test or as anything else
+    public async Task Open_ATestThatSomebodySupplies_IsRefused() => await RefusedAsync("never asked for with ciphertexts", liar => Asked(liar, request => request with { Opening = new(request.Opening.Run, request.Opening.Epoch, request.Opening.Round, Opening.Test) }));
+
+    private static string Spec => SyntheticSites.Spec(rounds: 2, least: 3, deadline: "5s", secure: "{ kind: threshold-bfv, threshold: 3 }");
+
+    private static Func<NodeTask, NodeTask> Described(Func<RoundDescriptor, RoundDescriptor> change) => task =>
+    {
+        if (task.Train is { } train) train.Secure.Descriptor_ = ByteString.CopyFrom(change(RoundDescriptor.Decode(train.Secure.Descriptor_.Span)).Encode());
+        return task;
+    };
+
+    private static Func<NodeTask, NodeTask> Asked(LyingCoordinator liar, Func<OpeningRequest, OpeningRequest> change) => task =>
+    {
+        if (task.Open is { } open) open.RequestSha256 = liar.Plant(change(OpeningRequest.Decode(liar.Fetched(open.RequestSha256))).Encode());
+        return task;
+    };
+
+    private static async Task RefusedAsync(string why, Func<LyingCoordinator, Func<NodeTask, NodeTask>> lie)
+    {
+        await using TestFederation federation = await TestFederation.StartAsync();
+        foreach (string site in s_sites) await federation.EnrollAsync(site);
+        await using LyingCoordinator liar = await LyingCoordinator.StartAsync(federation, "a");
+        liar.Lie = lie(liar);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        List<ILocalLearner> learners = [];
+        List<Task> nodes = [];
+        foreach (string site in s_sites)
+        {
+            learners.Add(SyntheticSites.Learner(SyntheticSites.Write(federation.Folder, site)));
+            nodes.Add(federation.RunNodeAsync(site, learners[^1], coordinator: site == "a" ? liar.Address : null, data: [SyntheticSites.Write(federation.Folder, site)], cancellationToken: stop.Token));
+        }
+
+        string run = await federation.SubmitAsync(Spec, SyntheticSites.SchemaYaml, SyntheticSites.Initial(Spec));
+        using var late = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        late.CancelAfter(TimeSpan.FromMinutes(1));
+        while (!liar.Refusals.Any(refusal => refusal.Contains(why, StringComparison.Ordinal)))
+        {
+            Assert.False((await federation.ShowAsync(run)).Summary.State is "completed" or "failed", $"The run ended without a refusal; said were: {string.Join(" | ", liar.Refusals)}");
+            await Task.WhenAny(liar.Refused, Task.WhenAll(nodes)).WaitAsync(late.Token);
+        }
+
+        await federation.Operator.CancelRunAsync(new CancelRunRequest { RunId = run });
+        await stop.CancelAsync();
+        await Task.WhenAll(nodes).ContinueWith(_ => { }, TaskScheduler.Default);
+        foreach (ILocalLearner learner in learners) learner.Dispose();
+    }
+}
