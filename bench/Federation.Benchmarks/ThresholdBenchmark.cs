@@ -39,7 +39,7 @@ internal static class ThresholdBenchmark
         {
             EpochDescriptor descriptor = new(roster.Hash, 1, (ulong)pass, threshold, names[..members]);
             long start = Stopwatch.GetTimestamp();
-            (EpochCertificate certificate, CommitteeShare[] shares) = Epoch(descriptor, roster, policy, identities, random);
+            (EpochCertificate certificate, CommitteeShare[] shares) = MadeEpoch.Of(descriptor, roster, policy, identities[..members], random);
             double epoch = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
             (OpeningRequest request, List<byte[]> seconds) = Request(certificate, names[..contributors], identities, random);
             OpeningMember member = new(certificate, shares[0], roster, policy, identities[0], random, OpeningRecord.Empty, _ => { });
@@ -56,37 +56,6 @@ internal static class ThresholdBenchmark
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{$"key generation, k = {members}, t = {threshold}, all members",-58}{epochs.Order().ElementAt(Passes / 2),10:F1}"));
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{$"a member's opening of {contributors} contributions",-58}{openings.Order().ElementAt(Passes / 2),10:F1}"));
         return 0;
-    }
-
-    private static (EpochCertificate Certificate, CommitteeShare[] Shares) Epoch(EpochDescriptor descriptor, Roster roster, CommitteePolicy policy, ECDsa[] identities, SecureRandom random)
-    {
-        EpochMember[] members = [.. descriptor.Members.Select((name, i) => new EpochMember(descriptor, roster, policy, name, identities[i], random))];
-        EpochCoordinator coordinator = new(descriptor, roster, policy);
-        foreach (EpochMember member in members) coordinator.Receive(member.Answer());
-        coordinator.Close();
-        var commitments = members.Select(member => member.Commit(coordinator.Answers)).ToArray();
-        for (int from = 1; from <= members.Length; from++)
-        {
-            coordinator.Receive(commitments[from - 1].Commitment);
-            foreach ((int to, byte[] share) in commitments[from - 1].Shares) coordinator.ReceiveShare(from, to, share);
-        }
-
-        coordinator.Close();
-        foreach (EpochMember member in members)
-        {
-            coordinator.Receive(member.Accept(coordinator.Commitments, Enumerable.Range(1, members.Length).Where(from => from != member.Index).ToDictionary(from => from, from => commitments[from - 1].Shares[member.Index])));
-        }
-
-        coordinator.Close();
-        foreach (EpochMember member in members) coordinator.Receive(member.Qualify(coordinator.Qualified));
-        coordinator.Close();
-        foreach (EpochMember member in members) coordinator.Receive(member.Reveal(coordinator.Qualifications));
-        coordinator.Close();
-        foreach (EpochMember member in members) coordinator.Receive(member.Certify(coordinator.Reveals));
-        coordinator.Close();
-        CommitteeShare[] shares = [.. members.Select(member => member.Finish(coordinator.Certificate!.Signatures).Share)];
-        foreach (EpochMember member in members) member.Dispose();
-        return (coordinator.Certificate!, shares);
     }
 
     private static (OpeningRequest Request, List<byte[]> Seconds) Request(EpochCertificate certificate, string[] names, ECDsa[] identities, SecureRandom random)

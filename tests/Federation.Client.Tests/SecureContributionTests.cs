@@ -138,35 +138,9 @@ public sealed class SecureContributionTests : IDisposable
         CommitteePolicy policy = new();
         string[] names = [.. roster.Sites.Keys];
         EpochDescriptor descriptor = new(roster.Hash, 1, 0, 3, names);
-        EpochMember[] members = [.. names.Select((name, i) => new EpochMember(descriptor, roster, policy, name, _identities[i], random))];
-        EpochCoordinator coordinator = new(descriptor, roster, policy);
-        foreach (EpochMember member in members) coordinator.Receive(member.Answer());
-        coordinator.Close();
-        var commitments = members.Select(member => member.Commit(coordinator.Answers)).ToArray();
-        for (int from = 1; from <= members.Length; from++)
-        {
-            coordinator.Receive(commitments[from - 1].Commitment);
-            foreach ((int to, byte[] share) in commitments[from - 1].Shares) coordinator.ReceiveShare(from, to, share);
-        }
-
-        coordinator.Close();
-        foreach (EpochMember member in members) coordinator.Receive(member.Accept(coordinator.Commitments, Enumerable.Range(1, members.Length).Where(from => from != member.Index).ToDictionary(from => from, from => commitments[from - 1].Shares[member.Index])));
-        coordinator.Close();
-        foreach (EpochMember member in members) coordinator.Receive(member.Qualify(coordinator.Qualified));
-        coordinator.Close();
-        foreach (EpochMember member in members) coordinator.Receive(member.Reveal(coordinator.Qualifications));
-        coordinator.Close();
-        foreach (EpochMember member in members) coordinator.Receive(member.Certify(coordinator.Reveals));
-        coordinator.Close();
-        EpochCertificate certificate = coordinator.Certificate!;
-        List<SignedOpeningAnswer> test = [];
-        foreach (EpochMember member in members.Take(3))
-        {
-            using CommitteeShare share = member.Finish(certificate.Signatures).Share;
-            test.Add(new OpeningMember(certificate, share, roster, policy, _identities[member.Index - 1], random, OpeningRecord.Empty, _ => { }).AnswerTest([1, 2, 3]));
-        }
-
-        foreach (EpochMember member in members) member.Dispose();
+        (EpochCertificate certificate, CommitteeShare[] shares) = MadeEpoch.Of(descriptor, roster, policy, _identities[..names.Length], random);
+        List<SignedOpeningAnswer> test = [.. shares.Take(3).Select(share => new OpeningMember(certificate, share, roster, policy, _identities[share.Index - 1], random, OpeningRecord.Empty, _ => { }).AnswerTest([1, 2, 3]))];
+        foreach (CommitteeShare share in shares) share.Dispose();
         return (certificate, test);
     }
 

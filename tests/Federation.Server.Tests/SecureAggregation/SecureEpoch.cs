@@ -21,28 +21,7 @@ internal sealed class SecureEpoch
     {
         Roster = new(1, "", Sites.Zip(_identities, (name, identity) => KeyValuePair.Create(name, Sha256Hex.Of(identity.ExportSubjectPublicKeyInfo()))));
         EpochDescriptor descriptor = new(Roster.Hash, 1, 0, Threshold, Sites);
-        EpochMember[] members = [.. Sites.Select((name, i) => new EpochMember(descriptor, Roster, Policy, name, _identities[i], Random))];
-        EpochCoordinator coordinator = new(descriptor, Roster, Policy);
-        foreach (EpochMember member in members) coordinator.Receive(member.Answer());
-        coordinator.Close();
-        var commitments = members.Select(member => member.Commit(coordinator.Answers)).ToArray();
-        for (int from = 1; from <= members.Length; from++)
-        {
-            coordinator.Receive(commitments[from - 1].Commitment);
-            foreach ((int to, byte[] share) in commitments[from - 1].Shares) coordinator.ReceiveShare(from, to, share);
-        }
-
-        coordinator.Close();
-        foreach (EpochMember member in members) coordinator.Receive(member.Accept(coordinator.Commitments, Enumerable.Range(1, members.Length).Where(from => from != member.Index).ToDictionary(from => from, from => commitments[from - 1].Shares[member.Index])));
-        coordinator.Close();
-        foreach (EpochMember member in members) coordinator.Receive(member.Qualify(coordinator.Qualified));
-        coordinator.Close();
-        foreach (EpochMember member in members) coordinator.Receive(member.Reveal(coordinator.Qualifications));
-        coordinator.Close();
-        foreach (EpochMember member in members) coordinator.Receive(member.Certify(coordinator.Reveals));
-        coordinator.Close();
-        Certificate = coordinator.Certificate!;
-        _shares = [.. members.Select(member => member.Finish(Certificate.Signatures).Share)];
+        (Certificate, _shares) = MadeEpoch.Of(descriptor, Roster, Policy, _identities, Random);
         Round = new(new("run", 1, 1, Opening.Evaluation), new(new byte[32], new byte[32], Sites, 3, 0, WeightRule.One, new byte[32], null), Certificate);
         Contributions = [.. Sites.Select((site, i) => Contribution(site, i))];
     }

@@ -38,39 +38,11 @@ internal sealed class TestFederation : IDisposable
     public OpeningMember Opener(EpochCertificate certificate, CommitteeShare share, OpeningRecord? record = null, CommitteePolicy? policy = null, Action<OpeningEntry>? store = null) =>
         new(certificate, share, Roster, policy ?? Policy, _identities[share.Index - 1], Random, record ?? OpeningRecord.Empty, store ?? (_ => { }));
 
-    /// <summary>All steps, nobody failing.</summary>
-    public (EpochCertificate Certificate, CommitteeShare[] Shares) MakeEpoch()
-    {
-        EpochMember[] members = [.. Enumerable.Range(1, Names.Length).Select(Member)];
-        EpochCoordinator coordinator = new(Descriptor, Roster, Policy);
-        foreach (EpochMember member in members) coordinator.Receive(Sent(member.Answer()));
-        coordinator.Close();
-        var commitments = members.Select(member => member.Commit(coordinator.Answers)).ToArray();
-        for (int from = 1; from <= members.Length; from++)
-        {
-            coordinator.Receive(Sent(commitments[from - 1].Commitment));
-            foreach ((int to, byte[] share) in commitments[from - 1].Shares) coordinator.ReceiveShare(from, to, share);
-        }
+    public (EpochCertificate Certificate, CommitteeShare[] Shares) MakeEpoch() => MadeEpoch.Of(Descriptor, Roster, Policy, _identities, Random);
 
-        coordinator.Close();
-        foreach (EpochMember member in members) coordinator.Receive(Sent(member.Accept(coordinator.Commitments, SharesFor(member.Index, [.. commitments.Select(commitment => commitment.Shares)]))));
-        coordinator.Close();
-        foreach (EpochMember member in members) coordinator.Receive(Sent(member.Qualify(coordinator.Qualified)));
-        coordinator.Close();
-        foreach (EpochMember member in members) coordinator.Receive(EpochReveal.Decode(member.Reveal(coordinator.Qualifications).Encode()));
-        coordinator.Close();
-        foreach (EpochMember member in members) coordinator.Receive(Sent(member.Certify(coordinator.Reveals)));
-        coordinator.Close();
-        CommitteeShare[] shares = [.. members.Select(member => member.Finish(coordinator.Certificate!.Signatures).Share)];
-        foreach (EpochMember member in members) member.Dispose();
-        return (EpochCertificate.Decode(coordinator.Certificate!.Encode()), shares);
-    }
+    public static Dictionary<int, byte[]> SharesFor(int member, IReadOnlyList<IReadOnlyDictionary<int, byte[]>> sent) => MadeEpoch.SharesFor(member, sent);
 
-    /// <summary>What the coordinator relays to one member.</summary>
-    public static Dictionary<int, byte[]> SharesFor(int member, IReadOnlyList<IReadOnlyDictionary<int, byte[]>> sent) =>
-        Enumerable.Range(1, sent.Count).Where(from => sent[from - 1].ContainsKey(member)).ToDictionary(from => from, from => sent[from - 1][member]);
-
-    public static SignedMessage Sent(SignedMessage message) => SignedMessage.Decode(message.Encode());
+    public static SignedMessage Sent(SignedMessage message) => MadeEpoch.Sent(message);
 
     public void Dispose()
     {
