@@ -207,7 +207,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
                 (message.Body, message.Part) = (ByteString.CopyFrom(answer.Message.Encode()), ByteString.CopyFrom(answer.Part));
             }
 
-            logger.LogInformation("Run {Run}, key epoch {Epoch}: this site holds share {Index} of {Count}; any {Threshold} open a sum. {Guarantee}", task.RunId, descriptor.Epoch, share.Index, share.Members.Count, descriptor.Threshold, policy.Guarantee(roster));
+            logger.LogInformation("Run {Run}, key epoch {Epoch}: this site holds share {Index} of {Count}; any {Threshold} open a sum. Roster {Version} of {Sites} sites, sha256:{Hash}. {Guarantee}", task.RunId, descriptor.Epoch, share.Index, share.Members.Count, descriptor.Threshold, roster.Version, roster.Sites.Count, roster.Hash, policy.Guarantee(roster));
             return message;
         }
     }

@@ -62,7 +62,7 @@ public sealed partial record NodeConfiguration
         string? roster = policy.OptionalText("roster");
         if (roster is not null && !(roster.StartsWith("sha256:", StringComparison.Ordinal) && Sha256Hex.IsValid(roster["sha256:".Length..])))
         {
-            policy.Add("roster", $"'{roster}' is no roster's hash.", "Compare it with the other sites by `fed roster show`, and write sha256: and its 64 digits.");
+            policy.Add("roster", $"'{roster}' is no roster's hash.", "Write sha256: and the 64 digits that nodes log with every key epoch; compare them with the other sites first.");
             roster = null;
         }
 

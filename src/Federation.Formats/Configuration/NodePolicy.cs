@@ -17,7 +17,7 @@ public sealed record NodePolicy(int MinContributors = CommitteePolicy.FewestCont
     {
         if (RosterSha256 is { } pinned && pinned != roster.Hash)
         {
-            throw new ProtocolException(Refusal.WrongRoster, $"The coordinator's roster (version {roster.Version}, {roster.Sites.Count} sites) has the hash {roster.Hash}; this site's policy pins {pinned}. If the change is meant, compare it with `fed roster show` and take it with `fed roster accept`.");
+            throw new ProtocolException(Refusal.WrongRoster, $"The coordinator's roster (version {roster.Version}, {roster.Sites.Count} sites) has the hash {roster.Hash}; this site's policy pins {pinned}. If the change is meant, compare the new hash with the other sites and write it into policy.roster.");
         }
     }
 
