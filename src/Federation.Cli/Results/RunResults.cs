@@ -15,10 +15,12 @@ internal sealed record RunEntry(string Run, string Name, string State, uint Comp
         run.RunId, run.Name, run.State, run.CompletedRounds, run.Rounds, DateTimeOffset.FromUnixTimeMilliseconds(run.SubmittedUnixMs), run.Reason.Length == 0 ? null : run.Reason);
 }
 
-internal sealed record RunDetail(RunEntry Run, IReadOnlyList<RunSiteEntry> Sites, IReadOnlyList<RoundEntry> Rounds, string ModelSha256)
+/// <param name="SecureAggregation">Null: none.</param>
+internal sealed record RunDetail(RunEntry Run, IReadOnlyList<RunSiteEntry> Sites, IReadOnlyList<RoundEntry> Rounds, string ModelSha256, SecureAggregationEntry? SecureAggregation)
 {
     public static RunDetail Of(V1.RunDetails details) => new(
-        RunEntry.Of(details.Summary), [.. details.Sites.Select(RunSiteEntry.Of)], [.. details.Rounds.Select(RoundEntry.Of)], details.ModelSha256);
+        RunEntry.Of(details.Summary), [.. details.Sites.Select(RunSiteEntry.Of)], [.. details.Rounds.Select(RoundEntry.Of)], details.ModelSha256,
+        details.SecureAggregation is { } secure ? SecureAggregationEntry.Of(secure) : null);
 }
 
 /// <param name="Mismatches">Why it was refused or failed, everything that is wrong.</param>

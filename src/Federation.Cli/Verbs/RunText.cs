@@ -14,6 +14,7 @@ internal static class RunText
         yield return $"Run {run.Run} ({run.Name}): {run.State}, {run.CompletedRounds} of {run.Rounds} rounds, submitted {Text.Local(run.Submitted)}";
         if (run.Reason is { } reason) yield return $"Reason: {reason}";
         yield return $"Model {detail.ModelSha256}";
+        foreach (string line in Secure(detail.SecureAggregation)) yield return line;
         yield return "";
         foreach (string line in TextTable.Lines(["site", "state", "problems"], detail.Sites.Select(site => (string[])[site.Site, site.State, site.Mismatches.Count == 0 ? "" : $"{site.Mismatches.Count}"]))) yield return line;
         foreach (RunSiteEntry site in detail.Sites.Where(site => site.Mismatches.Count > 0))
@@ -28,6 +29,21 @@ internal static class RunText
         int left = Math.Max(0, detail.Rounds.Count - MostRounds);
         foreach (string line in TextTable.Lines([">round", "state", ">sites", ">examples", ">seconds", ">down", ">up", ">control", "model"], detail.Rounds.Skip(left).Select(Row))) yield return line;
         if (left > 0) yield return $"… and {left} earlier rounds; --json shows all.";
+    }
+
+    private static IEnumerable<string> Secure(SecureAggregationEntry? secure)
+    {
+        if (secure is null)
+        {
+            yield return "Secure aggregation: none; the coordinator sees every site's update.";
+            yield break;
+        }
+
+        yield return $"Secure aggregation: {secure.Kind}, {secure.Mode}";
+        yield return secure.CertificateSha256 is { } certificate
+            ? $"  epoch {secure.Epoch}: any {secure.Threshold} of {string.Join(", ", secure.Committee)} open a sum, {Text.Count(secure.Openings, "opening")}{(secure.Retired ? ", no further round" : "")}; certificate {Text.Short(certificate)}, roster {Text.Short(secure.RosterSha256 ?? "")}"
+            : secure.Epoch == 0 ? "  no keys yet" : $"  the keys of epoch {secure.Epoch} are being made";
+        yield return $"  {secure.Guarantee}";
     }
 
     private static string[] Row(RoundEntry round) =>

@@ -24,7 +24,9 @@ internal static class RunVerbs
                 .With(Run).With(OperatorConnection.Options).Does(ShowAsync),
             new Verb("watch", "Follow a run to its end. Exit code 0 if it completed, 1 if it failed or was cancelled.", "fed run watch latest", "run-watch")
                 .With(Run).With(OperatorConnection.Options).Does(WatchAsync),
-            new Verb("cancel", "End a run; its newest model stays.", "fed run cancel latest", "run-show").With(Run).With(OperatorConnection.Options).Does(CancelAsync));
+            new Verb("cancel", "End a run; its newest model stays.", "fed run cancel latest", "run-show").With(Run).With(OperatorConnection.Options).Does(CancelAsync),
+            new Verb("rotate-keys", "Have the committee make new keys before the run's next round.", "fed run rotate-keys latest", "run-show").With(Run).With(OperatorConnection.Options).Does(RotateAsync),
+            TranscriptVerb.Create(Run));
 
     private static async Task<int> SubmitAsync(Invocation invocation)
     {
@@ -78,6 +80,16 @@ internal static class RunVerbs
         RunDetails details = await connection.Client.CancelRunAsync(new CancelRunRequest { RunId = before.Summary.RunId }, cancellationToken: invocation.Cancellation);
         var result = RunDetail.Of(details);
         invocation.Output.Result(result, $"Run {result.Run.Run} ({result.Run.Name}) is {result.Run.State} after {result.Run.CompletedRounds} of {result.Run.Rounds} rounds.");
+        return ExitCode.Done;
+    }
+
+    private static async Task<int> RotateAsync(Invocation invocation)
+    {
+        using OperatorConnection connection = OperatorConnection.Open(invocation);
+        RunDetails details = await connection.Client.RotateKeysAsync(new RotateKeysRequest { RunId = invocation.Get(Run) }, cancellationToken: invocation.Cancellation);
+        var result = RunDetail.Of(details);
+        string keys = result.SecureAggregation is { CertificateSha256: not null, Epoch: var epoch } ? $"the keys of epoch {epoch} serve no further round, new ones are made before it." : "its next keys are not made yet, so they are new.";
+        invocation.Output.Result(result, $"Run {result.Run.Run} ({result.Run.Name}) is {result.Run.State}: {keys}");
         return ExitCode.Done;
     }
 }

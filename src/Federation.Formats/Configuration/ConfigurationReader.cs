@@ -12,10 +12,13 @@ public sealed partial record NodeConfiguration
     /// <summary>Reads <c>node.yaml</c>; relative paths are relative to its folder.</summary>
     /// <param name="state">Overrides the file's state folder (<c>--state</c>, <c>FED_STATE</c>); relative to the current folder.</param>
     /// <exception cref="InvalidInputException">Every problem: file, line, field, and what would be right.</exception>
-    public static NodeConfiguration Load(string path, string? state = null)
+    public static NodeConfiguration Load(string path, string? state = null) => Parse(TextFile.Read(path), path, state);
+
+    /// <summary>As <see cref="Load"/>, of a text that stands, or will stand, in the file.</summary>
+    internal static NodeConfiguration Parse(string yaml, string path, string? state = null)
     {
         List<Problem> problems = [];
-        var fields = new FieldReader(YamlReader.Read(TextFile.Read(path), path), path, problems);
+        var fields = new FieldReader(YamlReader.Read(yaml, path), path, problems);
         string folder = Path.GetDirectoryName(Path.GetFullPath(path)) ?? "/";
         string address = fields.Text("coordinator");
         if (!Uri.TryCreate(address, UriKind.Absolute, out Uri? coordinator) || coordinator.Scheme != Uri.UriSchemeHttps)
@@ -60,7 +63,7 @@ public sealed partial record NodeConfiguration
         NodePolicy usual = new();
         if (fields.Map("policy", required: false) is not { } policy) return usual;
         string? roster = policy.OptionalText("roster");
-        if (roster is not null && !(roster.StartsWith("sha256:", StringComparison.Ordinal) && Sha256Hex.IsValid(roster["sha256:".Length..])))
+        if (roster is not null && !(roster.StartsWith(RosterPin.Prefix, StringComparison.Ordinal) && Sha256Hex.IsValid(roster[RosterPin.Prefix.Length..])))
         {
             policy.Add("roster", $"'{roster}' is no roster's hash.", "Write sha256: and the 64 digits that nodes log with every key epoch; compare them with the other sites first.");
             roster = null;
@@ -70,7 +73,7 @@ public sealed partial record NodeConfiguration
             (int)policy.Integer("minContributors", 3, 100_000, usual.MinContributors),
             (int)policy.Integer("maxColluding", 0, 31, usual.MaxColluding),
             (int)policy.Integer("maxOpenings", 1, 100_000, usual.MaxOpenings),
-            roster?["sha256:".Length..],
+            roster?[RosterPin.Prefix.Length..],
             policy.Choice<bool>("secureAggregation", SecureChoices, false));
         policy.Close();
         return read;

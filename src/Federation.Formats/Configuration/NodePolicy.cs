@@ -10,6 +10,9 @@ namespace Federation.Formats.Configuration;
 /// <param name="RequireSecureAggregation">Whether runs without secure aggregation are refused.</param>
 public sealed record NodePolicy(int MinContributors = CommitteePolicy.FewestContributors, int MaxColluding = 1, int MaxOpenings = 1000, string? RosterSha256 = null, bool RequireSecureAggregation = false)
 {
+    /// <summary>The row of the threat table that holds where nobody has pinned the roster.</summary>
+    public const string Unpinned = "The roster comes from the coordinator's CA: secrecy holds against a coordinator that follows the protocol, not against one that invents sites.";
+
     public CommitteePolicy ToCommittee() => new(MinContributors, MaxColluding, MaxOpenings);
 
     /// <exception cref="ProtocolException">The roster is not the pinned one.</exception>
@@ -24,5 +27,5 @@ public sealed record NodePolicy(int MinContributors = CommitteePolicy.FewestCont
     /// <summary>The row of the threat table that holds.</summary>
     public string Guarantee(Roster roster) => RosterSha256 == roster.Hash
         ? "The roster is pinned: a coordinator that lies about sets, rounds, models or sites learns nothing but sums of at least the minimum of sites, per opening."
-        : "The roster comes from the coordinator's CA: secrecy holds against a coordinator that follows the protocol, not against one that invents sites.";
+        : Unpinned;
 }

@@ -7,6 +7,9 @@ public static class SecureEncoding
 {
     private const int LeastBits = 20;
 
+    /// <summary>Whether a model of so many values, with its weight, travels in one key ciphertext; larger ones in the pad ring (hybrid).</summary>
+    public static bool IsDirect(int values) => values < UpdateEncoding.MostDirectValues;
+
     /// <param name="values">Of the model.</param>
     /// <param name="cohort">Sites that may contribute.</param>
     /// <exception cref="UpdateLayoutException">The bits do not fit a sum over so many sites.</exception>
@@ -14,7 +17,7 @@ public static class SecureEncoding
     {
         // The weight is sent as the largest value that a coordinate may have, so grid and cut hold both.
         double cut = spec.Cut * spec.MaxWeight;
-        UpdateLayout layout = values < UpdateEncoding.MostDirectValues ? UpdateLayout.ChooseDirect(LeastBits, cohort) : UpdateLayout.Choose(spec.Bits ?? LeastBits, cohort);
+        UpdateLayout layout = IsDirect(values) ? UpdateLayout.ChooseDirect(LeastBits, cohort) : UpdateLayout.Choose(spec.Bits ?? LeastBits, cohort);
         return new(layout, values, cut * Math.Sqrt(values + 1.0), (float)spec.Cut, rotationSeed: null, cut, noiseVariance: 0, spec.MaxWeight);
     }
 

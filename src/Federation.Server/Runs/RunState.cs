@@ -65,7 +65,8 @@ public sealed record MakingKeys(int Epoch, int Attempt, ImmutableSortedSet<strin
 /// <param name="CertificateSha256">Blobs: certificate, roster, and the answers that opened the test.</param>
 /// <param name="Identities">Of the sites it was made for: who they were and with which keys.</param>
 /// <param name="Openings">Sums opened with it, or tried.</param>
-public sealed record EpochKeys(int Epoch, string CertificateSha256, string RosterSha256, string TestSha256, string Identities, int Openings);
+/// <param name="Retired">The operator asked for new ones: no further round begins with it.</param>
+public sealed record EpochKeys(int Epoch, string CertificateSha256, string RosterSha256, string TestSha256, string Identities, int Openings, bool Retired = false);
 
 /// <summary>Sites of the cohort train and upload.</summary>
 public sealed record RoundOpen(

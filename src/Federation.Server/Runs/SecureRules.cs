@@ -12,7 +12,7 @@ internal static class SecureRules
     public const int MostAttempts = 10;
 
     /// <summary>Whether the next round can use the keys there are.</summary>
-    public static bool Fit(RunState state, Roster roster) => state.Keys is { } keys && keys.Identities == roster.Identities && keys.Openings < state.Plan.MaxOpenings;
+    public static bool Fit(RunState state, Roster roster) => state.Keys is { } keys && keys.Identities == roster.Identities && keys.Openings < state.Plan.MaxOpenings && !keys.Retired;
 
     public static EpochKeys? Used(EpochKeys? keys) => keys is null ? null : keys with { Openings = keys.Openings + 1 };
 
@@ -40,7 +40,7 @@ internal static class SecureRules
     }
 
     public static Transition Rotate(RunState state) => state.Plan.Secure
-        ? new Transition(state.Keys is null ? state : state with { Keys = state.Keys with { Openings = int.MaxValue } }, [new Announce(RunLog.KeysMade, "New keys are made before the next round.", state.Round)])
+        ? new Transition(state.Keys is null ? state : state with { Keys = state.Keys with { Retired = true } }, [new Announce(RunLog.KeysMade, "New keys are made before the next round.", state.Round)])
         : RunMachine.Refuse(state, Refusal.Invalid, "The run has no secure aggregation, hence no keys.");
 
     public static Transition Lost(RunState state, OpeningLost lost)

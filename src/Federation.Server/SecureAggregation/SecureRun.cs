@@ -137,6 +137,8 @@ internal sealed class SecureRun(RunContext context, RunHost run)
 
     public Roster RosterOf(RunState state) => KeysOf(state).Roster;
 
+    public EpochCertificate CertificateOf(RunState state) => KeysOf(state).Certificate;
+
     private RoundDescriptor DescriptorOf(RunState state, string purpose)
     {
         ImmutableSortedSet<string> cohort = state.Phase switch

@@ -127,6 +127,23 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
         return Task.FromResult(Describe(run));
     }
 
+    public override Task<RunDetails> RotateKeys(RotateKeysRequest request, ServerCallContext call)
+    {
+        RunHost run = Find(request.RunId);
+        Transition transition = run.Apply(new RotateRequested());
+        if (transition.Refused is { } refusal) throw RpcError.Refuse(StatusCode.FailedPrecondition, refusal, transition.Reason, "run_id");
+        return Task.FromResult(Describe(run));
+    }
+
+    public override Task DownloadTranscripts(DownloadTranscriptsRequest request, IServerStreamWriter<TranscriptChunk> responses, ServerCallContext call)
+    {
+        RunHost run = Find(request.RunId);
+        if (run.Secure is null) throw RpcError.Refuse(StatusCode.FailedPrecondition, Refusal.Invalid, $"The run {run.Id} has no secure aggregation, hence nothing was signed.", "run_id");
+        return SecureMessages.SendTranscriptsAsync(context.Store.Transcripts(run.Id), responses, call.CancellationToken);
+    }
+
+    public override Task ShowRoster(ShowRosterRequest request, IServerStreamWriter<Chunk> responses, ServerCallContext call) => SecureMessages.SendRosterAsync(context, responses, call.CancellationToken);
+
     public override Task<ListModelsReply> ListModels(ListModelsRequest request, ServerCallContext call)
     {
         string? run = request.RunId.Length == 0 ? null : Find(request.RunId).Id;

@@ -74,8 +74,8 @@ public interface ICoordinatorStore : IDisposable
 
     void AddTranscript(TranscriptRecord transcript);
 
-    /// <summary>In the order in which they were added.</summary>
-    IReadOnlyList<TranscriptRecord> Transcripts(string runId);
+    /// <summary>In the order in which they were added, one at a time: together they may be large.</summary>
+    IEnumerable<TranscriptRecord> Transcripts(string runId);
 
     void AddRun(RunRecord run, EventRecord submitted, ModelRecord initial);
 

@@ -105,8 +105,14 @@ public sealed class SqliteStore : ICoordinatorStore
     public void AddTranscript(TranscriptRecord transcript) => InTransaction(() =>
         _connection.Execute("INSERT INTO transcripts(run, kind, round, epoch, content) VALUES($1, $2, $3, $4, $5)", transcript.RunId, transcript.Kind, transcript.Round, transcript.Epoch, transcript.Content));
 
-    public IReadOnlyList<TranscriptRecord> Transcripts(string runId) => Locked(() => _connection.Query(
-        "SELECT kind, round, epoch, content FROM transcripts WHERE run = $1 ORDER BY number", row => new TranscriptRecord(runId, row.GetString(0), row.GetInt32(1), row.GetInt32(2), (byte[])row.GetValue(3)), runId));
+    public IEnumerable<TranscriptRecord> Transcripts(string runId)
+    {
+        for (long last = 0; Next(last) is var (number, transcript); last = number) yield return transcript;
+
+        (long Number, TranscriptRecord Transcript)? Next(long after) => Locked(() => _connection.Query<(long, TranscriptRecord)?>(
+            "SELECT number, kind, round, epoch, content FROM transcripts WHERE run = $1 AND number > $2 ORDER BY number LIMIT 1",
+            row => (row.GetInt64(0), new TranscriptRecord(runId, row.GetString(1), row.GetInt32(2), row.GetInt32(3), (byte[])row.GetValue(4))), runId, after).FirstOrDefault());
+    }
 
     public void AddRun(RunRecord run, EventRecord submitted, ModelRecord initial) => InTransaction(() =>
     {

@@ -50,6 +50,17 @@ public sealed class CommitteeStore : IDisposable
         }
     }
 
+    /// <summary>The rosters that the shares in a store belong to, by run; read beside a node that uses it.</summary>
+    /// <exception cref="SqliteException">The file is no such store.</exception>
+    /// <exception cref="FormatException">The stored bytes are damaged.</exception>
+    public static IReadOnlyList<(string Run, Roster Roster)> Rosters(string path)
+    {
+        using SqliteConnection connection = new(new SqliteConnectionStringBuilder { DataSource = path, Pooling = false, Mode = SqliteOpenMode.ReadOnly }.ToString());
+        connection.Open();
+        connection.Execute("PRAGMA busy_timeout=5000;");
+        return connection.Query("SELECT run, roster FROM shares ORDER BY run", row => (row.GetString(0), Roster.Decode((byte[])row.GetValue(1))));
+    }
+
     /// <summary>Keeps a new epoch's share; the former one and the answers given with it are erased.</summary>
     public void Save(string run, EpochCertificate certificate, Roster roster, CommitteeShare share) => InTransaction(() =>
     {

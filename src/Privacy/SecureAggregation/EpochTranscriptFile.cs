@@ -54,6 +54,7 @@ public static class EpochTranscriptFile
         int[] signed = [.. qualifications.Select(message => EpochTranscript.Qualification(descriptor, roster, transcript, message)).Order()];
         if (!signed.SequenceEqual(certificate.Qualified)) throw new ProtocolException(Refusal.DifferentTranscripts, "Not all of Q, or others, have signed what they saw.");
         if (!reveals.Select(reveal => reveal.Index).Order().SequenceEqual(certificate.Qualified)) throw new ProtocolException(Refusal.WrongReveal, "Not all of Q, or others, have revealed.");
+        if (certificate.Qualified.FirstOrDefault(member => !committed.ContainsKey(member)) is > 0 and int missing) throw new ProtocolException(Refusal.WrongReveal, $"Member {missing} of Q has committed to nothing.");
         EpochCertificate made = EpochCertificate.Of(descriptor, hash, transcript, certificate.Qualified, committed, reveals);
         EpochTranscript.Same(certificate.Hash, made.Hash, Refusal.WrongReveal, "The certificate's key is not the sum of what was revealed");
         return (certificate, roster);

@@ -1,0 +1,137 @@
+using System.Text;
+using Federation.Privacy.Canonical;
+using YamlDotNet.Core;
+using YamlDotNet.Core.Events;
+
+namespace Federation.Formats.Configuration;
+
+/// <summary>Writes a roster's hash into the policy of a <c>node.yaml</c>; everything else stays as it is, byte for byte.</summary>
+public static class RosterPin
+{
+    public const string Prefix = "sha256:";
+
+    private static readonly UTF8Encoding s_strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
+    /// <summary>A hash as a user writes it, with or without <c>sha256:</c>, as 64 digits.</summary>
+    /// <exception cref="InvalidInputException">It is none; words are part of one.</exception>
+    public static string ParseHash(string text)
+    {
+        string digits = text.Trim().ToLowerInvariant();
+        if (digits.StartsWith(Prefix, StringComparison.Ordinal)) digits = digits[Prefix.Length..];
+        if (Sha256Hex.IsValid(digits)) return digits;
+        const string repair = "Write sha256: and the 64 digits that `fed roster show` prints.";
+        throw new InvalidInputException(Proquint.TryRead(digits, out byte[]? known)
+            ? new Problem($"Words alone cannot be accepted: these stand for {known.Length} of a hash's 32 bytes ({Convert.ToHexStringLower(known)}…). They are for comparing.", Field: "HASH", Repair: repair)
+            : new Problem($"'{text}' is no roster's hash.", Field: "HASH", Repair: repair));
+    }
+
+    /// <summary>Pins the roster.</summary>
+    /// <returns>What was pinned before, as 64 digits; null: nothing.</returns>
+    /// <exception cref="InvalidInputException">The file is no valid <c>node.yaml</c>, or cannot be written.</exception>
+    public static string? Write(string path, string sha256)
+    {
+        string? before = NodeConfiguration.Load(path).Policy.RosterSha256;
+        if (before == sha256) return before;
+        try
+        {
+            string target = File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? Path.GetFullPath(path);
+            byte[] bytes = File.ReadAllBytes(target);
+            int mark = bytes.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? Encoding.UTF8.Preamble.Length : 0;
+            string yaml = s_strict.GetString(bytes, mark, bytes.Length - mark);
+            string pinned = Edits(yaml, Prefix + sha256).FirstOrDefault(edit => PinOf(edit, path) == sha256)
+                ?? throw Unwritable(path, sha256, "The place of the policy in it was not found.");
+            Replace(target, [.. bytes.AsSpan(0, mark), .. s_strict.GetBytes(pinned)]);
+            return before;
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or DecoderFallbackException)
+        {
+            throw Unwritable(path, sha256, $"The file cannot be changed: {error.Message}");
+        }
+    }
+
+    /// <summary>The changed text, in the ways that may fit; the first that reads back as it should is taken.</summary>
+    internal static IEnumerable<string> Edits(string yaml, string pin)
+    {
+        string newline = yaml.Contains("\r\n", StringComparison.Ordinal) ? "\r\n" : "\n";
+        var parser = new Parser(new StringReader(yaml));
+        parser.Consume<StreamStart>();
+        parser.Consume<DocumentStart>();
+        MappingStart root = parser.Consume<MappingStart>();
+        ParsingEvent first = parser.Current!;
+        while (!parser.TryConsume<MappingEnd>(out _))
+        {
+            if (parser.Consume<Scalar>().Value != "policy")
+            {
+                parser.SkipThisAndNestedEvents();
+                continue;
+            }
+
+            MappingStart policy = parser.Consume<MappingStart>();
+            ParsingEvent field = parser.Current!;
+            while (!parser.TryConsume<MappingEnd>(out _))
+            {
+                bool isRoster = parser.Consume<Scalar>().Value == "roster";
+                if (isRoster && parser.Current is Scalar value)
+                {
+                    yield return yaml[..(int)value.Start.Index] + pin + yaml[(int)value.End.Index..];
+                    yield break;
+                }
+
+                parser.SkipThisAndNestedEvents();
+            }
+
+            yield return Before(yaml, policy, field, $"roster: {pin}", newline);
+            yield break;
+        }
+
+        string section = $"policy: {{ roster: {pin} }}";
+        if (root.Style != MappingStyle.Flow) yield return yaml + (yaml.EndsWith('\n') ? "" : newline) + section + newline;
+        yield return Before(yaml, root, first, section, newline);
+    }
+
+    /// <summary>Adds a field to a map, before the one that is its first.</summary>
+    private static string Before(string yaml, MappingStart map, ParsingEvent first, string field, string newline)
+    {
+        int at = (int)first.Start.Index;
+        if (first is MappingEnd) return $"{yaml[..at]} {field} {yaml[at..]}"; // {}
+        string between = map.Style == MappingStyle.Flow ? ", " : newline + new string(' ', (int)first.Start.Column - 1);
+        return yaml[..at] + field + between + yaml[at..];
+    }
+
+    private static string? PinOf(string yaml, string path)
+    {
+        try
+        {
+            return NodeConfiguration.Parse(yaml, path).Policy.RosterSha256;
+        }
+        catch (InvalidInputException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Writes beside the file, with its mode, then takes its place.</summary>
+    private static void Replace(string path, byte[] content)
+    {
+        string fresh = $"{path}.{Guid.NewGuid():N}.new";
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
+        if (!OperatingSystem.IsWindows()) options.UnixCreateMode = File.GetUnixFileMode(path);
+        try
+        {
+            using (var file = new FileStream(fresh, options))
+            {
+                file.Write(content);
+                file.Flush(flushToDisk: true);
+            }
+
+            File.Move(fresh, path, overwrite: true);
+        }
+        finally
+        {
+            File.Delete(fresh);
+        }
+    }
+
+    private static InvalidInputException Unwritable(string path, string sha256, string message) =>
+        new(new Problem(message, path, Field: "policy.roster", Repair: $"Write `policy: {{ roster: {Prefix}{sha256} }}` into it by hand."));
+}
