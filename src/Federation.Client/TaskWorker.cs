@@ -18,6 +18,7 @@ using Google.Protobuf;
 using Grpc.Core;
 using Microsoft.Extensions.Logging;
 using LedgerHead = Federation.Privacy.Ledger.LedgerHead;
+using Opening = Federation.Privacy.SecureAggregation.Opening;
 using Refusal = Federation.Privacy.SecureAggregation.Refusal;
 
 namespace Federation.Client;
@@ -49,12 +50,12 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         IReadOnlyList<string> mismatches;
         try
         {
-            LearningTask task = Store(check.Run);
+            LearningTask task = Agreed(check.Run);
             ModelState initial = await LoadModelAsync(check.ModelSha256, cancellationToken);
             mismatches = learner.Check(task, initial);
-            if (mismatches.Count == 0) mismatches = [.. CheckPolicy(task), .. CheckBudget(task)];
+            if (mismatches.Count == 0) mismatches = CheckBudget(task);
         }
-        catch (Exception error) when (error is InvalidInputException or LearningException or SafetensorsException || IsPassing(error))
+        catch (Exception error) when (error is InvalidInputException or LearningException or SafetensorsException or ProtocolException || IsPassing(error))
         {
             mismatches = [error.Message];
         }
@@ -66,9 +67,11 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
 
     private List<string> CheckPolicy(LearningTask task)
     {
-        if (task.Spec.SecureAggregation is null) return policy.RequireSecureAggregation ? ["This site's policy asks for secure aggregation; the run has none."] : [];
+        if (task.Spec.SecureAggregation is null) return policy.RequireSecureAggregation || policy.RosterSha256 is not null ? ["This site's policy asks for secure aggregation; the run has none."] : [];
         int least = task.Spec.Cohort.MinContributors;
-        return least < policy.MinContributors ? [$"The run opens sums of {least} sites; this site's policy asks for {policy.MinContributors}."] : [];
+        if (least < policy.MinContributors) return [$"The run opens sums of {least} sites; this site's policy asks for {policy.MinContributors}."];
+        int openings = task.Spec.SecureAggregation.MaxOpenings;
+        return openings > policy.MaxOpenings ? [$"One key of the run opens {openings} sums; this site's policy allows {policy.MaxOpenings}."] : [];
     }
 
     private List<string> CheckBudget(LearningTask task)
@@ -95,6 +98,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         try
         {
             LearningTask task = Load(train.RunId);
+            RequirePolicy(task);
             PrivacyLedger ledger = ledgers!.Of(DataSetOf(task));
             bool secure = task.Spec.SecureAggregation is not null;
             if (secure && train.Secure is null) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for an update in the clear; the run's spec asks for secure aggregation.");
@@ -109,7 +113,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             StoredUpdate.DropBefore(folder, train.RunId, round);
             logger.LogInformation("{Message}", string.Create(CultureInfo.InvariantCulture, $"Round {round}: {(secure ? "an encrypted update" : $"an update of {update.Weight} examples")}, loss {update.Loss:0.0000}, sent {sent} bytes"));
         }
-        catch (Exception error) when (error is LearningException or InvalidInputException or SafetensorsException or BudgetExceededException or ProtocolException or FormatException or UpdateLayoutException or NonFiniteValueException || IsPassing(error))
+        catch (Exception error) when (error is LearningException or InvalidInputException or SafetensorsException or BudgetExceededException or ProtocolException or FormatException or ArgumentException or UpdateLayoutException or NonFiniteValueException || IsPassing(error))
         {
             logger.LogWarning("Round {Round}: {Message}", round, error.Message);
             await FailAsync(train.RunId, round, error.Message, cancellationToken);
@@ -123,7 +127,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     private async Task<StoredUpdate> TrainAndStoreAsync(LearningTask task, Train train, int round, CancellationToken cancellationToken)
     {
         ModelState start = await LoadModelAsync(train.ModelSha256, cancellationToken);
-        SiteRound? secure = train.Secure is null ? null : await contribution.CheckAsync(task, SpecOf(train.RunId), SchemaOf(train.RunId), train.Secure, round, train.ModelSha256, (int)(start.Header.DataLength / sizeof(float)), cancellationToken);
+        SiteRound? secure = train.Secure is null ? null : await contribution.CheckAsync(task, SpecOf(train.RunId), SchemaOf(train.RunId), train.Secure, Opening.Update, round, train.ModelSha256, (int)(start.Header.DataLength / sizeof(float)), cancellationToken);
         Measure(task, round - 1, train.ModelSha256, start, cancellationToken);
         TrainingResult result = learner.Train(task, round, start, cancellationToken);
         if (secure is null) return StoredUpdate.Save(folder, train.RunId, round, train.ModelSha256, result, Reserve(task, round, UpdatePurpose));
@@ -145,7 +149,9 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     {
         try
         {
-            LearningTask task = Store(evaluate.Run);
+            // A trainer evaluates only runs that it has agreed to; an evaluator's test set is public.
+            if (ledgers is not null && !File.Exists(Path.Combine(folder.Run(evaluate.Run.RunId), SpecFile))) throw new InvalidInputException(new Problem($"This site has not agreed to run {evaluate.Run.RunId}."));
+            LearningTask task = Agreed(evaluate.Run);
             ModelState model = await LoadModelAsync(evaluate.ModelSha256, cancellationToken);
             Formats.Evaluation.EvaluationSums sums = learner.Evaluate(task, model, cancellationToken);
             var report = new EvaluationReport { RunId = evaluate.Run.RunId, Round = evaluate.Round, ModelSha256 = evaluate.ModelSha256, Sums = sums.ToMessage() };
@@ -154,7 +160,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             else await ReportAsync(task, report, cancellationToken);
             logger.LogInformation("Evaluated the model of round {Round} on {Examples} examples", evaluate.Round, sums.Examples);
         }
-        catch (Exception error) when (error is LearningException or InvalidInputException or SafetensorsException or BudgetExceededException or ProtocolException or FormatException || IsPassing(error))
+        catch (Exception error) when (error is LearningException or InvalidInputException or SafetensorsException or BudgetExceededException or ProtocolException or FormatException or ArgumentException or System.Text.Json.JsonException || IsPassing(error))
         {
             logger.LogWarning("The model of round {Round} was not evaluated: {Message}", evaluate.Round, error.Message);
             await FailAsync(evaluate.Run.RunId, (int)Math.Min(evaluate.Round, int.MaxValue), error.Message, cancellationToken);
@@ -170,7 +176,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     {
         if (evaluate.Secure is null) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for evaluation sums in the clear; the run's spec asks for secure aggregation.");
         int round = (int)Math.Min(evaluate.Round, int.MaxValue);
-        SiteRound secure = await contribution.CheckAsync(task, evaluate.Run.SpecYaml, evaluate.Run.SchemaYaml, evaluate.Secure, round, evaluate.ModelSha256, (int)(model.Header.DataLength / sizeof(float)), cancellationToken);
+        SiteRound secure = await contribution.CheckAsync(task, evaluate.Run.SpecYaml, evaluate.Run.SchemaYaml, evaluate.Secure, Opening.Evaluation, round, evaluate.ModelSha256, (int)(model.Header.DataLength / sizeof(float)), cancellationToken);
         string path = StoredUpdate.EvaluationOf(folder, task.RunId, round), record = path + ".json";
         PrivacyLedger ledger = ledgers!.Of(DataSetOf(task));
         StoredUpdate? stored = File.Exists(record) ? System.Text.Json.JsonSerializer.Deserialize<StoredUpdate>(await File.ReadAllTextAsync(record, cancellationToken)) : null;
@@ -252,10 +258,18 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         }
     }
 
-    private LearningTask Store(RunDescription run)
+    /// <exception cref="ProtocolException">The run asks for less than this site's policy.</exception>
+    private void RequirePolicy(LearningTask task)
+    {
+        if (CheckPolicy(task) is [var weaker, ..]) throw new ProtocolException(Refusal.BelowPolicy, weaker);
+    }
+
+    /// <summary>The run, kept if the policy allows it: what is not agreed to leaves nothing behind that a later task could use.</summary>
+    private LearningTask Agreed(RunDescription run)
     {
         string runFolder = folder.Run(run.RunId);
         LearningTask task = Parse(run.RunId, run.SpecYaml, run.SchemaYaml);
+        RequirePolicy(task);
         // What a site agreed to stays: a run that was to be encrypted cannot become another one under its name.
         string spec = Path.Combine(runFolder, SpecFile), schema = Path.Combine(runFolder, SchemaFile);
         if (File.Exists(spec) && (File.ReadAllText(spec) != run.SpecYaml || File.ReadAllText(schema) != run.SchemaYaml))

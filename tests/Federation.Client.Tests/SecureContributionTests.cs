@@ -98,6 +98,10 @@ public sealed class SecureContributionTests : IDisposable
         await Assert.ThrowsAsync<ProtocolException>(() => CheckAsync(_descriptor, test: [.. _test.Take(2)]));
     }
 
+    [Fact] // one evaluation under several purposes would be several sets for one model
+    public async Task Check_APurposeThatTheTaskIsNotFor_IsRefused() =>
+        Assert.Contains("only one to 'evaluation' is given", (await Assert.ThrowsAsync<ProtocolException>(() => CheckAsync(_descriptor, purpose: Opening.Evaluation))).Message, StringComparison.Ordinal);
+
     [Fact]
     public async Task Check_ARunWithoutSecureAggregation_IsRefused()
     {
@@ -108,7 +112,7 @@ public sealed class SecureContributionTests : IDisposable
     private async Task Refused(string why, RoundDescriptor descriptor, NodePolicy? policy = null, EpochCertificate? certificate = null) =>
         Assert.Contains(why, (await Assert.ThrowsAsync<ProtocolException>(() => CheckAsync(descriptor, policy, certificate))).Message, StringComparison.Ordinal);
 
-    private Task<SiteRound> CheckAsync(RoundDescriptor descriptor, NodePolicy? policy = null, EpochCertificate? certificate = null, IReadOnlyList<SignedOpeningAnswer>? test = null, string spec = Spec)
+    private Task<SiteRound> CheckAsync(RoundDescriptor descriptor, NodePolicy? policy = null, EpochCertificate? certificate = null, IReadOnlyList<SignedOpeningAnswer>? test = null, string spec = Spec, string purpose = Opening.Update)
     {
         var secure = new SecureRound
         {
@@ -120,7 +124,7 @@ public sealed class SecureContributionTests : IDisposable
             TestSha256 = Keep(SignedOpeningAnswer.Encode(test ?? _test)),
         };
         var contribution = new SecureContribution(null!, _node, "a", _identities[0], policy ?? new NodePolicy(), 1);
-        return contribution.CheckAsync(new LearningTask("run", "a", RunSpec.Parse(spec, "spec"), null), spec, "", secure, 2, s_model, Values, TestContext.Current.CancellationToken);
+        return contribution.CheckAsync(new LearningTask("run", "a", RunSpec.Parse(spec, "spec"), null), spec, "", secure, purpose, 2, s_model, Values, TestContext.Current.CancellationToken);
     }
 
     private string Keep(byte[] content)

@@ -95,14 +95,15 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
     /// <param name="kept">Its latest signed answer that the coordinator knows; empty: none.</param>
     public void Compare(ReadOnlySpan<byte> kept, Roster? roster = null)
     {
-        if (kept.IsEmpty) return;
+        string sha256 = Privacy.Canonical.Sha256Hex.Of(kept);
+        if (kept.IsEmpty || store.IsAccepted(sha256)) return;
         try
         {
             store.Record().CheckAgainst(SignedMessage.Decode(kept), roster ?? new Roster(1, "", [new(site, Privacy.Canonical.Sha256Hex.Of(identity.ExportSubjectPublicKeyInfo()))]), site);
         }
         catch (ProtocolException restored) when (restored.Reason == Refusal.RestoredRecord)
         {
-            store.EraseAll();
+            store.AcceptLoss(sha256);
             logger.LogError("{Message}", restored.Message);
         }
         catch (Exception error) when (error is ProtocolException or FormatException)

@@ -21,11 +21,13 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
 
     /// <summary>The round, if it is what the run's own spec says, under a key that this site has checked.</summary>
     /// <param name="specYaml">As this site keeps it.</param>
+    /// <param name="purpose">What this task is for; the coordinator does not choose it.</param>
     /// <exception cref="ProtocolException">Something does not hold; says what was tried.</exception>
     /// <exception cref="FormatException">Bytes of the coordinator are not what they should be.</exception>
-    public async Task<SiteRound> CheckAsync(LearningTask task, string specYaml, string schemaYaml, SecureRound secure, int round, string modelSha256, int values, CancellationToken cancellationToken)
+    public async Task<SiteRound> CheckAsync(LearningTask task, string specYaml, string schemaYaml, SecureRound secure, string purpose, int round, string modelSha256, int values, CancellationToken cancellationToken)
     {
         if (task.Spec.SecureAggregation is not { } spec) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for an encrypted contribution; the run's spec says 'secureAggregation: none'.");
+        if (secure.Purpose != purpose) throw new ProtocolException(Refusal.AnotherOpening, $"The coordinator asks for a contribution to '{secure.Purpose}' where only one to '{purpose}' is given.");
         (EpochCertificate certificate, Roster roster) = await KeysAsync(secure, cancellationToken);
         RoundDescriptor descriptor = RoundDescriptor.Decode(secure.Descriptor_.Span);
         Same(descriptor.RunSpec, SHA256.HashData(Encoding.UTF8.GetBytes(specYaml)), "The round is described for another run spec than the one this site agreed to");

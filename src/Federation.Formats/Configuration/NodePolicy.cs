@@ -7,7 +7,7 @@ namespace Federation.Formats.Configuration;
 /// <param name="MaxColluding">So many committee members may lie or come back with an old record.</param>
 /// <param name="MaxOpenings">Of one key epoch.</param>
 /// <param name="RosterSha256">The only roster that is accepted, as an administrator compared it; null: whatever the coordinator's CA says.</param>
-/// <param name="RequireSecureAggregation">Whether runs without secure aggregation are refused.</param>
+/// <param name="RequireSecureAggregation">Whether runs without secure aggregation are refused; with a pinned roster they are in any case.</param>
 public sealed record NodePolicy(int MinContributors = CommitteePolicy.FewestContributors, int MaxColluding = 1, int MaxOpenings = 1000, string? RosterSha256 = null, bool RequireSecureAggregation = false)
 {
     /// <summary>The row of the threat table that holds where nobody has pinned the roster.</summary>
@@ -20,7 +20,7 @@ public sealed record NodePolicy(int MinContributors = CommitteePolicy.FewestCont
     {
         if (RosterSha256 is { } pinned && pinned != roster.Hash)
         {
-            throw new ProtocolException(Refusal.WrongRoster, $"The coordinator's roster (version {roster.Version}, {roster.Sites.Count} sites) has the hash {roster.Hash}; this site's policy pins {pinned}. If the change is meant, compare the new hash with the other sites and write it into policy.roster.");
+            throw new ProtocolException(Refusal.WrongRoster, $"The coordinator's roster (version {roster.Version}, {roster.Sites.Count} sites) has the hash {roster.Hash}; this site's policy pins {pinned}. If the change is meant, compare the new hash with the other sites (`fed roster show`) and take it with `fed roster accept`.");
         }
     }
 

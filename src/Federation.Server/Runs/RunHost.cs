@@ -115,7 +115,9 @@ public sealed class RunHost
                 catch (Exception error)
 #pragma warning restore CA1031
                 {
-                    if (!State.IsOver) GiveUp(round, error);
+                    _opening = false; // a full disk: it is opened again, and members give the same answers
+                    if (State.Phase is Evaluating && !DiskFull.Is(error)) Apply(new EvaluationOpened(round, null, error.Message));
+                    else if (!State.IsOver) GiveUp(round, error);
                 }
             });
         }

@@ -33,9 +33,9 @@ public sealed class RunTasks(RunRegistry runs, RunContext context)
     private NodeTask? ForTrainer(RunHost run, string site)
     {
         RunState state = run.State;
+        if (!state.IsOver && run.Secure?.TaskFor(site) is { } member) return member; // members need not be sites that the run asks
         if (!state.Sites.TryGetValue(site, out RunSite? standing)) return null;
         if (state.Phase is Ended ended) return context.Store.WasTold(run.Id, site) ? null : End(run, ended);
-        if (run.Secure?.TaskFor(site) is { } member) return member;
         if (standing.Standing == SiteStanding.Checking) return new NodeTask { CheckData = new CheckData { Run = Describe(run), ModelSha256 = state.ModelSha256 } };
         if (state.Phase is Evaluating evaluating && evaluating.Pending.Contains(site))
         {

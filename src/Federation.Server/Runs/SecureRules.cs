@@ -35,7 +35,7 @@ internal static class SecureRules
     {
         if (state.Phase is not MakingKeys making || making.Epoch != failed.Epoch || making.Attempt != failed.Attempt) return new Transition(state, [], Duplicate: true);
         if (making.Attempt + 1 >= MostAttempts) return RunMachine.End(state, RunEnd.Failed, $"No keys after {MostAttempts} attempts. {failed.Reason}");
-        MakingKeys next = making with { Attempt = making.Attempt + 1, Dropped = [.. failed.Dropped] };
+        MakingKeys next = making with { Attempt = making.Attempt + 1, Dropped = making.Dropped.Union(failed.Dropped) };
         return new Transition(state with { Phase = next }, [new Announce(RunLog.KeysFailed, failed.Reason, state.Round), new MakeKeys(next.Epoch, next.Attempt, next.Dropped)]);
     }
 

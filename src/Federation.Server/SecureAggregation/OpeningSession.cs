@@ -90,15 +90,13 @@ internal sealed class OpeningSession : IDisposable
         if (set is null || !set.Members.Contains(member)) throw new ProtocolException(Refusal.WrongActiveSet, $"'{site}' was not asked for this opening.");
         if (message.ShareLost)
         {
-            _lost.Add(site);
-            return $"{site} holds no share of epoch {Certificate.Descriptor.Epoch} any more: {message.Refusal}";
+            return !_lost.Add(site) ? "" : $"{site} holds no share of epoch {Certificate.Descriptor.Epoch} any more: {message.Refusal}";
         }
 
         if (message.Refusal.Length > 0)
         {
             set.Refused.Add(member);
-            _refused.Add(site);
-            return $"{site} refuses to open the {Round.Opening}: {message.Refusal}";
+            return !_refused.Add(site) ? "" : $"{site} refuses to open the {Round.Opening}: {message.Refusal}";
         }
 
         var answer = new SignedOpeningAnswer(SignedMessage.Decode(message.Answer.Span), message.Part.ToByteArray());
@@ -129,8 +127,11 @@ internal sealed class OpeningSession : IDisposable
     /// <summary>Why the sum can never be opened: fewer than t members hold a share. Null: it can.</summary>
     public string? Hopeless()
     {
-        int left = Certificate.Qualified.Count(Can);
-        return left >= Certificate.Descriptor.Threshold ? null : $"{left} members hold shares of epoch {Certificate.Descriptor.Epoch}; {Certificate.Descriptor.Threshold} are needed ({string.Join(", ", _lost.Order(StringComparer.Ordinal))} lost theirs).";
+        int threshold = Certificate.Descriptor.Threshold, left = Certificate.Qualified.Count(Can);
+        if (left < threshold) return $"{left} members hold shares of epoch {Certificate.Descriptor.Epoch}; {threshold} are needed ({string.Join(", ", _lost.Order(StringComparer.Ordinal))} lost theirs).";
+        if (_asked.Any(set => !set.IsWrong && set.Refused.Count == 0 && set.Members.All(Can))) return null; // may still become complete
+        int able = Certificate.Qualified.Count(member => Can(member) && !_refused.Contains(NameOf(member)) && _asked.Count(set => set.Members.Contains(member)) < 3);
+        return able >= threshold ? null : $"{able} members can still answer; {threshold} are needed. {_asked.Count} sets of members were asked, {_asked.Count(set => set.IsWrong)} gave answers that open nothing, {_refused.Count} members refused.";
     }
 
     /// <summary>Removes what only this opening needed.</summary>

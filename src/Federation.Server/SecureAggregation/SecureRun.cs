@@ -25,7 +25,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
     private readonly Lock _lock = new();
     private MakeKeys? _wanted;
     private DateTimeOffset _notBefore = DateTimeOffset.MinValue;
-    private string _said = "";
+    private string _said = "", _identities = "";
     private EpochSession? _epoch;
     private OpeningSession? _opening;
     private (string Sha256, EpochCertificate Certificate, Roster Roster)? _keys;
@@ -181,7 +181,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
             if (_epoch?.Advance(context.Sessions.IsLive) is not { } ended) return null;
             _epoch.Drop();
             (_epoch, _wanted) = (null, null);
-            return ended is EpochMade made ? made with { Keys = made.Keys with { Identities = context.Sessions.Roster().Identities } } : ended;
+            return ended is EpochMade made ? made with { Keys = made.Keys with { Identities = _identities } } : ended;
         }
     }
 
@@ -189,6 +189,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
     private string? Start(MakeKeys wanted)
     {
         if (context.Time.GetUtcNow() < _notBefore) return null;
+        _identities = context.Sessions.Roster().Identities; // before the roster: a site that comes in between makes the next round ask for new keys
         Roster roster = RosterBook.Current(context);
         int threshold = SecureEncoding.ThresholdOf(Spec, roster.Sites.Count);
         string[] members = [.. roster.Sites.Keys.Except(wanted.Dropped)];
@@ -265,15 +266,21 @@ internal sealed class SecureRun(RunContext context, RunHost run)
         }
     }
 
-    /// <summary>The same weights under another hash: the lowest bit of the first value flipped. Members answer one set of contributors a model, and one of the lost round may have been answered.</summary>
+    /// <summary>The same weights under a hash that the run has not had: low bits of the first value changed. Members answer one set of contributors a model, and one of the lost round may have been answered.</summary>
     private string Reissue()
     {
-        using FileStream model = run.OpenModelData();
-        using BlobStore.NewBlob next = context.Blobs.Create();
-        next.Stream.Write(run.ModelHeader.Bytes);
-        int first = model.ReadByte();
-        next.Stream.WriteByte((byte)(first ^ 1));
-        model.CopyTo(next.Stream);
-        return next.Keep();
+        HashSet<string> known = [.. context.Store.Models(run.Id).Select(model => model.Sha256), run.State.ModelSha256];
+        for (int change = 1; change < 256; change++)
+        {
+            using FileStream model = run.OpenModelData();
+            using BlobStore.NewBlob next = context.Blobs.Create();
+            next.Stream.Write(run.ModelHeader.Bytes);
+            next.Stream.WriteByte((byte)(model.ReadByte() ^ change));
+            model.CopyTo(next.Stream);
+            string sha256 = next.Keep();
+            if (!known.Contains(sha256)) return sha256;
+        }
+
+        throw new InvalidOperationException("The round was lost 255 times from one model.");
     }
 }

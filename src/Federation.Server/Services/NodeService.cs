@@ -151,12 +151,14 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
 
     public override Task<EpochMessageReply> SendEpochMessage(EpochMessage request, ServerCallContext call)
     {
+        request.Refusal = Shorten(request.Refusal);
         Take(request.RunId, run => run.Secure?.Receive(CallerInterceptor.SiteOf(call), request));
         return Task.FromResult(new EpochMessageReply());
     }
 
     public override Task<OpeningAnswerReply> SendOpeningAnswer(OpeningAnswer request, ServerCallContext call)
     {
+        request.Refusal = Shorten(request.Refusal);
         Take(request.RunId, run => run.Secure?.Receive(CallerInterceptor.SiteOf(call), request));
         return Task.FromResult(new OpeningAnswerReply());
     }

@@ -75,18 +75,25 @@ public sealed class CommitteeStore : IDisposable
         return _connection.Execute("DELETE FROM shares WHERE run = $1", run);
     });
 
-    /// <summary>Erases every share: this member was restored from a copy.</summary>
-    public void EraseAll() => InTransaction(() =>
-    {
-        _connection.Execute("UPDATE answers SET answer = NULL");
-        return _connection.Execute("DELETE FROM shares");
-    });
-
     /// <summary>Everything that was answered, over all runs and epochs.</summary>
     /// <exception cref="FormatException">The stored bytes are damaged.</exception>
     public OpeningRecord Record()
     {
         lock (_lock) return OpeningRecord.Load(_connection.Query("SELECT entry, answer FROM answers ORDER BY number", row => ((byte[])row.GetValue(0), row.IsDBNull(1) ? null : (byte[])row.GetValue(1))));
+    }
+
+    /// <summary>Erases every share, because this answer of the site's own is ahead of its record; the loss is accepted once, so that later epochs' shares are kept.</summary>
+    /// <param name="answerSha256">Of the answer that others had kept.</param>
+    public void AcceptLoss(string answerSha256) => InTransaction(() =>
+    {
+        _connection.Execute("CREATE TABLE IF NOT EXISTS accepted(answer TEXT PRIMARY KEY) WITHOUT ROWID; UPDATE answers SET answer = NULL; DELETE FROM shares;");
+        return _connection.Execute("INSERT OR IGNORE INTO accepted(answer) VALUES($1)", answerSha256);
+    });
+
+    /// <summary>Whether the loss that this answer shows was accepted before.</summary>
+    public bool IsAccepted(string answerSha256)
+    {
+        lock (_lock) return _connection.Scalar("SELECT COUNT(*) FROM sqlite_master WHERE name = 'accepted'") > 0 && _connection.Query("SELECT 1 FROM accepted WHERE answer = $1", _ => true, answerSha256).Count > 0;
     }
 
     /// <summary>Makes an answer durable, before it is given.</summary>

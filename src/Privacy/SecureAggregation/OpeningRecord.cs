@@ -50,7 +50,7 @@ public sealed record OpeningRecord
         }
 
         if (_entries.Count(entry => entry.Opening == opening) >= MostActiveSets) throw new ProtocolException(Refusal.TooManyActiveSets, $"{MostActiveSets} active sets were answered for the {opening}.");
-        int openings = _entries.Where(entry => entry.Opening.Epoch == opening.Epoch).Select(entry => entry.Opening).Distinct().Count(other => other != opening);
+        int openings = _entries.Where(entry => entry.Opening.Run == opening.Run && entry.Opening.Epoch == opening.Epoch).Select(entry => entry.Opening).Distinct().Count(other => other != opening);
         if (openings >= policy.MaxOpenings) throw new ProtocolException(Refusal.EpochUsedUp, $"Epoch {opening.Epoch} has had {openings} openings, as many as this site's policy allows: a new epoch is needed.");
     }
 
