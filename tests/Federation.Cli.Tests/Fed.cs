@@ -87,7 +87,7 @@ internal sealed class Fed : IAsyncDisposable
         await _process.WaitForExitAsync();
     }
 
-    /// <summary>Ctrl-C.</summary>
+    /// <summary>Ctrl-C, or another signal.</summary>
     public async Task InterruptAsync(string signal = "INT")
     {
         using Process kill = Process.Start("kill", ["-" + signal, _process.Id.ToString(CultureInfo.InvariantCulture)]);

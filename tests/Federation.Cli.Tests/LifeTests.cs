@@ -124,6 +124,17 @@ public sealed class LifeTests(LiveFederation life) : IClassFixture<LiveFederatio
         Assert.Contains("completed", Assert.Single(cancel.ErrorLines), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("rotate-keys")]
+    [InlineData("verify-transcript")]
+    public async Task Run_WithoutSecureAggregation_HasNeitherKeysNorTranscripts(string verb)
+    {
+        FedResult result = await life.OperateAsync("run", verb);
+
+        Assert.Equal(2, result.ExitCode);
+        Assert.Contains("secure aggregation", Assert.Single(result.ErrorLines), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Model_ListExportEvaluatePredict_FitTogether()
     {

@@ -130,6 +130,7 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
     public override Task<RunDetails> RotateKeys(RotateKeysRequest request, ServerCallContext call)
     {
         RunHost run = Find(request.RunId);
+        if (run.Secure is null) throw WithoutSecureAggregation(run, "no keys");
         Transition transition = run.Apply(new RotateRequested());
         if (transition.Refused is { } refusal) throw RpcError.Refuse(StatusCode.FailedPrecondition, refusal, transition.Reason, "run_id");
         return Task.FromResult(Describe(run));
@@ -138,7 +139,7 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
     public override Task DownloadTranscripts(DownloadTranscriptsRequest request, IServerStreamWriter<TranscriptChunk> responses, ServerCallContext call)
     {
         RunHost run = Find(request.RunId);
-        if (run.Secure is null) throw RpcError.Refuse(StatusCode.FailedPrecondition, Refusal.Invalid, $"The run {run.Id} has no secure aggregation, hence nothing was signed.", "run_id");
+        if (run.Secure is null) throw WithoutSecureAggregation(run, "nothing that was signed");
         return SecureMessages.SendTranscriptsAsync(context.Store.Transcripts(run.Id), responses, call.CancellationToken);
     }
 
@@ -178,6 +179,9 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
             throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongLayout, $"The initial model is not acceptable: {error.Message}", "initial_model_sha256");
         }
     }
+
+    private static RpcException WithoutSecureAggregation(RunHost run, string hence) =>
+        RpcError.Refuse(StatusCode.FailedPrecondition, Refusal.Invalid, $"The run {run.Id} ({run.Record.Name}) has no secure aggregation, hence {hence}.", "run_id", "A spec with secureAggregation: { kind: threshold-bfv } has.");
 
     private RunHost Find(string id)
     {
