@@ -7,7 +7,8 @@ namespace Federation.Privacy.SecureAggregation;
 internal static class MadeEpoch
 {
     /// <param name="identities">Of the members, in the descriptor's order.</param>
-    public static (EpochCertificate Certificate, CommitteeShare[] Shares) Of(EpochDescriptor descriptor, Roster roster, CommitteePolicy policy, IReadOnlyList<ECDsa> identities, SecureRandom random)
+    /// <param name="transcript">Gets every signed message of it.</param>
+    public static (EpochCertificate Certificate, CommitteeShare[] Shares) Of(EpochDescriptor descriptor, Roster roster, CommitteePolicy policy, IReadOnlyList<ECDsa> identities, SecureRandom random, Action<byte[]>? transcript = null)
     {
         EpochMember[] members = [.. descriptor.Members.Select((name, i) => new EpochMember(descriptor, roster, policy, name, identities[i], random))];
         EpochCoordinator coordinator = new(descriptor, roster, policy);
@@ -32,6 +33,7 @@ internal static class MadeEpoch
         EpochCertificate certificate = EpochCertificate.Decode(coordinator.Certificate!.Encode());
         CommitteeShare[] shares = [.. members.Select(member => member.Finish(certificate.Signatures).Share)];
         foreach (EpochMember member in members) member.Dispose();
+        transcript?.Invoke(EpochTranscriptFile.Encode(roster, certificate, coordinator.Answers, coordinator.Commitments, coordinator.Qualifications, coordinator.Reveals));
         return (certificate, shares);
     }
 

@@ -38,7 +38,10 @@ internal sealed class TestFederation : IDisposable
     public OpeningMember Opener(EpochCertificate certificate, CommitteeShare share, OpeningRecord? record = null, CommitteePolicy? policy = null, Action<OpeningEntry>? store = null) =>
         new(certificate, share, Roster, policy ?? Policy, _identities[share.Index - 1], Random, record ?? OpeningRecord.Empty, store ?? (_ => { }));
 
-    public (EpochCertificate Certificate, CommitteeShare[] Shares) MakeEpoch() => MadeEpoch.Of(Descriptor, Roster, Policy, _identities, Random);
+    /// <summary>Of the epoch made last.</summary>
+    public byte[] Transcript { get; private set; } = [];
+
+    public (EpochCertificate Certificate, CommitteeShare[] Shares) MakeEpoch() => MadeEpoch.Of(Descriptor, Roster, Policy, _identities, Random, transcript => Transcript = transcript);
 
     public static Dictionary<int, byte[]> SharesFor(int member, IReadOnlyList<IReadOnlyDictionary<int, byte[]>> sent) => MadeEpoch.SharesFor(member, sent);
 
