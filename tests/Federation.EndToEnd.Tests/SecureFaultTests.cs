@@ -152,6 +152,18 @@ public sealed class SecureFaultTests : IAsyncDisposable
         await _federation.Operator.CancelRunAsync(new CancelRunRequest { RunId = run });
     }
 
+    [Fact] // the committee is of all sites that could be members, also of one that the run does not ask for updates
+    public async Task Keys_OfARunThatNamesThreeOfFourSites_AreMadeByAllFour()
+    {
+        await StartAsync();
+        foreach (string site in s_sites) Run(site);
+        string spec = SyntheticSites.Spec(1, least: 3, secure: "threshold-bfv").Replace("sites: all", "sites: [a, b, c]", StringComparison.Ordinal);
+        string run = await _federation.SubmitAsync(spec, SyntheticSites.SchemaYaml, SyntheticSites.Initial(spec));
+        Assert.Contains("4 members hold shares", (await _federation.WaitForAsync(run, "keys-made")).Message, StringComparison.Ordinal);
+        await _federation.WaitForAsync(run, "completed");
+        Assert.Equal(["a", "b", "c"], (await _federation.ShowAsync(run)).Rounds.Single().Contributors);
+    }
+
     [Fact]
     public async Task Keys_WithTooFewSitesConnected_WaitAndSayWhy()
     {
