@@ -12,13 +12,14 @@ namespace Federation.Formats.Tests;
 public sealed class PublishedSchemaTests
 {
     private const string CustomModel = "name: own\nmodel: { kind: custom }\nrounds: 1\nseed: 0\ncohort: { minContributors: 1, deadline: 5s }\nlocal: { optimizer: { kind: sgd, learningRate: 1, momentum: 0.5 }, batchSize: 1 }\nsecureAggregation: none";
-    private const string NodeYaml = "coordinator: https://host\nstate: s\nrole: trainer\ndevice: cpu\nthreads: 1\npolicy: { minContributors: 4, maxColluding: 2, maxOpenings: 50, roster: \"sha256:0000000000000000000000000000000000000000000000000000000000000000\", secureAggregation: required }\ndata: [ { id: a, path: x, schema: y, split: z, ledger: l.db, budget: { epsilon: 3, delta: 1e-5 } } ]";
+    private const string NodeYaml = "coordinator: https://host\nstate: s\nrole: trainer\ndevice: cpu\nthreads: 1\npolicy: { minContributors: 4, maxColluding: 2, maxOpenings: 50, roster: \"sha256:0000000000000000000000000000000000000000000000000000000000000000\", secureAggregation: required, statistics: allowed }\ndata: [ { id: a, path: x, schema: y, split: z, ledger: l.db, budget: { epsilon: 3, delta: 1e-5 } } ]";
     private const string ServerYaml = "state: s\nnodes: 1.2.3.4:1\noperators: 1.2.3.4:2";
 
     public static TheoryData<string, string> Good => new()
     {
         { "run-spec", RunSpecTests.Good },
         { "run-spec", CustomModel },
+        { "run-spec", StatisticsSpecTests.Good },
         { "data-schema", DataSchemaTests.Good },
         { "node", NodeYaml },
         { "server", ServerYaml },
@@ -82,7 +83,7 @@ public sealed class PublishedSchemaTests
 
     [Fact] // Any text, and any good document with a piece changed
     public void Readers_AnyText_GiveAValueOrInvalidInput() =>
-        Gen.Select(Gen.String, Gen.Int[0, 4], Gen.Int[0, 600], Gen.String[0, 6]).Sample((text, which, at, piece) =>
+        Gen.Select(Gen.String, Gen.Int[0, 5], Gen.Int[0, 600], Gen.String[0, 6]).Sample((text, which, at, piece) =>
         {
             (string name, string yaml) = Good.Select(row => row.Data).ElementAt(which);
             at %= yaml.Length;

@@ -7,6 +7,7 @@ namespace Federation.Formats.Configuration;
 public sealed partial record NodeConfiguration
 {
     private static readonly Dictionary<string, bool> SecureChoices = new() { ["required"] = true, ["optional"] = false };
+    private static readonly Dictionary<string, bool> StatisticsChoices = new() { ["allowed"] = true, ["refused"] = false };
     private static readonly Dictionary<string, NodeRole> Roles = new() { ["trainer"] = NodeRole.Trainer, ["evaluator"] = NodeRole.Evaluator };
 
     /// <summary>Reads <c>node.yaml</c>; relative paths are relative to its folder.</summary>
@@ -74,7 +75,8 @@ public sealed partial record NodeConfiguration
             (int)policy.Integer("maxColluding", 0, 31, usual.MaxColluding),
             (int)policy.Integer("maxOpenings", 1, 100_000, usual.MaxOpenings),
             roster?[RosterPin.Prefix.Length..],
-            policy.Choice<bool>("secureAggregation", SecureChoices, false));
+            policy.Choice<bool>("secureAggregation", SecureChoices, false),
+            policy.Choice<bool>("statistics", StatisticsChoices, false));
         policy.Close();
         return read;
     }

@@ -8,7 +8,9 @@ namespace Federation.Formats.Configuration;
 /// <param name="MaxOpenings">Of one key epoch.</param>
 /// <param name="RosterSha256">The only roster that is accepted, as an administrator compared it; null: whatever the coordinator's CA says.</param>
 /// <param name="RequireSecureAggregation">Whether runs without secure aggregation are refused; with a pinned roster they are in any case.</param>
-public sealed record NodePolicy(int MinContributors = CommitteePolicy.FewestContributors, int MaxColluding = 1, int MaxOpenings = 1000, string? RosterSha256 = null, bool RequireSecureAggregation = false)
+/// <param name="AllowStatistics">Whether this site's rows may count in federated statistics.</param>
+public sealed record NodePolicy(
+    int MinContributors = CommitteePolicy.FewestContributors, int MaxColluding = 1, int MaxOpenings = 1000, string? RosterSha256 = null, bool RequireSecureAggregation = false, bool AllowStatistics = false)
 {
     /// <summary>The row of the threat table that holds where nobody has pinned the roster.</summary>
     public const string Unpinned = "The roster comes from the coordinator's CA: secrecy holds against a coordinator that follows the protocol, not against one that invents sites.";

@@ -6,6 +6,9 @@ public sealed partial record DataSchema
     /// <summary>The data set's id: a node answers with the entry of its <c>node.yaml</c> that has this id.</summary>
     public required string Name { get; init; }
 
+    /// <summary>Of the records, changed whenever they change: statistics are opened once for each query and version. Null: none is kept.</summary>
+    public string? Version { get; init; }
+
     /// <summary>The first line of a file names its columns (in any order); false: no such line, columns in this order.</summary>
     public bool Header { get; init; } = true;
 

@@ -25,6 +25,7 @@ public sealed partial record DataSchema
         var schema = new DataSchema
         {
             Name = fields.Text("name", Names.IsSiteName, Names.Rule),
+            Version = fields.Has("version") ? fields.Text("version", version => version.Length is > 0 and <= 100, "1 to 100 characters are right") : null,
             Header = fields.Boolean("header", true),
             Separator = separator.Length == 1 ? separator[0] : ',',
             TestFraction = fields.Number("testFraction", fraction => fraction is >= 0 and < 1, "in [0, 1)", 0),

@@ -31,7 +31,14 @@ public sealed partial record RunSpec
 
     /// <summary>Federated evaluation on the sites' own test rows; absent: none.</summary>
     public EvaluateSpec? Evaluate { get; init; }
+
+    /// <summary>Asks the sites' tables for sums instead of training; then one sum is opened, and model, task, seed and local training say nothing. Null: the run trains.</summary>
+    public StatisticsSpec? Statistics { get; init; }
 }
+
+/// <param name="Columns">Names in the schema; null: all that are not ignored.</param>
+/// <param name="Bins">Of a number's histogram over its public range; 1 to 1000.</param>
+public sealed record StatisticsSpec(IReadOnlyList<string>? Columns, int Bins);
 
 /// <param name="Schema">Path of the data schema, relative to the spec's folder.</param>
 /// <param name="Scaling">How numbers become features.</param>

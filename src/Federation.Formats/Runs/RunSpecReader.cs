@@ -25,6 +25,19 @@ public sealed partial record RunSpec
     {
         List<Problem> problems = [];
         var fields = new FieldReader(YamlReader.Read(yaml, file), file, problems);
+        RunSpec spec = fields.Has("statistics") ? StatisticsReader.Read(fields, ReadData(fields, required: true), ReadCohort(fields)) : ReadTraining(fields);
+        RequireNone(fields, "privacy", "Differential privacy is not available in this version.");
+        if (spec.SecureAggregation is not null && spec.Cohort.MinContributors < SecureAggregationReader.FewestContributors)
+        {
+            fields.Add("cohort", $"minContributors is {spec.Cohort.MinContributors}; with secure aggregation at least {SecureAggregationReader.FewestContributors} sites must contribute, because of two each would know the other's update.", "Raise it, or write 'secureAggregation: none'.");
+        }
+
+        fields.Close();
+        return problems.Count == 0 ? spec : throw new InvalidInputException([.. problems.OrderBy(problem => problem.Line)]);
+    }
+
+    private static RunSpec ReadTraining(FieldReader fields)
+    {
         ModelSpec model = ReadModel(fields);
         bool custom = model.Kind == ModelKind.Custom;
         var spec = new RunSpec
@@ -41,15 +54,8 @@ public sealed partial record RunSpec
             SecureAggregation = SecureAggregationReader.Read(fields),
             Evaluate = ReadEvaluate(fields),
         };
-        RequireNone(fields, "privacy", "Differential privacy is not available in this version.");
-        if (spec.SecureAggregation is not null && spec.Cohort.MinContributors < SecureAggregationReader.FewestContributors)
-        {
-            fields.Add("cohort", $"minContributors is {spec.Cohort.MinContributors}; with secure aggregation at least {SecureAggregationReader.FewestContributors} sites must contribute, because of two each would know the other's update.", "Raise it, or write 'secureAggregation: none'.");
-        }
-
         if (custom && (fields.Has("data") || fields.Has("task"))) fields.Add("model", "A custom model brings its own data and loss; 'data' and 'task' have no meaning.", "Remove both.");
-        fields.Close();
-        return problems.Count == 0 ? spec : throw new InvalidInputException([.. problems.OrderBy(problem => problem.Line)]);
+        return spec;
     }
 
     private static DataSpec? ReadData(FieldReader fields, bool required)

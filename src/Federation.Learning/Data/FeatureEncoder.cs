@@ -110,7 +110,7 @@ internal sealed class FeatureEncoder
         return Enumerable.Range(0, column.Categories.Count).Where(index => index != reference);
     }
 
-    private static string MissingRepair(Column column) => column.Missing.Count > 0
+    public static string MissingRepair(Column column) => column.Missing.Count > 0
         ? string.Create(CultureInfo.InvariantCulture, $"Missing values are written {string.Join(" or ", column.Missing.Select(marker => $"'{marker}'"))}.")
         : "The schema names no marker for missing values here.";
 }

@@ -79,9 +79,7 @@ public sealed class TabularDataSet
         List<CsvRow> rows = [.. CsvRows.Read(TextFile.Read(path))];
         if (rows.Count == 0) throw new InvalidInputException(new Problem("The file is empty.", path));
         var problems = new ProblemList(path, MostProblems);
-        Dictionary<string, int>? fieldOf = schema.Header ? ReadHeader(rows[0], schema, label, labelRequired, problems) : Positions(schema);
-        if (fieldOf is null) throw problems.ToException();
-        int width = schema.Header ? CsvRows.Fields(rows[0].Text, schema.Separator).Count : schema.Columns.Count;
+        (Dictionary<string, int> fieldOf, int width) = ColumnPlaces.Of(rows[0], schema, column => column.Kind != ColumnKind.Ignore && (column.Name == label.Name ? labelRequired : column.Kind != ColumnKind.Label), problems);
         var encoder = new FeatureEncoder(schema, spec, fieldOf);
         List<float> trainFeatures = [], testFeatures = [];
         List<int> trainLabels = [], testLabels = [], trainLines = [], testLines = [];
@@ -126,28 +124,6 @@ public sealed class TabularDataSet
         string known = string.Join(", ", label.Categories.Select(values => string.Join("/", values)));
         problems.Add(line, [(label.Name, $"'{raw}' is no class of the label.", $"Known: {known}.")]);
         return 0;
-    }
-
-    private static Dictionary<string, int> Positions(DataSchema schema) =>
-        schema.Columns.Select((column, index) => (column.Name, index)).ToDictionary(pair => pair.Name, pair => pair.index);
-
-    private static Dictionary<string, int>? ReadHeader(CsvRow first, DataSchema schema, Column label, bool labelRequired, ProblemList problems)
-    {
-        if (!problems.TryFields(first, schema.Separator, null, out List<string> names)) return null;
-        names = [.. names.Select(name => name.Trim())];
-        Dictionary<string, int> fieldOf = [];
-        for (int i = 0; i < names.Count; i++)
-        {
-            if (!fieldOf.TryAdd(names[i], i)) problems.Add(first.Line, [(names[i], "The column stands twice.", "Rename one.")]);
-        }
-
-        foreach (Column column in schema.Columns)
-        {
-            bool needed = column.Kind != ColumnKind.Ignore && (column.Name != label.Name || labelRequired) && (column.Kind != ColumnKind.Label || column.Name == label.Name);
-            if (needed && !fieldOf.ContainsKey(column.Name)) problems.Add(first.Line, [(column.Name, "The column is missing.", Nearest.Repair(column.Name, names))]);
-        }
-
-        return problems.Any ? null : fieldOf;
     }
 
     /// <summary>FLamby's way: every feature by the mean and population deviation of the site's own training rows. Not private: one record moves every feature.</summary>
