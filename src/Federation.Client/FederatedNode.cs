@@ -59,7 +59,7 @@ public static class FederatedNode
         using var duty = new CommitteeDuty(client, folder, credential.Name, identity, options.Configuration.Policy, committee, logger);
         var contribution = new SecureContribution(client, folder, credential.Name, identity, options.Configuration.Policy, options.Configuration.Threads);
         var worker = new TaskWorker(
-            client, folder, learner, credential.Name, options.Configuration.Role == Formats.Configuration.NodeRole.Evaluator ? null : ledgers, duty, contribution, options.Configuration.Policy, () => JoinRequestOf(options.Configuration), logger);
+            client, folder, learner, credential.Name, options.Configuration.Role == Formats.Configuration.NodeRole.Evaluator ? null : ledgers, duty, contribution, new SiteStatistics(options.Configuration.Data), options.Configuration.Policy, () => JoinRequestOf(options.Configuration), logger);
         var backoff = new Backoff();
         bool reachable = false;
         while (true)

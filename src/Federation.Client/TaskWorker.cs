@@ -25,14 +25,14 @@ namespace Federation.Client;
 
 /// <summary>Does one task at a time and reports what came of it. Whatever is released is reserved in the data set's ledger first.</summary>
 /// <param name="ledgers">Null for an evaluator, whose test set is public.</param>
-internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILocalLearner learner, string site, NodeLedgers? ledgers, CommitteeDuty duty, SecureContribution contribution, NodePolicy policy, Func<JoinRequest> join, ILogger logger)
+internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILocalLearner learner, string site, NodeLedgers? ledgers, CommitteeDuty duty, SecureContribution contribution, SiteStatistics statistics, NodePolicy policy, Func<JoinRequest> join, ILogger logger)
 {
     private const string UpdatePurpose = "update";
 
     // This version adds no noise: every release is recorded as what it is.
     private static readonly PrivacyEvent[] WithoutNoise = [new NonPrivateEvent()];
 
-    private const string SpecFile = "spec.yaml", SchemaFile = "schema.yaml", ModelFile = "model.safetensors";
+    private const string SpecFile = "spec.yaml", SchemaFile = "schema.yaml", ModelFile = "model.safetensors", StatisticsFile = "statistics.json";
 
     public Task DoAsync(NodeTask task, CancellationToken cancellationToken) => task.TaskCase switch
     {
@@ -51,8 +51,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         try
         {
             LearningTask task = Agreed(check.Run);
-            ModelState initial = await LoadModelAsync(check.ModelSha256, cancellationToken);
-            mismatches = learner.Check(task, initial);
+            mismatches = task.Spec.Statistics is null ? learner.Check(task, await LoadModelAsync(check.ModelSha256, cancellationToken)) : statistics.Check(task);
             if (mismatches.Count == 0) mismatches = CheckBudget(task);
         }
         catch (Exception error) when (error is InvalidInputException or LearningException or SafetensorsException or ProtocolException || IsPassing(error))
@@ -68,6 +67,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     private List<string> CheckPolicy(LearningTask task)
     {
         if (task.Spec.SecureAggregation is null) return policy.RequireSecureAggregation || policy.RosterSha256 is not null ? ["This site's policy asks for secure aggregation; the run has none."] : [];
+        if (task.Spec.Statistics is not null && !policy.AllowStatistics) return ["This site's policy does not allow statistics of its records; 'statistics: allowed' in the policy of its node.yaml does."];
         int least = task.Spec.Cohort.MinContributors;
         if (least < policy.MinContributors) return [$"The run opens sums of {least} sites; this site's policy asks for {policy.MinContributors}."];
         int openings = task.Spec.SecureAggregation.MaxOpenings;
@@ -101,17 +101,18 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             RequirePolicy(task);
             PrivacyLedger ledger = ledgers!.Of(DataSetOf(task));
             bool secure = task.Spec.SecureAggregation is not null;
+            string purpose = PurposeOf(task);
             if (secure && train.Secure is null) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for an update in the clear; the run's spec asks for secure aggregation.");
             StoredUpdate? stored = StoredUpdate.Find(folder, train.RunId, round, train.ModelSha256, secure);
             // Paid for in this very ledger, or not sent: the ledger may have been put back since.
-            if (stored is not null && !ledger.Holds(stored.Reservation, train.RunId, round, UpdatePurpose)) stored = null;
+            if (stored is not null && !ledger.Holds(stored.Reservation, train.RunId, round, purpose)) stored = null;
             StoredUpdate update = stored ?? await TrainAndStoreAsync(task, train, round, cancellationToken);
             string path = secure ? StoredUpdate.ContributionOf(folder, train.RunId, round) : StoredUpdate.PathOf(folder, train.RunId, round);
             LedgerHead head = ledger.Head;
             long sent = await UpdateUpload.SendAsync(client, train.RunId, round, update, head, path, cancellationToken);
             if (ledger.IsOpen(update.Reservation)) ledger.Commit(update.Reservation, ledgers.Recipient, head, update.Sha256);
             StoredUpdate.DropBefore(folder, train.RunId, round);
-            logger.LogInformation("{Message}", string.Create(CultureInfo.InvariantCulture, $"Round {round}: {(secure ? "an encrypted update" : $"an update of {update.Weight} examples")}, loss {update.Loss:0.0000}, sent {sent} bytes"));
+            logger.LogInformation("{Message}", string.Create(CultureInfo.InvariantCulture, $"Round {round}: {What(task, update)}, sent {sent} bytes"));
         }
         catch (Exception error) when (error is LearningException or InvalidInputException or SafetensorsException or BudgetExceededException or ProtocolException or FormatException or ArgumentException or UpdateLayoutException or NonFiniteValueException || IsPassing(error))
         {
@@ -124,8 +125,23 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         }
     }
 
+    private static string PurposeOf(LearningTask task) => task.Spec.Statistics is null ? UpdatePurpose : SiteStatistics.QueryOf(task).Purpose;
+
+    private static string What(LearningTask task, StoredUpdate update) => task.Spec.Statistics is not null ? "encrypted sums of this site's table"
+        : string.Create(CultureInfo.InvariantCulture, $"{(task.Spec.SecureAggregation is not null ? "an encrypted update" : $"an update of {update.Weight} examples")}, loss {update.Loss:0.0000}");
+
+    /// <summary>The table's sums for the query, encrypted; made once and stored, like an update.</summary>
+    private async Task<StoredUpdate> SumAndStoreAsync(LearningTask task, Train train, int round, CancellationToken cancellationToken)
+    {
+        if (train.ModelSha256 != SiteStatistics.QueryOf(task).DataSha256) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for statistics under a hash that is not of the query and the version of the data that this site agreed to.");
+        SiteRound secure = await contribution.CheckAsync(task, SpecOf(train.RunId), SchemaOf(train.RunId), train.Secure, PurposeOf(task), round, train.ModelSha256, values: 0, cancellationToken);
+        string header = await contribution.WriteAsync(StoredUpdate.ContributionOf(folder, train.RunId, round), secure, statistics.Sums(task), cancellationToken);
+        return StoredUpdate.SaveContribution(folder, train.RunId, round, train.ModelSha256, header, loss: 0, Reserve(task, round, PurposeOf(task)));
+    }
+
     private async Task<StoredUpdate> TrainAndStoreAsync(LearningTask task, Train train, int round, CancellationToken cancellationToken)
     {
+        if (task.Spec.Statistics is not null) return await SumAndStoreAsync(task, train, round, cancellationToken);
         ModelState start = await LoadModelAsync(train.ModelSha256, cancellationToken);
         SiteRound? secure = train.Secure is null ? null : await contribution.CheckAsync(task, SpecOf(train.RunId), SchemaOf(train.RunId), train.Secure, Opening.Update, round, train.ModelSha256, (int)(start.Header.DataLength / sizeof(float)), cancellationToken);
         Measure(task, round - 1, train.ModelSha256, start, cancellationToken);
@@ -183,7 +199,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         if (stored is null || stored.ModelSha256 != evaluate.ModelSha256 || !ledger.Holds(stored.Reservation, task.RunId, round, "evaluation"))
         {
             long reservation = Reserve(task, round, "evaluation");
-            string header = await contribution.WriteAsync(path, secure, sums, cancellationToken);
+            string header = await contribution.WriteAsync(path, secure, EvaluationCounts.Of(sums), cancellationToken);
             stored = new StoredUpdate(evaluate.ModelSha256, header, 0, 0, reservation);
             await File.WriteAllTextAsync(record, System.Text.Json.JsonSerializer.Serialize(stored), cancellationToken);
         }
@@ -206,15 +222,20 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
 
     private async Task EndAsync(RunEnded ended, CancellationToken cancellationToken)
     {
-        string runFolder = folder.Run(ended.RunId);
-        string blob = await BlobDownload.FetchAsync(client, folder, ended.ModelSha256, cancellationToken);
-        string model = Path.Combine(runFolder, ModelFile);
-        File.Copy(blob, model + ".new", overwrite: true);
-        File.Move(model + ".new", model, overwrite: true);
-        if (File.Exists(Path.Combine(runFolder, SpecFile))) MeasureFinal(ended, model, cancellationToken);
+        if (ended.ModelSha256.Length > 0 && await KeepAsync(ended, ended.ModelSha256, ModelFile, cancellationToken) is var model && File.Exists(Path.Combine(folder.Run(ended.RunId), SpecFile))) MeasureFinal(ended, model, cancellationToken);
+        if (ended.StatisticsSha256.Length > 0) await KeepAsync(ended, ended.StatisticsSha256, StatisticsFile, cancellationToken);
         StoredUpdate.DropBefore(folder, ended.RunId, int.MaxValue);
         duty.Forget(ended.RunId);
         logger.LogInformation("Run {Run} {State} after {Rounds} rounds. {Reason}", ended.RunId, ended.State, ended.Rounds, ended.Reason);
+    }
+
+    /// <summary>What the run gave, in the run's folder.</summary>
+    private async Task<string> KeepAsync(RunEnded ended, string sha256, string name, CancellationToken cancellationToken)
+    {
+        string blob = await BlobDownload.FetchAsync(client, folder, sha256, cancellationToken), path = Path.Combine(folder.Run(ended.RunId), name);
+        File.Copy(blob, path + ".new", overwrite: true);
+        File.Move(path + ".new", path, overwrite: true);
+        return path;
     }
 
     private void MeasureFinal(RunEnded ended, string model, CancellationToken cancellationToken)

@@ -9,7 +9,6 @@ using Federation.Privacy.Canonical;
 using Federation.Privacy.Mechanisms;
 using Federation.Privacy.SecureAggregation;
 using Federation.V1;
-using EvaluationSums = Federation.Formats.Evaluation.EvaluationSums;
 using Opening = Federation.Privacy.SecureAggregation.Opening;
 
 namespace Federation.Client.SecureAggregation;
@@ -64,12 +63,12 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
         }
     }
 
-    /// <summary>Writes the contribution of evaluation sums.</summary>
+    /// <summary>Writes the contribution of whole numbers: evaluation sums, statistics.</summary>
     /// <returns>The SHA-256 of its signed header.</returns>
-    public async Task<string> WriteAsync(string path, SiteRound round, EvaluationSums sums, CancellationToken cancellationToken)
+    public async Task<string> WriteAsync(string path, SiteRound round, ulong[] numbers, CancellationToken cancellationToken)
     {
         await using FileStream file = new(path, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16);
-        SignedMessage header = await ContributionFile.WriteCountsAsync(file, round, site, identity, EvaluationCounts.Of(sums), cancellationToken);
+        SignedMessage header = await ContributionFile.WriteCountsAsync(file, round, site, identity, numbers, cancellationToken);
         file.Flush(flushToDisk: true);
         return Sha256Hex.Of(header.Encode());
     }

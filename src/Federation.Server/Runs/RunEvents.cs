@@ -41,6 +41,10 @@ public sealed record EvaluationSealed(string Site, int Round, Contribution Contr
 /// <param name="Reason">Why not.</param>
 public sealed record EvaluationOpened(int Round, EvaluationSums? Sums, string Reason = "") : RunEvent;
 
+/// <summary>The sum of the sites' tables was opened.</summary>
+/// <param name="Sha256">The blob with the statistics.</param>
+public sealed record StatisticsOpened(int Round, string Sha256, ulong Rows) : RunEvent;
+
 public sealed record CancelRequested : RunEvent;
 
 /// <summary>An epoch's certificate is signed and its test opened.</summary>
@@ -87,7 +91,7 @@ public sealed record KeepEvaluation(int Round, EvaluationSums Sums) : RunEffect;
 public static class RunLog
 {
     public const string Submitted = "submitted", SiteReady = "site-ready", SiteRefused = "site-refused", SiteFailed = "site-failed", Waiting = "waiting", RoundOpened = "round-opened",
-        Contributed = "contributed", RoundClosed = "round-closed", RoundAbandoned = "round-abandoned", Model = "model", Evaluated = "evaluated", KeysMade = "keys-made", KeysFailed = "keys-failed", Opening = "opening", Opened = "opened", OpeningFailed = "opening-failed", Refused = "refused", Completed = "completed", Failed = "failed", Cancelled = "cancelled";
+        Contributed = "contributed", RoundClosed = "round-closed", RoundAbandoned = "round-abandoned", Model = "model", Evaluated = "evaluated", Statistics = "statistics", KeysMade = "keys-made", KeysFailed = "keys-failed", Opening = "opening", Opened = "opened", OpeningFailed = "opening-failed", Refused = "refused", Completed = "completed", Failed = "failed", Cancelled = "cancelled";
 }
 
 /// <param name="Refused">Null, or why the event changed nothing.</param>

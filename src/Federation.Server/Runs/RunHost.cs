@@ -185,7 +185,7 @@ public sealed class RunHost
                 break;
             case Aggregate aggregate when Secure is not null:
                 _opening = true;
-                Background = Task.Run(() => OpenInBackground(aggregate.Round, aggregate.Contributions, Opening.Update));
+                Background = Task.Run(() => OpenInBackground(aggregate.Round, aggregate.Contributions, Secure.PurposeOf(State)));
                 break;
             case Aggregate aggregate:
                 Background = Task.Run(() => AggregateInBackground(aggregate));

@@ -28,6 +28,7 @@ public static class RunMachine
             EvaluationArrived report => Evaluate(state, report),
             EvaluationSealed report => SecureRules.Evaluate(state, report),
             EvaluationOpened opened => SecureRules.FinishEvaluation(state, opened),
+            StatisticsOpened opened => SecureRules.FinishStatistics(state, opened),
             CancelRequested => End(state, RunEnd.Cancelled, "Cancelled by the operator."),
             EpochMade made => SecureRules.Made(state, made, roster, now),
             EpochFailed failed => SecureRules.Failed(state, failed),
@@ -219,7 +220,7 @@ public static class RunMachine
             state with { Round = round, Phase = open },
             [
                 new Summarize(round, "open", cohort, open.Contributions, now),
-                new Announce(RunLog.RoundOpened, $"Round {round} opened with {cohort.Count} sites.", round, Model: state.ModelSha256),
+                new Announce(RunLog.RoundOpened, $"Round {round} opened with {cohort.Count} sites.", round, Model: state.Plan.Statistics ? "" : state.ModelSha256),
             ]);
     }
 
@@ -279,11 +280,11 @@ public static class RunMachine
     internal static Transition End(RunState state, RunEnd how, string reason)
     {
         string kind = how switch { RunEnd.Completed => RunLog.Completed, RunEnd.Failed => RunLog.Failed, _ => RunLog.Cancelled };
-        string message = how == RunEnd.Completed ? $"Completed after {state.CompletedRounds} rounds; the model is {state.ModelSha256[..12]}." : reason;
+        string message = how == RunEnd.Completed ? state.Plan.Statistics ? "Completed." : $"Completed after {state.CompletedRounds} rounds; the model is {state.ModelSha256[..12]}." : reason;
         List<RunEffect> effects = [];
         if (state.Phase is RoundOpen open) effects.Add(new Summarize(state.Round, "abandoned", open.Cohort, open.Contributions, open.OpenedAt));
         if (state.Round > 0) effects.Add(new DropUploads(state.Round));
-        effects.Add(new Announce(kind, message, state.Round, Model: state.ModelSha256));
+        effects.Add(new Announce(kind, message, state.Round, Model: state.Plan.Statistics ? "" : state.ModelSha256));
         return new Transition(state with { Phase = new Ended(how, reason) }, effects);
     }
 

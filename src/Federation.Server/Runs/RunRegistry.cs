@@ -31,16 +31,19 @@ public sealed class RunRegistry
 
     public RunHost? Find(string id) => _runs.FirstOrDefault(run => run.Id == id);
 
+    /// <param name="initialModel">The blob's hash; of a run for statistics, the hash of query and data version.</param>
     public RunHost Add(RunSpec spec, string specYaml, string schemaYaml, string initialModel)
     {
         DateTimeOffset now = _context.Time.GetUtcNow();
         string id = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8));
         RunState state = RunState.Submitted(RunPlan.Of(spec), initialModel, now);
         var record = new RunRecord(id, spec.Name, specYaml, schemaYaml, now, JsonSerializer.Serialize(state), false);
-        string message = string.Create(CultureInfo.InvariantCulture, $"Submitted: {spec.Rounds} rounds, at least {spec.Cohort.MinContributors} sites each.");
-        var submitted = new EventRecord(1, now, RunLog.Submitted, 0, "", message, initialModel, null);
+        string message = spec.Statistics is not null
+            ? string.Create(CultureInfo.InvariantCulture, $"Submitted: statistics of at least {spec.Cohort.MinContributors} sites.")
+            : string.Create(CultureInfo.InvariantCulture, $"Submitted: {spec.Rounds} rounds, at least {spec.Cohort.MinContributors} sites each.");
+        var submitted = new EventRecord(1, now, RunLog.Submitted, 0, "", message, spec.Statistics is not null ? "" : initialModel, null);
         var run = new RunHost(_context, record, state, 1); // before it is stored: what cannot be run is not kept
-        _context.Store.AddRun(record, submitted, new ModelRecord(id, 0, initialModel, _context.Blobs.SizeOf(initialModel), now));
+        _context.Store.AddRun(record, submitted, spec.Statistics is not null ? null : new ModelRecord(id, 0, initialModel, _context.Blobs.SizeOf(initialModel), now));
         lock (_lock) _runs = _runs.Add(run);
         run.Apply(new Tick());
         _context.Signal.Raise();

@@ -11,10 +11,11 @@ namespace Federation.Server.Runs;
 /// <param name="Secure">Only sums are opened, by a committee.</param>
 /// <param name="MaxOpenings">Of one key epoch.</param>
 /// <param name="AbortOnLoss">The run fails where too few members can open a sum; otherwise it waits.</param>
-public sealed record RunPlan(int Rounds, int MinContributors, TimeSpan Deadline, IReadOnlyList<string>? Sites, int? EvaluateEvery, bool Secure = false, int MaxOpenings = 0, bool AbortOnLoss = false)
+/// <param name="Statistics">One sum of the sites' tables is opened; nothing is trained.</param>
+public sealed record RunPlan(int Rounds, int MinContributors, TimeSpan Deadline, IReadOnlyList<string>? Sites, int? EvaluateEvery, bool Secure = false, int MaxOpenings = 0, bool AbortOnLoss = false, bool Statistics = false)
 {
     public static RunPlan Of(RunSpec spec) => new(
-        spec.Rounds, spec.Cohort.MinContributors, spec.Cohort.Deadline, spec.Cohort.Sites, spec.Evaluate?.Every, spec.SecureAggregation is not null, spec.SecureAggregation?.MaxOpenings ?? 0, spec.SecureAggregation?.OnCommitteeLoss == CommitteeLoss.Abort);
+        spec.Rounds, spec.Cohort.MinContributors, spec.Cohort.Deadline, spec.Cohort.Sites, spec.Evaluate?.Every, spec.SecureAggregation is not null, spec.SecureAggregation?.MaxOpenings ?? 0, spec.SecureAggregation?.OnCommitteeLoss == CommitteeLoss.Abort, spec.Statistics is not null);
 }
 
 /// <summary>A site's standing in a run.</summary>
@@ -95,10 +96,11 @@ public sealed record Ended(RunEnd How, string Reason) : RunPhase;
 /// <summary>Everything that decides what happens next in a run. Immutable; stored as JSON after every change.</summary>
 /// <param name="Round">Number of the last round opened; 0: none yet.</param>
 /// <param name="CompletedRounds">Rounds that changed the model.</param>
-/// <param name="ModelSha256">The newest global model.</param>
+/// <param name="ModelSha256">The newest global model; of a run for statistics, the hash of query and data version.</param>
+/// <param name="StatisticsSha256">The blob with what was opened; empty: nothing.</param>
 /// <param name="Epoch">Number of the last key epoch begun; 0: none yet.</param>
 /// <param name="Keys">Null: none that the next round can use.</param>
-public sealed record RunState(RunPlan Plan, RunPhase Phase, ImmutableSortedDictionary<string, RunSite> Sites, int Round, int CompletedRounds, string ModelSha256, int Epoch = 0, EpochKeys? Keys = null)
+public sealed record RunState(RunPlan Plan, RunPhase Phase, ImmutableSortedDictionary<string, RunSite> Sites, int Round, int CompletedRounds, string ModelSha256, int Epoch = 0, EpochKeys? Keys = null, string StatisticsSha256 = "")
 {
     public static RunState Submitted(RunPlan plan, string initialModel, DateTimeOffset now) => new(
         plan,

@@ -46,7 +46,7 @@ public sealed class RunTasks(RunRegistry runs, RunContext context)
 
         if (state.Phase is RoundOpen open && open.Cohort.Contains(site) && !open.Contributions.ContainsKey(site) && !open.Failed.Contains(site))
         {
-            return new NodeTask { Train = new Train { RunId = run.Id, Round = (uint)state.Round, ModelSha256 = state.ModelSha256, DeadlineUnixMs = open.Deadline.ToUnixTimeMilliseconds(), Secure = run.Secure?.Describe(state, Privacy.SecureAggregation.Opening.Update) } };
+            return new NodeTask { Train = new Train { RunId = run.Id, Round = (uint)state.Round, ModelSha256 = state.ModelSha256, DeadlineUnixMs = open.Deadline.ToUnixTimeMilliseconds(), Secure = run.Secure?.Describe(state, run.Secure.PurposeOf(state)) } };
         }
 
         return null;
@@ -72,6 +72,6 @@ public sealed class RunTasks(RunRegistry runs, RunContext context)
 
     private static NodeTask End(RunHost run, Ended ended) => new()
     {
-        RunEnded = new RunEnded { RunId = run.Id, State = run.State.PhaseName, ModelSha256 = run.State.ModelSha256, Rounds = (uint)run.State.CompletedRounds, Reason = ended.Reason },
+        RunEnded = new RunEnded { RunId = run.Id, State = run.State.PhaseName, ModelSha256 = run.State.Plan.Statistics ? "" : run.State.ModelSha256, StatisticsSha256 = run.State.StatisticsSha256, Rounds = (uint)run.State.CompletedRounds, Reason = ended.Reason },
     };
 }

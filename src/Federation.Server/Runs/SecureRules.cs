@@ -46,6 +46,8 @@ internal static class SecureRules
     public static Transition Lost(RunState state, OpeningLost lost)
     {
         if (state.Phase is not Aggregating closed || lost.Round != state.Round) return new Transition(state, [], Duplicate: true);
+        // The same question may have been answered by some for this set of sites: another set is not opened.
+        if (state.Plan.Statistics) return RunMachine.End(state, RunEnd.Failed, $"The sum cannot be opened: {lost.Reason} Members that had answered open no other sum for this query and version of the data.");
         if (state.Plan.AbortOnLoss) return RunMachine.End(state, RunEnd.Failed, $"Round {lost.Round} cannot be opened: {lost.Reason}");
         return new Transition(
             state with { Phase = new Waiting(""), Keys = null, ModelSha256 = lost.ModelSha256 },
@@ -55,6 +57,21 @@ internal static class SecureRules
                 new DropUploads(state.Round),
                 new Announce(RunLog.RoundAbandoned, $"Round {state.Round} abandoned: its sum cannot be opened. {lost.Reason} The weights stay, under the hash {lost.ModelSha256[..12]}; new keys are made.", state.Round, Model: lost.ModelSha256),
             ]);
+    }
+
+    public static Transition FinishStatistics(RunState state, StatisticsOpened opened)
+    {
+        if (state.Phase is not Aggregating closed || opened.Round != state.Round) return new Transition(state, [], Duplicate: true);
+        Transition ended = RunMachine.End(state with { CompletedRounds = 1, StatisticsSha256 = opened.Sha256, Keys = Used(state.Keys) }, RunEnd.Completed, "");
+        return ended with
+        {
+            Effects =
+            [
+                new Summarize(state.Round, "completed", closed.Cohort, closed.Contributions, closed.OpenedAt),
+                new Announce(RunLog.Statistics, $"Statistics of {opened.Rows} rows of {closed.Contributions.Count} sites.", state.Round),
+                .. ended.Effects,
+            ],
+        };
     }
 
     public static Evaluating Evaluation(ImmutableSortedSet<string> asked, DateTimeOffset deadline) => new(

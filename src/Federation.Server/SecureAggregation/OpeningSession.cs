@@ -66,6 +66,9 @@ internal sealed class OpeningSession : IDisposable
 
     public int Contributions => _files.Count;
 
+    /// <summary>Whose contributions they are.</summary>
+    public IReadOnlyList<string> Sites => [.. _headers.Select(header => header.Site)];
+
     /// <summary>Sets of members that were asked so far.</summary>
     public int SetsAsked => _asked.Count;
 

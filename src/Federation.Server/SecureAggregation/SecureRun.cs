@@ -1,8 +1,10 @@
 using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.Json;
 using Federation.Formats.Evaluation;
 using Federation.Formats.Runs;
+using Federation.Formats.Statistics;
 using Federation.Privacy.Homomorphic;
 using Federation.Privacy.SecureAggregation;
 using Federation.Server.Aggregation;
@@ -40,6 +42,14 @@ internal sealed class SecureRun(RunContext context, RunHost run)
     }
 
     private SecureAggregationSpec Spec => run.Spec.SecureAggregation!;
+
+    /// <summary>Null: the run trains.</summary>
+    private StatisticsQuery? Query => run.Spec.Statistics is null ? null : StatisticsQuery.Of(run.Spec, run.Schema!);
+
+    /// <summary>Whether a contribution travels in one key ciphertext.</summary>
+    public bool IsDirect => run.Spec.Statistics is not null || SecureEncoding.IsDirect(Values);
+
+    private int Values => (int)(run.ModelHeader.DataLength / sizeof(float));
 
     /// <summary>Begins an attempt at an epoch as soon as enough members are there.</summary>
     public void Begin(MakeKeys wanted)
@@ -135,6 +145,9 @@ internal sealed class SecureRun(RunContext context, RunHost run)
     /// <summary>What contributions of a round are checked against.</summary>
     public SiteRound RoundOf(RunState state, int round, string purpose) => new(new Opening(run.Id, (ulong)state.Keys!.Epoch, (ulong)round, purpose), DescriptorOf(state, purpose), KeysOf(state).Certificate);
 
+    /// <summary>What sites contribute to in the phase that the run is in.</summary>
+    public string PurposeOf(RunState state) => state.Phase is Evaluating ? Opening.Evaluation : Query?.Purpose ?? Opening.Update;
+
     public Roster RosterOf(RunState state) => KeysOf(state).Roster;
 
     public EpochCertificate CertificateOf(RunState state) => KeysOf(state).Certificate;
@@ -149,8 +162,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
             _ => throw new InvalidOperationException($"No round is open; the run is {state.PhaseName}."),
         };
         byte[] spec = SHA256.HashData(Encoding.UTF8.GetBytes(run.Record.SpecYaml));
-        int values = (int)(run.ModelHeader.DataLength / sizeof(float));
-        UpdateEncoding? encoding = purpose == Opening.Update ? SecureEncoding.Of(Spec, values, cohort.Count) : null;
+        UpdateEncoding? encoding = purpose == Opening.Update ? SecureEncoding.Of(Spec, Values, cohort.Count) : null;
         return new(spec, Convert.FromHexString(state.ModelSha256), [.. cohort], run.Spec.Cohort.MinContributors, 0, WeightRule.Claimed, SHA256.HashData(Encoding.UTF8.GetBytes(run.Record.SchemaYaml)), encoding);
     }
 
@@ -228,7 +240,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
         {
             session.Dispose();
             if (session.Round.Opening.Purpose == Opening.Evaluation) run.InBackground(round, () => run.Apply(new EvaluationOpened(round, null, hopeless)));
-            else run.InBackground(round, () => run.Apply(new OpeningLost(round, hopeless, Reissue())));
+            else run.InBackground(round, () => run.Apply(new OpeningLost(round, hopeless, Query is null ? Reissue() : run.State.ModelSha256)));
         }
     }
 
@@ -244,13 +256,27 @@ internal sealed class SecureRun(RunContext context, RunHost run)
                 return;
             }
 
-            run.Say(new Announce(RunLog.Opened, $"Round {round} opened by {string.Join(", ", members)}: the sum of {session.Contributions} updates.", round));
+            run.Say(new Announce(RunLog.Opened, $"Round {round} opened by {string.Join(", ", members)}: the sum of {session.Contributions} {(Query is null ? "updates" : "tables")}.", round));
+            if (Query is { } query)
+            {
+                FederatedStatistics statistics = FederatedStatistics.Of(query, run.Schema!, session.Sites, opened.Coefficients);
+                run.Apply(new StatisticsOpened(round, Keep(JsonSerializer.SerializeToUtf8Bytes(statistics, JsonSerializerOptions.Web)), statistics.Rows));
+                return;
+            }
+
             using FileStream model = run.OpenModelData();
             using BlobStore.NewBlob next = context.Blobs.Create();
             next.Stream.Write(run.ModelHeader.Bytes);
             using (var writer = new MeanModel(model, next.Stream)) session.Sum.WriteMean(opened, writer.Add);
             run.Apply(new Aggregated(round, next.Keep()));
         }
+    }
+
+    private string Keep(byte[] content)
+    {
+        using BlobStore.NewBlob blob = context.Blobs.Create();
+        blob.Stream.Write(content);
+        return blob.Keep();
     }
 
     private EvaluationOpened Evaluation(int round, Plaintext opened)

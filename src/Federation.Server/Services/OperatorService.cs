@@ -3,6 +3,7 @@ using Federation.Formats;
 using Federation.Formats.Data;
 using Federation.Formats.Models;
 using Federation.Formats.Runs;
+using Federation.Formats.Statistics;
 using Federation.Privacy.Canonical;
 using Federation.Protocol;
 using Federation.Protocol.Identity;
@@ -88,6 +89,7 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
         if (length > LongestDocuments) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongSize, $"Spec and schema have {length} bytes; together {LongestDocuments} are allowed.", "schema_yaml");
         RunSpec spec = RunSpec.Parse(request.SpecYaml, "spec");
         if (spec.Data is null && request.SchemaYaml.Length > 0) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, "A run of one's own model has no data schema.", "schema_yaml", "Leave it empty.");
+        if (spec.Statistics is not null) return Task.FromResult(new SubmitRunReply { RunId = AddStatistics(spec, request).Id });
         if (spec.Data is not null) RequireLabel(spec, DataSchema.Parse(request.SchemaYaml, "schema"));
         RequireInitialModel(request.InitialModelSha256);
         return Task.FromResult(new SubmitRunReply { RunId = runs.Add(spec, request.SpecYaml, request.SchemaYaml, request.InitialModelSha256).Id });
@@ -155,6 +157,18 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
 
     public override Task DownloadModel(DownloadRequest request, IServerStreamWriter<Chunk> responses, ServerCallContext call) =>
         BlobStreams.SendAsync(context.Blobs, request, responses, (_, _) => { }, call.CancellationToken);
+
+    /// <summary>Of one query and version of the data one sum is opened: what is known already is not asked again.</summary>
+    private RunHost AddStatistics(RunSpec spec, SubmitRunRequest request)
+    {
+        StatisticsQuery query = StatisticsQuery.Of(spec, DataSchema.Parse(request.SchemaYaml, "schema"));
+        if (runs.All.FirstOrDefault(run => run.State.StatisticsSha256.Length > 0 && run.State.ModelSha256 == query.DataSha256) is { } known)
+        {
+            throw RpcError.Refuse(StatusCode.AlreadyExists, Refusal.Invalid, $"These statistics were opened in run {known.Id}; of one query and version of the data the sites open one sum.", "spec_yaml", $"`fed data stats --run {known.Id}` shows them. When the records have changed, give the schema another `version`.");
+        }
+
+        return runs.Add(spec, request.SpecYaml, request.SchemaYaml, query.DataSha256);
+    }
 
     private static void RequireLabel(RunSpec spec, DataSchema schema)
     {

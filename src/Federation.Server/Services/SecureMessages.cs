@@ -24,7 +24,7 @@ internal static class SecureMessages
         return new V1.SecureAggregation
         {
             Kind = "threshold-bfv",
-            Mode = SecureEncoding.IsDirect((int)(run.ModelHeader.DataLength / sizeof(float))) ? "direct" : "hybrid",
+            Mode = run.Secure.IsDirect ? "direct" : "hybrid",
             Threshold = (uint)(certificate?.Descriptor.Threshold ?? run.Spec.SecureAggregation!.Threshold ?? 0),
             Committee = { certificate?.Qualified.Select(member => certificate.Descriptor.Members[member - 1]) ?? [] },
             Epoch = (ulong)state.Epoch,

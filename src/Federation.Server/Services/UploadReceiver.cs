@@ -37,7 +37,7 @@ public sealed class UploadReceiver(RunContext context)
         if (IsCounted(run.State, site, round)) return (long)request.Size;
         if (run.Secure is { } secure)
         {
-            long body = ContributionFile.BodyBytes(secure.RoundOf(run.State, round, PurposeOf(run.State)));
+            long body = ContributionFile.BodyBytes(secure.RoundOf(run.State, round, secure.PurposeOf(run.State)));
             if (request.Size <= (ulong)body || request.Size > (ulong)body + ContributionFile.MostHeaderBytes) throw Fail(run, site, round, RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongSize, $"The contribution has {request.Size} bytes; {body} and a signed header are right.", "size"));
         }
         else if (request.Size != (ulong)run.ModelHeader.FileLength)
@@ -121,7 +121,7 @@ public sealed class UploadReceiver(RunContext context)
         {
             RunState state = run.State;
             using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1);
-            SignedMessage header = ContributionFile.Check(file, file.Length, run.Secure!.RoundOf(state, round, PurposeOf(state)), run.Secure.RosterOf(state), upload.Site);
+            SignedMessage header = ContributionFile.Check(file, file.Length, run.Secure!.RoundOf(state, round, run.Secure.PurposeOf(state)), run.Secure.RosterOf(state), upload.Site);
             if (Sha256Hex.Of(header.Encode()) != upload.UpdateSha256) throw RpcError.Refuse(StatusCode.DataLoss, Refusal.WrongHash, "The contribution's header is not the one that was announced.", "update_sha256", "Send it again from the beginning.");
         }
         catch (ProtocolException wrong)
@@ -139,8 +139,6 @@ public sealed class UploadReceiver(RunContext context)
 
     private static bool IsCounted(RunState state, string site, int round) =>
         round == state.Round && RunMachine.Counted(state)?.ContainsKey(site) == true;
-
-    private static string PurposeOf(RunState state) => state.Phase is Evaluating ? Opening.Evaluation : Opening.Update;
 
     private void RequireWelcome(RunHost run, string site, int round, string model, string update)
     {

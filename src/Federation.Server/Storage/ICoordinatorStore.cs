@@ -77,7 +77,8 @@ public interface ICoordinatorStore : IDisposable
     /// <summary>In the order in which they were added, one at a time: together they may be large.</summary>
     IEnumerable<TranscriptRecord> Transcripts(string runId);
 
-    void AddRun(RunRecord run, EventRecord submitted, ModelRecord initial);
+    /// <param name="initial">Null: the run has no model.</param>
+    void AddRun(RunRecord run, EventRecord submitted, ModelRecord? initial);
 
     IReadOnlyList<RunRecord> Runs();
 

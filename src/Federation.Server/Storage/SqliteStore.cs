@@ -114,11 +114,11 @@ public sealed class SqliteStore : ICoordinatorStore
             row => (row.GetInt64(0), new TranscriptRecord(runId, row.GetString(1), row.GetInt32(2), row.GetInt32(3), (byte[])row.GetValue(4))), runId, after).FirstOrDefault());
     }
 
-    public void AddRun(RunRecord run, EventRecord submitted, ModelRecord initial) => InTransaction(() =>
+    public void AddRun(RunRecord run, EventRecord submitted, ModelRecord? initial) => InTransaction(() =>
     {
         _connection.Execute("INSERT INTO runs(id, name, spec, schema, submitted, state, over) VALUES($1, $2, $3, $4, $5, $6, 0)", run.Id, run.Name, run.SpecYaml, run.SchemaYaml, Ms(run.SubmittedAt), run.StateJson);
         Insert(run.Id, submitted);
-        Insert(initial);
+        if (initial is not null) Insert(initial);
     });
 
     public IReadOnlyList<RunRecord> Runs() => Locked(() => _connection.Query(

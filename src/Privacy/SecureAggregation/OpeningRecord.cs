@@ -40,11 +40,12 @@ public sealed record OpeningRecord
     /// <exception cref="ProtocolException">Another U was answered for this opening or this model, or three active sets for this U, or the epoch is used up.</exception>
     internal void Check(Opening opening, byte[] model, byte[] set, CommitteePolicy policy)
     {
-        foreach (Entry entry in _entries.Where(entry => entry.Opening.Run == opening.Run && entry.Opening.Purpose == opening.Purpose))
+        bool statistics = opening.Purpose.StartsWith(Opening.StatisticsPrefix, StringComparison.Ordinal); // of one query and data version one sum in whatever run
+        foreach (Entry entry in _entries.Where(entry => entry.Opening.Purpose == opening.Purpose && (statistics || entry.Opening.Run == opening.Run)))
         {
             bool same = entry.Set.AsSpan().SequenceEqual(set);
-            if (!same && entry.Opening.Round == opening.Round) throw new ProtocolException(Refusal.AnotherSet, $"Another set of contributors was answered for the {opening}.");
-            if (!same && entry.Model.AsSpan().SequenceEqual(model)) throw new ProtocolException(Refusal.AnotherSet, $"Another set of contributors was answered for this model, in round {entry.Opening.Round} of run '{opening.Run}'.");
+            if (!same && entry.Opening.Run == opening.Run && entry.Opening.Round == opening.Round) throw new ProtocolException(Refusal.AnotherSet, $"Another set of contributors was answered for the {opening}.");
+            if (!same && entry.Model.AsSpan().SequenceEqual(model)) throw new ProtocolException(Refusal.AnotherSet, $"Another set of contributors was answered for {(statistics ? "this query and version of the data" : "this model")}, in round {entry.Opening.Round} of run '{entry.Opening.Run}'.");
             // The same ciphertexts in another round would be the same sum again, under another context.
             if (same && entry.Opening != opening) throw new ProtocolException(Refusal.AnotherOpening, $"These contributions were answered for the {entry.Opening}, not for the {opening}.");
         }

@@ -1,0 +1,37 @@
+using Federation.Formats;
+using Federation.Formats.Configuration;
+using Federation.Formats.Data;
+using Federation.Formats.Statistics;
+using Federation.Learning;
+using Federation.Learning.Data;
+
+namespace Federation.Client;
+
+/// <summary>This site's part in federated statistics, from the tables of <c>node.yaml</c>.</summary>
+internal sealed class SiteStatistics(IReadOnlyList<DataSource> sources)
+{
+    /// <summary>Everything that keeps this site from taking part; empty: ready.</summary>
+    public IReadOnlyList<string> Check(LearningTask task)
+    {
+        try
+        {
+            DataSource source = SourceOf(task);
+            List<string> mismatches = source.Schema is { } own ? [.. SchemaComparison.Mismatches(DataSchema.Load(own), task.Schema!)] : [];
+            if (mismatches.Count == 0) TableStatistics.Of(source, task.Schema!, QueryOf(task));
+            return mismatches;
+        }
+        catch (InvalidInputException error)
+        {
+            // Paths say where a site keeps its records; the operator needs only the file's name.
+            return [.. error.Problems.Select(problem => (problem with { File = problem.File is null ? null : Path.GetFileName(problem.File) }).ToString())];
+        }
+    }
+
+    public static StatisticsQuery QueryOf(LearningTask task) => StatisticsQuery.Of(task.Spec, task.Schema!);
+
+    /// <exception cref="InvalidInputException">The table has changed since it was checked.</exception>
+    public ulong[] Sums(LearningTask task) => TableStatistics.Of(SourceOf(task), task.Schema!, QueryOf(task)).ToNumbers();
+
+    private DataSource SourceOf(LearningTask task) => sources.FirstOrDefault(source => source.Id == task.Schema!.Name)
+        ?? throw new InvalidInputException(new Problem($"This node has no data set '{task.Schema!.Name}'.", Repair: sources.Count == 0 ? "Its node.yaml names none." : $"Its node.yaml names {string.Join(", ", sources.Select(source => $"'{source.Id}'"))}."));
+}

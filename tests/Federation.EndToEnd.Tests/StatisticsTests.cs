@@ -1,0 +1,146 @@
+using System.Text.Json;
+using Federation.Client;
+using Federation.Formats.Configuration;
+using Federation.Formats.Statistics;
+using Federation.Learning;
+using Federation.Privacy.Ledger;
+using Federation.V1;
+using Grpc.Core;
+using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Federation.EndToEnd.Tests;
+
+/// <summary>Statistics over several sites' tables: only sums are opened, of sites that agree, once for a query and version of the data.</summary>
+public sealed class StatisticsTests : IAsyncDisposable
+{
+    private static readonly string[] s_sites = ["a", "b", "c", "d"];
+    private readonly List<IDisposable> _owned = [];
+    private readonly CancellationTokenSource _stop = new();
+    private readonly List<Task<NodeOutcome>> _nodes = [];
+    private TestFederation _federation = null!;
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        await Task.WhenAll(_nodes).ContinueWith(_ => { }, TaskScheduler.Default);
+        foreach (IDisposable one in _owned) one.Dispose();
+        await _federation.DisposeAsync();
+        _stop.Dispose();
+    }
+
+    [Fact]
+    public async Task Statistics_OfFourSites_AreThoseOfAllRowsAndAreGivenToEachSite()
+    {
+        await StartAsync(s_sites, agree: s_sites);
+        string run = await SubmitAsync();
+        await _federation.WaitForAsync(run, "completed");
+        RunDetails details = await _federation.ShowAsync(run);
+        FederatedStatistics statistics = await ReadAsync(details.StatisticsSha256);
+        (int rows, double[] x, int red) = Plain(s_sites);
+        Assert.Equal((ulong)rows, statistics.Rows);
+        Assert.Equal(s_sites, statistics.Sites);
+        Assert.Equal((ulong)x.Length, statistics.Columns[0].Count);
+        Assert.Equal(x.Average(), statistics.Columns[0].Numbers!.Mean!.Value, 1e-8);
+        Assert.Equal((ulong)red, statistics.Columns[1].Categories![0].Count);
+        Assert.Equal(("", "direct"), (details.ModelSha256, details.SecureAggregation.Mode));
+        Assert.All(await Task.WhenAll(_nodes), outcome => Assert.Equal("completed", outcome.State));
+        Assert.True(File.Exists(Path.Combine(new NodeFolder(_federation.NodeState("a")).Run(run), "statistics.json")));
+        // A release like any other: the ledger says what left.
+        using PrivacyLedger ledger = PrivacyLedger.Open(new NodeFolder(_federation.NodeState("a")).Ledger, "synthetic", new LedgerTerms(PrivacyUnit.Record, Privacy.Accounting.NeighboringRelation.AddOrRemoveOne), TimeProvider.System);
+        Assert.True(double.IsPositiveInfinity(ledger.Spent(1e-5).Epsilon));
+    }
+
+    [Fact] // consent is the site's: who gave none is left out and said so
+    public async Task Statistics_OfASiteThatDoesNotAgree_AreNotAskedFor()
+    {
+        await StartAsync(s_sites, agree: ["a", "b", "c"]);
+        string run = await SubmitAsync();
+        await _federation.WaitForAsync(run, "completed");
+        RunDetails details = await _federation.ShowAsync(run);
+        Assert.Equal(["a", "b", "c"], (await ReadAsync(details.StatisticsSha256)).Sites);
+        Assert.Contains("does not allow statistics", Assert.Single(details.Sites.Single(site => site.Name == "d").Mismatches), StringComparison.Ordinal);
+    }
+
+    [Fact] // one more site would show that site's table by difference: the coordinator does not ask, and members would not answer
+    public async Task Statistics_AskedTwice_AreOpenedOnceUntilTheDataHaveANewVersion()
+    {
+        await StartAsync(s_sites, agree: s_sites, exit: false);
+        string run = await SubmitAsync();
+        await _federation.WaitForAsync(run, "completed");
+        RpcException again = await Assert.ThrowsAsync<RpcException>(() => SubmitAsync(name: "again"));
+        Assert.Contains($"were opened in run {run}", again.Status.Detail, StringComparison.Ordinal);
+        string newer = await SubmitAsync(version: "2");
+        await _federation.WaitForAsync(newer, "completed");
+    }
+
+    [Fact] // a coordinator that forgets what was opened: the members do not
+    public async Task Statistics_AskedByACoordinatorThatForgot_AreRefusedByMembers()
+    {
+        await StartAsync(s_sites, agree: s_sites, exit: false);
+        await _federation.WaitForAsync(await SubmitAsync(), "completed");
+        await ForgetRunsAsync();
+        string run = await SubmitAsync(sites: "[a, b, c]");
+        RunEvent failed = await FailedAsync(run);
+        Assert.Contains("Another set of contributors was answered for this query and version of the data", failed.Message, StringComparison.Ordinal);
+    }
+
+    private async Task ForgetRunsAsync()
+    {
+        int port = _federation.Coordinator.NodesAddress.Port;
+        await _federation.Coordinator.DisposeAsync();
+        await using (var state = new SqliteConnection($"Data Source={Path.Combine(_federation.State, "state.db")};Foreign Keys=False;Pooling=False"))
+        {
+            await state.OpenAsync();
+            await using SqliteCommand forget = state.CreateCommand();
+            forget.CommandText = "DELETE FROM runs";
+            await forget.ExecuteNonQueryAsync();
+        }
+
+        await _federation.StartCoordinatorAsync($"127.0.0.1:{port}");
+    }
+
+    private async Task<RunEvent> FailedAsync(string run)
+    {
+        using AsyncServerStreamingCall<RunEvent> watch = _federation.Operator.WatchRun(new WatchRunRequest { RunId = run });
+        List<RunEvent> events = [];
+        await foreach (RunEvent happened in watch.ResponseStream.ReadAllAsync(TestContext.Current.CancellationToken)) events.Add(happened);
+        Assert.Equal("failed", events[^1].Kind);
+        return events.First(happened => happened.Kind == "refused");
+    }
+
+    private async Task StartAsync(string[] sites, string[] agree, bool exit = true)
+    {
+        _federation = await TestFederation.StartAsync();
+        foreach (string site in sites) await _federation.EnrollAsync(site);
+        foreach (string site in sites)
+        {
+            DataSource data = SyntheticSites.Write(_federation.Folder, site);
+            TabularLearner learner = SyntheticSites.Learner(data);
+            _owned.Add(learner);
+            var configuration = new NodeConfiguration { Coordinator = _federation.Coordinator.NodesAddress, State = _federation.NodeState(site), Data = [data], Policy = new NodePolicy(AllowStatistics: agree.Contains(site)) };
+            _nodes.Add(FederatedNode.RunAsync(new NodeOptions { Configuration = configuration, ExitAfterRun = exit }, learner, NullLoggerFactory.Instance, _stop.Token));
+        }
+    }
+
+    private async Task<string> SubmitAsync(string name = "statistics", string? version = null, string sites = "all")
+    {
+        string spec = $"name: {name}\ndata: {{ schema: s }}\nstatistics: {{ bins: 10 }}\ncohort: {{ sites: {sites}, minContributors: 3, deadline: 60s }}\nsecureAggregation: {{ kind: threshold-bfv, threshold: 3 }}\n";
+        string schema = version is null ? SyntheticSites.SchemaYaml : $"version: {version}\n{SyntheticSites.SchemaYaml}";
+        return (await _federation.Operator.SubmitRunAsync(new SubmitRunRequest { SpecYaml = spec, SchemaYaml = schema })).RunId;
+    }
+
+    private async Task<FederatedStatistics> ReadAsync(string sha256)
+    {
+        var bytes = new MemoryStream();
+        using AsyncServerStreamingCall<Chunk> call = _federation.Operator.DownloadModel(new DownloadRequest { Sha256 = sha256 });
+        await foreach (Chunk chunk in call.ResponseStream.ReadAllAsync(TestContext.Current.CancellationToken)) bytes.Write(chunk.Data.Span);
+        return JsonSerializer.Deserialize<FederatedStatistics>(bytes.ToArray(), JsonSerializerOptions.Web)!;
+    }
+
+    private (int Rows, double[] X, int Red) Plain(string[] sites)
+    {
+        string[][] rows = [.. sites.SelectMany(site => File.ReadLines(Path.Combine(_federation.Folder, $"{site}.csv")).Skip(1)).Select(line => line.Split(','))];
+        return (rows.Length, [.. rows.Where(row => row[0] != "?").Select(row => double.Parse(row[0], System.Globalization.CultureInfo.InvariantCulture))], rows.Count(row => row[1] == "red"));
+    }
+}
