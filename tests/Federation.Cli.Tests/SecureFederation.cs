@@ -2,9 +2,15 @@ using System.Text.Json;
 
 namespace Federation.Cli.Tests;
 
+/// <summary>Several classes look at one.</summary>
+[CollectionDefinition(SecureFederation.Name)]
+public sealed class SharedSecureFederation : ICollectionFixture<SecureFederation>;
+
 /// <summary>A run whose coordinator sees nothing but sums, by the command line alone: three sites, keys that are rotated under way, an evaluation, and its transcripts in a folder.</summary>
 public sealed class SecureFederation : IAsyncLifetime
 {
+    public const string Name = "secure federation";
+
     public static readonly string[] Sites = ["alpha", "beta", "gamma"];
     private readonly List<Fed> _nodes = [];
     private Fed? _server;
@@ -25,6 +31,8 @@ public sealed class SecureFederation : IAsyncLifetime
     internal FedResult Watched { get; private set; } = new(-1, "", "");
 
     internal FedResult Verified { get; private set; } = new(-1, "", "");
+
+    internal FedResult Statistics { get; private set; } = new(-1, "", "");
 
     internal Task<FedResult> OperateAsync(params string[] args) => Fed.RunAsync(Workspace.Folder, [.. args, "--coordinator", _operators, "--state", "coordinator"]);
 
@@ -50,6 +58,7 @@ public sealed class SecureFederation : IAsyncLifetime
         await _nodes[^1].InterruptAsync("CONT");
         Watched = await watch.EndAsync();
         Verified = await OperateAsync("run", "verify-transcript", Run, "--out", "transcript", "--json");
+        Statistics = await OperateAsync("data", "stats", "demo.schema.yaml", "--column", "age", "--column", "chol", "--column", "cp", "--bins", "35", "--json");
     }
 
     public async ValueTask DisposeAsync()
@@ -62,7 +71,7 @@ public sealed class SecureFederation : IAsyncLifetime
     private async Task EnrollAsync(string site, int index, string nodes)
     {
         Workspace.WriteTable($"{site}.csv", index);
-        Workspace.Write($"{site}.yaml", $"coordinator: {nodes}\nstate: {site}-state\ndata: [ {{ id: demo, path: {site}.csv }} ]\n");
+        Workspace.Write($"{site}.yaml", $"coordinator: {nodes}\nstate: {site}-state\npolicy: {{ statistics: allowed }}\ndata: [ {{ id: demo, path: {site}.csv }} ]\n");
         FedResult invited = await OperateAsync("site", "invite", site);
         FedResult enrolled = await Fed.RunAsync(Workspace.Folder, ["node", "enroll", "--config", $"{site}.yaml", "--json"], input: invited.Output);
         Assert.True(enrolled.ExitCode == 0, enrolled.Error);

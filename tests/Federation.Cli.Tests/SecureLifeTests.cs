@@ -4,7 +4,8 @@ using Federation.Privacy.SecureAggregation;
 
 namespace Federation.Cli.Tests;
 
-public sealed class SecureLifeTests(SecureFederation life) : IClassFixture<SecureFederation>
+[Collection(SecureFederation.Name)]
+public sealed class SecureLifeTests(SecureFederation life)
 {
     private string Folder => life.Workspace.Folder;
 

@@ -1,3 +1,5 @@
+using Federation.Formats.Statistics;
+
 namespace Federation.Cli.Results;
 
 /// <param name="Rows">Rows that are used: training and test.</param>
@@ -10,3 +12,6 @@ internal sealed record ClassCount(string Class, int TrainRows, int TestRows);
 
 /// <param name="Clipped">Numbers outside the public range, moved to its nearer end.</param>
 internal sealed record ColumnReport(string Column, int Missing, int Clipped);
+
+/// <param name="Run">That opened them.</param>
+internal sealed record StatisticsReport(string Run, FederatedStatistics Statistics);

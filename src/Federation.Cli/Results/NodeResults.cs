@@ -11,4 +11,5 @@ internal sealed record NodeData(string Id, string Path, DataReport? Report);
 
 /// <summary>How the run ended that the node waited for with <c>--exit-after-run</c>.</summary>
 /// <param name="State">completed, failed or cancelled.</param>
-internal sealed record FinishedNode(string Run, string State, string ModelSha256, int Rounds, string Reason);
+/// <param name="ModelSha256">Null: the run asked for statistics.</param>
+internal sealed record FinishedNode(string Run, string State, string? ModelSha256, int Rounds, string Reason);

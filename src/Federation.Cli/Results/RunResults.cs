@@ -3,8 +3,8 @@ using Federation.Cli.Terminal;
 namespace Federation.Cli.Results;
 
 /// <param name="State">At the end where the verb watched, else just after submission.</param>
-/// <param name="ModelSha256">The newest global model.</param>
-internal sealed record SubmittedRun(string Run, string Name, string State, string ModelSha256, string? Reason);
+/// <param name="ModelSha256">The newest global model; null: the run asks for statistics.</param>
+internal sealed record SubmittedRun(string Run, string Name, string State, string? ModelSha256, string? Reason);
 
 internal sealed record RunList(IReadOnlyList<RunEntry> Runs);
 
@@ -15,12 +15,14 @@ internal sealed record RunEntry(string Run, string Name, string State, uint Comp
         run.RunId, run.Name, run.State, run.CompletedRounds, run.Rounds, DateTimeOffset.FromUnixTimeMilliseconds(run.SubmittedUnixMs), run.Reason.Length == 0 ? null : run.Reason);
 }
 
+/// <param name="ModelSha256">Null: the run asks for statistics.</param>
 /// <param name="SecureAggregation">Null: none.</param>
-internal sealed record RunDetail(RunEntry Run, IReadOnlyList<RunSiteEntry> Sites, IReadOnlyList<RoundEntry> Rounds, string ModelSha256, SecureAggregationEntry? SecureAggregation)
+/// <param name="StatisticsSha256">What a run for statistics opened; null: nothing yet, or the run trains.</param>
+internal sealed record RunDetail(RunEntry Run, IReadOnlyList<RunSiteEntry> Sites, IReadOnlyList<RoundEntry> Rounds, string? ModelSha256, SecureAggregationEntry? SecureAggregation, string? StatisticsSha256)
 {
     public static RunDetail Of(V1.RunDetails details) => new(
-        RunEntry.Of(details.Summary), [.. details.Sites.Select(RunSiteEntry.Of)], [.. details.Rounds.Select(RoundEntry.Of)], details.ModelSha256,
-        details.SecureAggregation is { } secure ? SecureAggregationEntry.Of(secure) : null);
+        RunEntry.Of(details.Summary), [.. details.Sites.Select(RunSiteEntry.Of)], [.. details.Rounds.Select(RoundEntry.Of)], details.ModelSha256.Length == 0 ? null : details.ModelSha256,
+        details.SecureAggregation is { } secure ? SecureAggregationEntry.Of(secure) : null, details.StatisticsSha256.Length == 0 ? null : details.StatisticsSha256);
 }
 
 /// <param name="Mismatches">Why it was refused or failed, everything that is wrong.</param>
@@ -32,11 +34,19 @@ internal sealed record RunSiteEntry(string Site, string State, IReadOnlyList<str
 /// <param name="Weight">Examples, summed over the contributors.</param>
 /// <param name="BytesDown">Message bytes of models to all nodes.</param>
 internal sealed record RoundEntry(
-    uint Round, string State, IReadOnlyList<string> Cohort, IReadOnlyList<string> Contributors, ulong Weight, string? ModelSha256, double Seconds, ulong BytesDown, ulong BytesUp, ulong BytesControl)
+    uint Round, string State, IReadOnlyList<string> Cohort, IReadOnlyList<string> Contributors, ulong Weight, string? ModelSha256, double Seconds, ulong BytesDown, ulong BytesUp, ulong BytesControl, OpeningEntry? Opening)
 {
     public static RoundEntry Of(V1.RoundSummary round) => new(
         round.Round, round.State, [.. round.Cohort], [.. round.Contributors], round.Weight, round.ModelSha256.Length == 0 ? null : round.ModelSha256,
-        round.Seconds, round.BytesDown, round.BytesUp, round.BytesControl);
+        round.Seconds, round.BytesDown, round.BytesUp, round.BytesControl, round.Opening is { } opening ? OpeningEntry.Of(opening) : null);
+}
+
+/// <param name="Members">Those whose answers opened the sum.</param>
+/// <param name="Bytes">Of all contributions.</param>
+/// <param name="TranscriptSha256">Of the signed messages, as <c>fed run verify-transcript</c> reads them.</param>
+internal sealed record OpeningEntry(uint Epoch, IReadOnlyList<string> Members, ulong Bytes, double OpeningSeconds, double DecodingSeconds, string TranscriptSha256)
+{
+    public static OpeningEntry Of(V1.Opening opening) => new(opening.Epoch, [.. opening.Members], opening.Bytes, opening.OpeningSeconds, opening.DecodingSeconds, opening.TranscriptSha256);
 }
 
 /// <summary>One line of <c>fed run watch --json</c>.</summary>

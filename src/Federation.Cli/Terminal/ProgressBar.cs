@@ -16,10 +16,13 @@ internal static class ProgressBar
             .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(), new ElapsedTimeColumn())
             .StartAsync(context =>
             {
+                ProgressTask step = context.AddTask("", maxValue: 1);
+                step.IsIndeterminate = true;
                 ProgressTask bar = context.AddTask("preparing", maxValue: Math.Max(1, progress.Rounds));
                 return follow(happened =>
                 {
                     if (progress.Add(happened) is { } notice) console.WriteLine(Output.OneLine(notice));
+                    step.Description = Markup.Escape(Output.OneLine(progress.Step));
                     bar.Value = progress.Completed;
                     bar.Description = Markup.Escape($"round {progress.Completed}/{progress.Rounds}{progress.MetricsText}");
                 });

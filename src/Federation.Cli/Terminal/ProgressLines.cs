@@ -26,6 +26,6 @@ internal sealed class ProgressLines(RunProgress progress, Action<string> write)
         uint step = progress.Rounds == 0 ? 0 : (uint)((ulong)progress.Completed * Steps / progress.Rounds);
         if (progress.Completed == before || step == _step) return;
         _step = step;
-        write($"round {progress.Completed} of {progress.Rounds}{progress.MetricsText}");
+        write($"round {progress.Completed} of {progress.Rounds}{progress.MetricsText}{(happened.Message.Length > 0 ? ": " + happened.Message : "")}");
     }
 }

@@ -27,9 +27,10 @@ internal static class DataVerbs
 
     private static readonly Option<string?> Split = new("--split") { Description = "CSV `line,set` with set train, test or unused.", HelpName = "split.csv" };
 
-    public static Verb Create() => new Verb("data", "Look at a site's records; nothing leaves the machine.", "fed data check heart.csv --schema heart-disease.schema.yaml")
-        .With(new Verb("check", "Check a CSV file against a schema: rows, classes, missing and clipped values, features, or everything that is wrong.", "fed data check heart.csv --schema heart-disease.schema.yaml", "data-check")
-            .With(File, SchemaFile, SpecFile, Split).Does(CheckAsync));
+    public static Verb Create() => new Verb("data", "Look at a site's records, and at sums over all sites' records.", "fed data check heart.csv --schema heart-disease.schema.yaml")
+        .With(new Verb("check", "Check a CSV file against a schema; nothing leaves the machine: rows, classes, missing and clipped values, features, or everything that is wrong.", "fed data check heart.csv --schema heart-disease.schema.yaml", "data-check")
+            .With(File, SchemaFile, SpecFile, Split).Does(CheckAsync))
+        .With(StatisticsVerb.Create());
 
     /// <summary>Reads the file as a node would.</summary>
     /// <exception cref="InvalidInputException">Everything that is wrong.</exception>

@@ -71,7 +71,7 @@ internal static class ModelVerbs
 
         if (invocation.Get(Best) is { } metric) return BestModel.Of(await ModelsAsync(client, source, invocation.Cancellation), metric).Model.Sha256;
         RunDetails run = await client.ShowRunAsync(new ShowRunRequest { RunId = source }, cancellationToken: invocation.Cancellation);
-        return run.ModelSha256;
+        return run.ModelSha256.Length > 0 ? run.ModelSha256 : throw new Formats.InvalidInputException(new Formats.Problem($"The run {run.Summary.RunId} ({run.Summary.Name}) asks for statistics and has no model.", Field: Source.Name, Repair: $"`fed data stats --run {run.Summary.RunId}` shows what it opened."));
     }
 
     /// <exception cref="RpcException">There is no such run.</exception>

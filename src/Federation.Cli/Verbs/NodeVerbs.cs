@@ -50,7 +50,7 @@ internal static class NodeVerbs
         using var learner = new TabularLearner(configuration.Data, device);
         var options = new NodeOptions { Configuration = configuration, ExitAfterRun = invocation.Get(ExitAfterRun), AcceptLoss = invocation.Get(AcceptLoss), Time = TimeProvider.System };
         NodeOutcome outcome = await FederatedNode.RunAsync(options, learner, logs, invocation.Cancellation);
-        invocation.Output.Result(new FinishedNode(outcome.RunId, outcome.State, outcome.ModelSha256, outcome.Rounds, outcome.Reason), $"Run {outcome.RunId} {outcome.State} after {outcome.Rounds} rounds.");
+        invocation.Output.Result(new FinishedNode(outcome.RunId, outcome.State, outcome.ModelSha256.Length == 0 ? null : outcome.ModelSha256, outcome.Rounds, outcome.Reason), $"Run {outcome.RunId} {outcome.State} after {outcome.Rounds} rounds.");
         return outcome.State == "completed" ? ExitCode.Done : ExitCode.Failed;
     }
 

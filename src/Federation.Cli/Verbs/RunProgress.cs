@@ -19,9 +19,13 @@ internal sealed class RunProgress(uint rounds)
     /// <summary>With a comma before it; empty where nothing was evaluated.</summary>
     public string MetricsText => Metrics is null ? "" : Completed == _measuredAfter ? $", {Metrics}" : $", {Metrics} after round {_measuredAfter}";
 
+    /// <summary>The newest step: who contributed, which keys were made, who opened the sum, sizes and seconds by phase.</summary>
+    public string Step { get; private set; } = "";
+
     /// <returns>A sentence that people should see, or null for the everyday steps of a round.</returns>
     public string? Add(RunEvent happened)
     {
+        if (happened.Kind is "keys-made" or "round-opened" or "contributed" or "round-closed" or "opened" or "model" or "evaluated" or "statistics") Step = happened.Message;
         switch (happened.Kind)
         {
             case "model" when happened.Round > 0:
@@ -30,7 +34,7 @@ internal sealed class RunProgress(uint rounds)
             case "evaluated" when happened.Site.Length == 0 && happened.Metrics is { } metrics:
                 (Metrics, _measuredAfter) = (MetricValues.Of(metrics), Completed);
                 return null;
-            case "site-refused" or "site-failed" or "waiting" or "round-abandoned":
+            case "site-refused" or "site-failed" or "waiting" or "round-abandoned" or "keys-made" or "keys-failed" or "opening-failed" or "refused":
                 return happened.Message;
             default:
                 return null;

@@ -13,7 +13,8 @@ internal static class RunText
         RunEntry run = detail.Run;
         yield return $"Run {run.Run} ({run.Name}): {run.State}, {run.CompletedRounds} of {run.Rounds} rounds, submitted {Text.Local(run.Submitted)}";
         if (run.Reason is { } reason) yield return $"Reason: {reason}";
-        yield return $"Model {detail.ModelSha256}";
+        if (detail.ModelSha256 is { } model) yield return $"Model {model}";
+        if (detail.StatisticsSha256 is not null) yield return $"Statistics: `fed data stats --run {run.Run}` shows them";
         foreach (string line in Secure(detail.SecureAggregation)) yield return line;
         yield return "";
         foreach (string line in TextTable.Lines(["site", "state", "problems"], detail.Sites.Select(site => (string[])[site.Site, site.State, site.Mismatches.Count == 0 ? "" : $"{site.Mismatches.Count}"]))) yield return line;
@@ -29,6 +30,9 @@ internal static class RunText
         int left = Math.Max(0, detail.Rounds.Count - MostRounds);
         foreach (string line in TextTable.Lines([">round", "state", ">sites", ">examples", ">seconds", ">down", ">up", ">control", "model"], detail.Rounds.Skip(left).Select(Row))) yield return line;
         if (left > 0) yield return $"… and {left} earlier rounds; --json shows all.";
+        if (detail.Rounds.All(round => round.Opening is null)) yield break;
+        yield return "";
+        foreach (string line in TextTable.Lines([">round", ">epoch", "opened by", ">contributions", ">training", ">opening", ">decoding", "transcript"], detail.Rounds.Skip(left).Where(round => round.Opening is not null).Select(OpeningRow))) yield return line;
     }
 
     private static IEnumerable<string> Secure(SecureAggregationEntry? secure)
@@ -45,6 +49,18 @@ internal static class RunText
             : secure.Epoch == 0 ? "  no keys yet" : $"  the keys of epoch {secure.Epoch} are being made";
         yield return $"  {secure.Guarantee}";
     }
+
+    private static string[] OpeningRow(RoundEntry round)
+    {
+        OpeningEntry opening = round.Opening!;
+        return
+        [
+            $"{round.Round}", $"{opening.Epoch}", string.Join(", ", opening.Members), Text.Bytes(opening.Bytes), Seconds(Math.Max(0, round.Seconds - opening.OpeningSeconds - opening.DecodingSeconds)),
+            Seconds(opening.OpeningSeconds), Seconds(opening.DecodingSeconds), Text.Short(opening.TranscriptSha256),
+        ];
+    }
+
+    private static string Seconds(double seconds) => FormattableString.Invariant($"{seconds:F1} s");
 
     private static string[] Row(RoundEntry round) =>
     [

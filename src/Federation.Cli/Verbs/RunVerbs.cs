@@ -35,7 +35,7 @@ internal static class RunVerbs
         string run = await submission.SendAsync(connection.Client, invocation.Cancellation);
         if (!invocation.Get(Watch))
         {
-            invocation.Output.Result(new SubmittedRun(run, submission.Spec.Name, "preparing", submission.Initial.Sha256, null), run);
+            invocation.Output.Result(new SubmittedRun(run, submission.Spec.Name, "preparing", submission.Initial?.Sha256, null), run);
             return ExitCode.Done;
         }
 

@@ -38,7 +38,9 @@ internal sealed class RunWatcher(Operator.OperatorClient client, string run, Act
                 ended = output.Terminal
                     ? await ProgressBar.ShowAsync(progress, show => watcher.RunAsync(show, cancellation))
                     : await watcher.RunAsync(new ProgressLines(progress, output.Note).Show, cancellation);
-                if (!output.Json && CodeOf(ended) == ExitCode.Done) output.Result(ended, $"Completed: {ended.Run.CompletedRounds} of {ended.Run.Rounds} rounds, model {Text.Short(ended.ModelSha256)}{progress.MetricsText}.");
+                if (!output.Json && CodeOf(ended) == ExitCode.Done) output.Result(ended, ended.ModelSha256 is { } model
+                    ? $"Completed: {ended.Run.CompletedRounds} of {ended.Run.Rounds} rounds, model {Text.Short(model)}{progress.MetricsText}."
+                    : $"Completed: `fed data stats --run {ended.Run.Run}` shows the statistics.");
             }
 
             if (CodeOf(ended) != ExitCode.Done) output.Fail([new Problem($"Run {ended.Run.Run} {ended.Run.State}: {ended.Run.Reason ?? "no reason was given."}")], ExitCode.Failed);

@@ -3,6 +3,7 @@ using Federation.Formats;
 using Federation.Formats.Data;
 using Federation.Formats.Models;
 using Federation.Formats.Runs;
+using Federation.Formats.Statistics;
 using Federation.Learning.Models;
 using Federation.Protocol;
 using Federation.V1;
@@ -12,7 +13,8 @@ using Grpc.Core;
 namespace Federation.Cli.Verbs;
 
 /// <summary>A run spec with everything that travels with it, checked before the coordinator hears of it.</summary>
-internal sealed record Submission(RunSpec Spec, string SpecYaml, string SchemaYaml, ModelState Initial)
+/// <param name="Initial">Null: the run asks for statistics.</param>
+internal sealed record Submission(RunSpec Spec, string SpecYaml, string SchemaYaml, ModelState? Initial)
 {
     /// <summary>Reads the spec, its schema and its initial model; makes the model from the seed where the spec names none.</summary>
     /// <exception cref="InvalidInputException">Everything that is wrong with the first file that is.</exception>
@@ -30,6 +32,12 @@ internal sealed record Submission(RunSpec Spec, string SpecYaml, string SchemaYa
         string schemaPath = Path.GetFullPath(data.Schema, folder);
         string schemaYaml = TextFile.Read(schemaPath);
         DataSchema schema = DataSchema.Parse(schemaYaml, schemaPath);
+        if (spec.Statistics is not null)
+        {
+            SpecProblems.Place(path, () => StatisticsQuery.Of(spec, schema));
+            return new Submission(spec, yaml, schemaYaml, null);
+        }
+
         return new Submission(spec, yaml, schemaYaml, SpecProblems.Place(path, () => TabularModel.Initial(spec, schema, folder)));
     }
 
@@ -38,17 +46,17 @@ internal sealed record Submission(RunSpec Spec, string SpecYaml, string SchemaYa
     /// <exception cref="RpcException">The coordinator refused, or cannot be reached.</exception>
     public async Task<string> SendAsync(Operator.OperatorClient client, CancellationToken cancellation)
     {
-        await UploadAsync(client, cancellation);
-        var request = new SubmitRunRequest { SpecYaml = SpecYaml, SchemaYaml = SchemaYaml, InitialModelSha256 = Initial.Sha256 };
+        if (Initial is not null) await UploadAsync(client, Initial, cancellation);
+        var request = new SubmitRunRequest { SpecYaml = SpecYaml, SchemaYaml = SchemaYaml, InitialModelSha256 = Initial?.Sha256 ?? "" };
         SubmitRunReply reply = await client.SubmitRunAsync(request, cancellationToken: cancellation);
         return reply.RunId;
     }
 
-    private async Task UploadAsync(Operator.OperatorClient client, CancellationToken cancellation)
+    private static async Task UploadAsync(Operator.OperatorClient client, ModelState initial, CancellationToken cancellation)
     {
         // Through a file, not an array: a model may be larger than an array can be.
         await using FileStream file = new(Path.GetTempFileName(), new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.ReadWrite, Options = FileOptions.DeleteOnClose });
-        Initial.Write(file);
+        initial.Write(file);
         file.Position = 0;
         using AsyncClientStreamingCall<BlobChunk, BlobReply> call = client.UploadBlob(cancellationToken: cancellation);
         byte[] buffer = ArrayPool<byte>.Shared.Rent(Limits.ChunkBytes);
@@ -59,7 +67,7 @@ internal sealed record Submission(RunSpec Spec, string SpecYaml, string SchemaYa
             while ((count = await file.ReadAtLeastAsync(buffer.AsMemory(0, Limits.ChunkBytes), Limits.ChunkBytes, throwOnEndOfStream: false, cancellation)) > 0)
             {
                 var chunk = new BlobChunk { Offset = offset, Data = ByteString.CopyFrom(buffer, 0, count) };
-                if (offset == 0) (chunk.Sha256, chunk.Size) = (Initial.Sha256, (ulong)file.Length);
+                if (offset == 0) (chunk.Sha256, chunk.Size) = (initial.Sha256, (ulong)file.Length);
                 await call.RequestStream.WriteAsync(chunk, cancellation);
                 offset += (ulong)count;
             }

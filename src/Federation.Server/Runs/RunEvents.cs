@@ -27,7 +27,18 @@ public sealed record SiteFailed(string Site, int Round, string Reason) : RunEven
 /// <summary>An upload is complete and its content was checked.</summary>
 public sealed record UpdateArrived(string Site, int Round, string ModelSha256, Contribution Contribution) : RunEvent;
 
-public sealed record Aggregated(int Round, string ModelSha256) : RunEvent;
+/// <param name="Opening">Null: the updates were not encrypted.</param>
+public sealed record Aggregated(int Round, string ModelSha256, RoundOpening? Opening = null) : RunEvent;
+
+/// <summary>How a round's sum was opened.</summary>
+/// <param name="Epoch">Whose keys.</param>
+/// <param name="Members">Those whose answers opened it.</param>
+/// <param name="Weight">Of the sum: examples, summed over the contributors.</param>
+/// <param name="Bytes">Of all contributions.</param>
+/// <param name="OpeningSeconds">From the round's closing until the last answer, as far as this process has seen it.</param>
+/// <param name="DecodingSeconds">From there to the next model.</param>
+/// <param name="TranscriptSha256">Of the signed messages that opened it, as <c>fed run verify-transcript</c> reads them.</param>
+public sealed record RoundOpening(int Epoch, ImmutableArray<string> Members, ulong Weight, long Bytes, double OpeningSeconds, double DecodingSeconds, string TranscriptSha256);
 
 /// <summary>The sum could not be made.</summary>
 public sealed record AggregationFailed(int Round, string Reason) : RunEvent;
@@ -43,7 +54,7 @@ public sealed record EvaluationOpened(int Round, EvaluationSums? Sums, string Re
 
 /// <summary>The sum of the sites' tables was opened.</summary>
 /// <param name="Sha256">The blob with the statistics.</param>
-public sealed record StatisticsOpened(int Round, string Sha256, ulong Rows) : RunEvent;
+public sealed record StatisticsOpened(int Round, string Sha256, ulong Rows, RoundOpening Opening) : RunEvent;
 
 public sealed record CancelRequested : RunEvent;
 
@@ -79,7 +90,7 @@ public sealed record MakeKeys(int Epoch, int Attempt, ImmutableSortedSet<string>
 public sealed record DropUploads(int Round) : RunEffect;
 
 /// <summary>The round has a new summary.</summary>
-public sealed record Summarize(int Round, string State, ImmutableSortedSet<string> Cohort, ImmutableSortedDictionary<string, Contribution> Contributions, DateTimeOffset OpenedAt, string Model = "") : RunEffect;
+public sealed record Summarize(int Round, string State, ImmutableSortedSet<string> Cohort, ImmutableSortedDictionary<string, Contribution> Contributions, DateTimeOffset OpenedAt, string Model = "", RoundOpening? Opening = null) : RunEffect;
 
 /// <summary>The round made this model.</summary>
 public sealed record KeepModel(int Round, string Sha256) : RunEffect;

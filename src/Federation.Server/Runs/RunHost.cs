@@ -172,8 +172,8 @@ public sealed class RunHost
     private RoundRecord RecordOf(Summarize summary, DateTimeOffset now)
     {
         (ulong down, ulong up, ulong control) = _context.Traffic.Read(Id, summary.Round);
-        ulong weight = summary.Contributions.Values.Aggregate(0UL, (sum, contribution) => sum + contribution.Weight);
-        return new RoundRecord(summary.Round, summary.State, [.. summary.Cohort], [.. summary.Contributions.Keys], weight, summary.Model, (now - summary.OpenedAt).TotalSeconds, down, up, control);
+        ulong weight = summary.Opening?.Weight ?? summary.Contributions.Values.Aggregate(0UL, (sum, contribution) => sum + contribution.Weight);
+        return new RoundRecord(summary.Round, summary.State, [.. summary.Cohort], [.. summary.Contributions.Keys], weight, summary.Model, (now - summary.OpenedAt).TotalSeconds, down, up, control, summary.Opening);
     }
 
     private void CarryOut(RunEffect effect)

@@ -28,7 +28,7 @@ public static class RunMachine
             EvaluationArrived report => Evaluate(state, report),
             EvaluationSealed report => SecureRules.Evaluate(state, report),
             EvaluationOpened opened => SecureRules.FinishEvaluation(state, opened),
-            StatisticsOpened opened => SecureRules.FinishStatistics(state, opened),
+            StatisticsOpened opened => SecureRules.FinishStatistics(state, opened, now),
             CancelRequested => End(state, RunEnd.Cancelled, "Cancelled by the operator."),
             EpochMade made => SecureRules.Made(state, made, roster, now),
             EpochFailed failed => SecureRules.Failed(state, failed),
@@ -142,9 +142,9 @@ public static class RunMachine
         List<RunEffect> effects =
         [
             new KeepModel(state.Round, aggregated.ModelSha256),
-            new Summarize(state.Round, "completed", closed.Cohort, closed.Contributions, closed.OpenedAt, aggregated.ModelSha256),
+            new Summarize(state.Round, "completed", closed.Cohort, closed.Contributions, closed.OpenedAt, aggregated.ModelSha256, aggregated.Opening),
             new DropUploads(state.Round),
-            new Announce(RunLog.Model, $"Round {state.Round} made model {aggregated.ModelSha256[..12]} from {closed.Contributions.Count} updates.", state.Round, Model: aggregated.ModelSha256),
+            new Announce(RunLog.Model, $"Round {state.Round} made model {aggregated.ModelSha256[..12]} from {closed.Contributions.Count} updates{SecureRules.Describe(aggregated.Opening, now - closed.OpenedAt)}.", state.Round, Model: aggregated.ModelSha256),
         ];
         if (state.Plan.EvaluateEvery is { } every && (last || completed % every == 0))
         {

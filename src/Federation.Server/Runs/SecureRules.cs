@@ -59,7 +59,7 @@ internal static class SecureRules
             ]);
     }
 
-    public static Transition FinishStatistics(RunState state, StatisticsOpened opened)
+    public static Transition FinishStatistics(RunState state, StatisticsOpened opened, DateTimeOffset now)
     {
         if (state.Phase is not Aggregating closed || opened.Round != state.Round) return new Transition(state, [], Duplicate: true);
         Transition ended = RunMachine.End(state with { CompletedRounds = 1, StatisticsSha256 = opened.Sha256, Keys = Used(state.Keys) }, RunEnd.Completed, "");
@@ -67,12 +67,17 @@ internal static class SecureRules
         {
             Effects =
             [
-                new Summarize(state.Round, "completed", closed.Cohort, closed.Contributions, closed.OpenedAt),
-                new Announce(RunLog.Statistics, $"Statistics of {opened.Rows} rows of {closed.Contributions.Count} sites.", state.Round),
+                new Summarize(state.Round, "completed", closed.Cohort, closed.Contributions, closed.OpenedAt, Opening: opened.Opening),
+                new Announce(RunLog.Statistics, $"Statistics of {opened.Rows} rows of {closed.Contributions.Count} sites{Describe(opened.Opening, now - closed.OpenedAt)}.", state.Round),
                 .. ended.Effects,
             ],
         };
     }
+
+    /// <summary>Examples, sizes and seconds by phase, for the run's log; nothing for a round in the clear.</summary>
+    public static string Describe(RoundOpening? opening, TimeSpan round) => opening is null ? "" : string.Create(
+        CultureInfo.InvariantCulture,
+        $" of {opening.Weight} examples in {opening.Bytes} bytes: {Math.Max(0, round.TotalSeconds - opening.OpeningSeconds - opening.DecodingSeconds):0.0} s training, {opening.OpeningSeconds:0.0} s opening, {opening.DecodingSeconds:0.0} s decoding");
 
     public static Evaluating Evaluation(ImmutableSortedSet<string> asked, DateTimeOffset deadline) => new(
         deadline, asked, ImmutableSortedDictionary.Create<string, EvaluationSums>(StringComparer.Ordinal), asked, ImmutableSortedDictionary.Create<string, Contribution>(StringComparer.Ordinal));

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Federation.Privacy.Canonical;
 using Federation.Privacy.Homomorphic;
 using Federation.Privacy.SecureAggregation;
 using Federation.Server.Runs;
@@ -26,11 +27,12 @@ internal sealed class OpeningSession : IDisposable
     private readonly string _seconds;
     private readonly List<ActiveSet> _asked = [];
     private readonly HashSet<string> _lost = [], _refused = [];
+    private readonly DateTimeOffset _since;
 
     /// <param name="contributions">Sites and their spooled, checked files.</param>
     public OpeningSession(RunContext context, string runId, SiteRound round, Roster roster, IReadOnlyList<(string Site, string Path)> contributions)
     {
-        (_context, _runId, _roster, Round) = (context, runId, roster, round);
+        (_context, _runId, _roster, Round, _since) = (context, runId, roster, round, context.Time.GetUtcNow());
         try
         {
             using BlobStore.NewBlob seconds = context.Blobs.Create();
@@ -65,6 +67,9 @@ internal sealed class OpeningSession : IDisposable
     public IReadOnlyCollection<string> Lost => _lost;
 
     public int Contributions => _files.Count;
+
+    /// <summary>How it was opened; null: it is not yet.</summary>
+    public RoundOpening? Report { get; private set; }
 
     /// <summary>Whose contributions they are.</summary>
     public IReadOnlyList<string> Sites => [.. _headers.Select(header => header.Site)];
@@ -112,13 +117,15 @@ internal sealed class OpeningSession : IDisposable
 
     /// <summary>Names a set of members where none is complete or can become so.</summary>
     /// <returns>What can be opened now; null: nothing yet.</returns>
-    public (Plaintext Opened, IReadOnlyList<string> Members)? Advance(Func<string, bool> isLive)
+    public Plaintext? Advance(Func<string, bool> isLive)
     {
         foreach (ActiveSet set in _asked.Where(set => !set.IsWrong && set.Answers.Count == set.Members.Length))
         {
             if (TryOpen(set) is not { } opened) continue;
-            _context.Store.AddTranscript(new TranscriptRecord(_runId, TranscriptRecord.Opening, (int)Round.Opening.Round, (int)Round.Opening.Epoch, OpeningTranscriptFile.Encode(Request(set.Members), [.. set.Answers.Values.Select(answer => answer.Message)])));
-            return (opened, [.. set.Members.Select(NameOf)]);
+            byte[] transcript = OpeningTranscriptFile.Encode(Request(set.Members), [.. set.Answers.Values.Select(answer => answer.Message)]);
+            _context.Store.AddTranscript(new TranscriptRecord(_runId, TranscriptRecord.Opening, (int)Round.Opening.Round, (int)Round.Opening.Epoch, transcript));
+            Report = new((int)Round.Opening.Epoch, [.. set.Members.Select(NameOf)], 0, _files.Sum(file => file.Length), (_context.Time.GetUtcNow() - _since).TotalSeconds, 0, Sha256Hex.Of(transcript));
+            return opened;
         }
 
         DateTimeOffset now = _context.Time.GetUtcNow();

@@ -223,7 +223,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
     private void AdvanceOpening()
     {
         OpeningSession? session;
-        (Plaintext Opened, IReadOnlyList<string> Members)? opened;
+        Plaintext? opened;
         string? hopeless = null;
         lock (_lock)
         {
@@ -235,7 +235,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
         }
 
         int round = (int)session.Round.Opening.Round;
-        if (opened is { } sum) run.InBackground(round, () => Decode(session, sum.Opened, sum.Members));
+        if (opened is not null) run.InBackground(round, () => Decode(session, opened));
         else if (hopeless is not null)
         {
             session.Dispose();
@@ -244,31 +244,36 @@ internal sealed class SecureRun(RunContext context, RunHost run)
         }
     }
 
-    private void Decode(OpeningSession session, Plaintext opened, IReadOnlyList<string> members)
+    private void Decode(OpeningSession session, Plaintext opened)
     {
         using (session)
         using (opened)
         {
             int round = (int)session.Round.Opening.Round;
+            long began = context.Time.GetTimestamp();
             if (session.Round.Opening.Purpose == Opening.Evaluation)
             {
                 run.Apply(Evaluation(round, opened));
                 return;
             }
 
-            run.Say(new Announce(RunLog.Opened, $"Round {round} opened by {string.Join(", ", members)}: the sum of {session.Contributions} {(Query is null ? "updates" : "tables")}.", round));
+            run.Say(new Announce(RunLog.Opened, $"Round {round} opened by {string.Join(", ", session.Report!.Members)}: the sum of {session.Contributions} {(Query is null ? "updates" : "tables")}.", round));
             if (Query is { } query)
             {
                 FederatedStatistics statistics = FederatedStatistics.Of(query, run.Schema!, session.Sites, opened.Coefficients);
-                run.Apply(new StatisticsOpened(round, Keep(JsonSerializer.SerializeToUtf8Bytes(statistics, JsonSerializerOptions.Web)), statistics.Rows));
+                run.Apply(new StatisticsOpened(round, Keep(JsonSerializer.SerializeToUtf8Bytes(statistics, JsonSerializerOptions.Web)), statistics.Rows, Report(statistics.Rows)));
                 return;
             }
 
             using FileStream model = run.OpenModelData();
             using BlobStore.NewBlob next = context.Blobs.Create();
             next.Stream.Write(run.ModelHeader.Bytes);
-            using (var writer = new MeanModel(model, next.Stream)) session.Sum.WriteMean(opened, writer.Add);
-            run.Apply(new Aggregated(round, next.Keep()));
+            double weight;
+            using (var writer = new MeanModel(model, next.Stream)) weight = session.Sum.WriteMean(opened, writer.Add);
+            string sha256 = next.Keep();
+            run.Apply(new Aggregated(round, sha256, Report((ulong)Math.Round(weight))));
+
+            RoundOpening Report(ulong weight) => session.Report! with { Weight = weight, DecodingSeconds = context.Time.GetElapsedTime(began).TotalSeconds };
         }
     }
 

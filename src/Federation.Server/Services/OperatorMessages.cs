@@ -93,5 +93,9 @@ internal static class OperatorMessages
         BytesDown = round.BytesDown,
         BytesUp = round.BytesUp,
         BytesControl = round.BytesControl,
+        Opening = round.Opening is not { } opening ? null : new Opening
+        {
+            Epoch = (uint)opening.Epoch, Members = { opening.Members }, Bytes = (ulong)opening.Bytes, OpeningSeconds = opening.OpeningSeconds, DecodingSeconds = opening.DecodingSeconds, TranscriptSha256 = opening.TranscriptSha256,
+        },
     };
 }

@@ -1,6 +1,7 @@
 using Federation.Formats.Evaluation;
 using Federation.Formats.Configuration;
 using Federation.Privacy.Ledger;
+using Federation.Server.Runs;
 
 namespace Federation.Server.Storage;
 
@@ -20,7 +21,8 @@ public sealed record RunRecord(string Id, string Name, string SpecYaml, string S
 
 public sealed record EventRecord(long Sequence, DateTimeOffset At, string Kind, int Round, string Site, string Message, string Model, Metrics? Metrics);
 
-public sealed record RoundRecord(int Round, string State, IReadOnlyList<string> Cohort, IReadOnlyList<string> Contributors, ulong Weight, string Model, double Seconds, ulong BytesDown, ulong BytesUp, ulong BytesControl);
+/// <param name="Opening">Null: the round's sum is not opened, or its updates are not encrypted.</param>
+public sealed record RoundRecord(int Round, string State, IReadOnlyList<string> Cohort, IReadOnlyList<string> Contributors, ulong Weight, string Model, double Seconds, ulong BytesDown, ulong BytesUp, ulong BytesControl, RoundOpening? Opening = null);
 
 public sealed record UploadRecord(string Site, string ModelSha256, string UpdateSha256, long Size, ulong Weight);
 

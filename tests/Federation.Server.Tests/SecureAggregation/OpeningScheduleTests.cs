@@ -152,7 +152,7 @@ public sealed class OpeningScheduleTests : IDisposable
             _session ??= new OpeningSession(context, "run", SecureEpoch.One.Round, SecureEpoch.One.Roster, [.. files.Where(file => closed.Contributions.ContainsKey(file.Site))]);
             if (_session.Advance(site => _members.Single(member => member.Site == site).IsThere) is { } opened)
             {
-                using (opened.Opened) _sums.Add(opened.Opened.Coefficients[0]);
+                using (opened) _sums.Add(opened.Coefficients[0]);
                 Apply(new Aggregated(1, new string('2', 64)));
             }
 
