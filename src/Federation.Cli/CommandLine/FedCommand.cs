@@ -50,6 +50,7 @@ internal static class FedCommand
         root.Add(ModelVerbs.Create());
         root.Add(DataVerbs.Create());
         root.Add(PrivacyVerbs.Create());
+        root.Add(AuditVerbs.Create());
         root.Add(CommonOptions.Json);
         root.Add(CommonOptions.Schema);
         HelpOption help = root.Options.OfType<HelpOption>().Single();
