@@ -56,10 +56,11 @@ public static class FederatedNode
         using var ledgers = new NodeLedgers(options.Configuration, folder, options.AcceptLoss, options.Time, logger);
         using ECDsa identity = credential.Certificate.GetECDsaPrivateKey()!;
         using CommitteeStore committee = folder.OpenCommitteeStore();
-        using var duty = new CommitteeDuty(client, folder, credential.Name, identity, options.Configuration.Policy, committee, logger);
+        using var audit = new NodeAudit(folder.Audit, options.Time, logger);
+        using var duty = new CommitteeDuty(client, folder, credential.Name, identity, options.Configuration.Policy, committee, audit, logger);
         var contribution = new SecureContribution(client, folder, credential.Name, identity, options.Configuration.Policy, options.Configuration.Threads);
         var worker = new TaskWorker(
-            client, folder, learner, credential.Name, options.Configuration.Role == Formats.Configuration.NodeRole.Evaluator ? null : ledgers, duty, contribution, new SiteStatistics(options.Configuration.Data), options.Configuration.Policy, () => JoinRequestOf(options.Configuration), logger);
+            client, folder, learner, credential.Name, options.Configuration.Role == Formats.Configuration.NodeRole.Evaluator ? null : ledgers, duty, contribution, new SiteStatistics(options.Configuration.Data), options.Configuration.Policy, audit, () => JoinRequestOf(options.Configuration), logger);
         var backoff = new Backoff();
         bool reachable = false;
         while (true)

@@ -29,6 +29,9 @@ public sealed class NodeFolder
     /// <summary>The privacy ledger, where node.yaml names no other file; its key <c>ledger.key</c> lies beside it.</summary>
     public string Ledger => In("ledger.db");
 
+    /// <summary>What this node refused.</summary>
+    public string Audit => In(Privacy.Ledger.AuditLog.FileName);
+
     /// <summary>Shares of keys and the record of answers, with its key file <c>secagg.key</c>. Neither is to be backed up: a restored record is found out, and its shares are erased.</summary>
     /// <exception cref="InvalidInputException">The files cannot be used.</exception>
     public CommitteeStore OpenCommitteeStore()

@@ -25,7 +25,7 @@ namespace Federation.Client;
 
 /// <summary>Does one task at a time and reports what came of it. Whatever is released is reserved in the data set's ledger first.</summary>
 /// <param name="ledgers">Null for an evaluator, whose test set is public.</param>
-internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILocalLearner learner, string site, NodeLedgers? ledgers, CommitteeDuty duty, SecureContribution contribution, SiteStatistics statistics, NodePolicy policy, Func<JoinRequest> join, ILogger logger)
+internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILocalLearner learner, string site, NodeLedgers? ledgers, CommitteeDuty duty, SecureContribution contribution, SiteStatistics statistics, NodePolicy policy, NodeAudit audit, Func<JoinRequest> join, ILogger logger)
 {
     private const string UpdatePurpose = "update";
 
@@ -52,11 +52,12 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         {
             LearningTask task = Agreed(check.Run);
             mismatches = task.Spec.Statistics is null ? learner.Check(task, await LoadModelAsync(check.ModelSha256, cancellationToken)) : statistics.Check(task);
-            if (mismatches.Count == 0) mismatches = CheckBudget(task);
+            if (mismatches.Count == 0 && (mismatches = CheckBudget(task)) is [var beyond, ..]) audit.Refused(NodeAudit.Run, check.Run.RunId, 0, beyond);
         }
         catch (Exception error) when (error is InvalidInputException or LearningException or SafetensorsException or ProtocolException || IsPassing(error))
         {
             mismatches = [error.Message];
+            audit.Note(NodeAudit.Run, check.Run.RunId, 0, error);
         }
 
         if (mismatches.Count == 0) logger.LogInformation("Ready for run {Run}", check.Run.RunId);
@@ -117,6 +118,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         catch (Exception error) when (error is LearningException or InvalidInputException or SafetensorsException or BudgetExceededException or ProtocolException or FormatException or ArgumentException or UpdateLayoutException or NonFiniteValueException || IsPassing(error))
         {
             logger.LogWarning("Round {Round}: {Message}", round, error.Message);
+            audit.Note(NodeAudit.Training, train.RunId, round, error);
             await FailAsync(train.RunId, round, error.Message, cancellationToken);
         }
         catch (RpcException error) when (ConnectionErrors.IsRefusal(error))
@@ -166,7 +168,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         try
         {
             // A trainer evaluates only runs that it has agreed to; an evaluator's test set is public.
-            if (ledgers is not null && !File.Exists(Path.Combine(folder.Run(evaluate.Run.RunId), SpecFile))) throw new InvalidInputException(new Problem($"This site has not agreed to run {evaluate.Run.RunId}."));
+            if (ledgers is not null && !File.Exists(Path.Combine(folder.Run(evaluate.Run.RunId), SpecFile))) throw new ProtocolException(Refusal.BelowPolicy, $"This site has not agreed to run {evaluate.Run.RunId}.");
             LearningTask task = Agreed(evaluate.Run);
             ModelState model = await LoadModelAsync(evaluate.ModelSha256, cancellationToken);
             Formats.Evaluation.EvaluationSums sums = learner.Evaluate(task, model, cancellationToken);
@@ -179,6 +181,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         catch (Exception error) when (error is LearningException or InvalidInputException or SafetensorsException or BudgetExceededException or ProtocolException or FormatException or ArgumentException or System.Text.Json.JsonException || IsPassing(error))
         {
             logger.LogWarning("The model of round {Round} was not evaluated: {Message}", evaluate.Round, error.Message);
+            audit.Note(NodeAudit.Evaluation, evaluate.Run.RunId, (int)Math.Min(evaluate.Round, int.MaxValue), error);
             await FailAsync(evaluate.Run.RunId, (int)Math.Min(evaluate.Round, int.MaxValue), error.Message, cancellationToken);
         }
         catch (RpcException error) when (ConnectionErrors.IsRefusal(error))
@@ -295,7 +298,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         string spec = Path.Combine(runFolder, SpecFile), schema = Path.Combine(runFolder, SchemaFile);
         if (File.Exists(spec) && (File.ReadAllText(spec) != run.SpecYaml || File.ReadAllText(schema) != run.SchemaYaml))
         {
-            throw new InvalidInputException(new Problem($"The coordinator sent another spec or schema for run {run.RunId} than the one this site agreed to.", spec));
+            throw new ProtocolException(Refusal.AnotherOpening, $"The coordinator sent another spec or schema for run {run.RunId} than the one this site agreed to.");
         }
 
         File.WriteAllText(Path.Combine(runFolder, SchemaFile), run.SchemaYaml);

@@ -2,6 +2,7 @@ using System.Text;
 using Federation.Client;
 using Federation.Formats.Models;
 using Federation.Learning;
+using Federation.Privacy.Ledger;
 using Federation.V1;
 
 namespace Federation.EndToEnd.Tests;
@@ -136,6 +137,7 @@ public sealed class SecureFaultTests : IAsyncDisposable
         gate.Release();
         RunEvent opened = await _federation.WaitForAsync(run, "opened", happened => happened.Round == 2);
         Assert.Contains("opened by b, c, d", opened.Message, StringComparison.Ordinal);
+        Assert.Contains(AuditVerification.Of(new NodeFolder(_federation.NodeState("a")).Audit).Entries, entry => entry.Kind == "restored-record");
         Assert.All(await Task.WhenAll(_nodes.Values.Select(node => node.Task)), outcome => Assert.Equal("completed", outcome.State));
     }
 

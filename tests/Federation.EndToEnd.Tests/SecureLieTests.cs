@@ -1,11 +1,13 @@
+using Federation.Client;
 using Federation.Learning;
+using Federation.Privacy.Ledger;
 using Federation.Privacy.SecureAggregation;
 using Federation.V1;
 using Google.Protobuf;
 
 namespace Federation.EndToEnd.Tests;
 
-/// <summary>A coordinator that lies to one site: the site does not do what it is told, and says what was tried.</summary>
+/// <summary>A coordinator that lies to one site: the site does not do what it is told, and says what was tried, to the coordinator and in its audit log.</summary>
 public sealed class SecureLieTests
 {
     private static readonly string[] s_sites = ["a", "b", "c", "d"];
@@ -109,6 +111,11 @@ public sealed class SecureLieTests
             Assert.False((await federation.ShowAsync(run)).Summary.State is "completed" or "failed", $"The run ended without a refusal; said were: {string.Join(" | ", liar.Refusals)}");
             await Task.WhenAny(liar.Refused, Task.WhenAll(nodes)).WaitAsync(late.Token);
         }
+
+        // What was tried is kept at the site, with the run, before anybody else hears of it.
+        var audit = AuditVerification.Of(new NodeFolder(federation.NodeState("a")).Audit);
+        Assert.Empty(audit.Problems);
+        Assert.Contains(audit.Entries, entry => entry.Run == run && entry.What.Contains(why, StringComparison.Ordinal));
 
         await federation.Operator.CancelRunAsync(new CancelRunRequest { RunId = run });
         await stop.CancelAsync();

@@ -11,8 +11,8 @@ using OpeningAnswer = Federation.V1.OpeningAnswer;
 
 namespace Federation.Client.SecureAggregation;
 
-/// <summary>A site's part in the committees of its runs: the steps of a key epoch, and openings. Whatever it refuses, it says why, to the coordinator and in its log.</summary>
-internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, string site, ECDsa identity, NodePolicy policy, CommitteeStore store, ILogger logger) : IDisposable
+/// <summary>A site's part in the committees of its runs: the steps of a key epoch, and openings. Whatever it refuses, it says why, to the coordinator and in its audit log.</summary>
+internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, string site, ECDsa identity, NodePolicy policy, CommitteeStore store, NodeAudit audit, ILogger logger) : IDisposable
 {
     private readonly SecureRandom _random = new();
     private readonly Dictionary<string, Attempt> _attempts = []; // by run
@@ -34,6 +34,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
         catch (Exception error) when (error is ProtocolException or FormatException)
         {
             logger.LogWarning("Key epoch {Epoch} of run {Run}: {Message}", descriptor?.Epoch, task.RunId, error.Message);
+            audit.Refused(NodeAudit.KeyEpoch, task.RunId, 0, error.Message);
             Drop(task.RunId);
             if (descriptor is not null) await client.SendEpochMessageAsync(MessageOf(task, descriptor, error.Message), cancellationToken: cancellationToken);
         }
@@ -46,9 +47,11 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
     public async Task OpenAsync(OpenTask task, CancellationToken cancellationToken)
     {
         var message = new OpeningAnswer { RunId = task.RunId, RequestSha256 = task.RequestSha256 };
+        int round = 0;
         try
         {
             OpeningRequest request = OpeningRequest.Decode(await ReadAsync(task.RequestSha256, cancellationToken));
+            round = (int)Math.Min(request.Opening.Round, int.MaxValue);
             if (store.Find(request.Opening.Run) is not { } kept) throw new LostShareException("This site holds no share of the run's key.");
             using CommitteeShare share = kept.Share;
             if (kept.Certificate.Descriptor.Epoch != request.Opening.Epoch) throw new LostShareException($"This site holds a share of epoch {kept.Certificate.Descriptor.Epoch}.");
@@ -73,6 +76,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
         {
             message.Refusal = error.Message;
             logger.LogWarning("Run {Run}: an opening was refused. {Message}", task.RunId, error.Message);
+            audit.Refused(NodeAudit.Opening, task.RunId, round, error.Message);
         }
         catch (SqliteException error)
         {
@@ -105,10 +109,12 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
         {
             store.AcceptLoss(sha256);
             logger.LogError("{Message}", restored.Message);
+            audit.Refused(NodeAudit.Restored, "", 0, restored.Message);
         }
         catch (Exception error) when (error is ProtocolException or FormatException)
         {
             logger.LogWarning("The coordinator showed an answer that is not this site's: {Message}", error.Message);
+            audit.Refused(NodeAudit.Restored, "", 0, $"An answer was shown that is not this site's: {error.Message}");
         }
     }
 
