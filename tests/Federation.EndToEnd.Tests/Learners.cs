@@ -10,12 +10,12 @@ namespace Federation.EndToEnd.Tests;
 /// <summary>A model of one vector, for tests about sizes.</summary>
 internal static class OneVector
 {
-    public static string Spec(int rounds, int least, string secure = "none") => $$"""
+    public static string Spec(int rounds, int least, string secure = "none", string deadline = "60s") => $$"""
         name: one-vector
         model: { kind: custom }
         rounds: {{rounds}}
         seed: 1
-        cohort: { sites: all, minContributors: {{least}}, deadline: 60s }
+        cohort: { sites: all, minContributors: {{least}}, deadline: {{deadline}} }
         local: { optimizer: { kind: sgd, learningRate: 0.1 }, batchSize: 4, epochs: 1 }
         secureAggregation: {{secure}}
         """;
@@ -62,6 +62,32 @@ internal sealed class GatedLearner(ILocalLearner inner, int heldRound) : ILocalL
     }
 
     public EvaluationSums Evaluate(LearningTask task, ModelState model, CancellationToken cancellationToken) => inner.Evaluate(task, model, cancellationToken);
+
+    public void Dispose()
+    {
+        inner.Dispose();
+        _gate.Dispose();
+    }
+}
+
+/// <summary>Holds one of its evaluations until it is released.</summary>
+/// <param name="held">Counted from 1; the first is of the model that round 1 starts from.</param>
+internal sealed class GatedEvaluation(ILocalLearner inner, int held) : ILocalLearner
+{
+    private readonly ManualResetEventSlim _gate = new();
+    private int _evaluations;
+
+    public void Release() => _gate.Set();
+
+    public IReadOnlyList<string> Check(LearningTask task, ModelState initial) => inner.Check(task, initial);
+
+    public TrainingResult Train(LearningTask task, int round, ModelState start, CancellationToken cancellationToken) => inner.Train(task, round, start, cancellationToken);
+
+    public EvaluationSums Evaluate(LearningTask task, ModelState model, CancellationToken cancellationToken)
+    {
+        if (Interlocked.Increment(ref _evaluations) == held) _gate.Wait(cancellationToken);
+        return inner.Evaluate(task, model, cancellationToken);
+    }
 
     public void Dispose()
     {

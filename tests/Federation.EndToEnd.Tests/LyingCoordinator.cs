@@ -39,6 +39,12 @@ internal sealed class LyingCoordinator : IAsyncDisposable
     /// <summary>Changes a task on its way to the node; may give another.</summary>
     public Func<NodeTask, NodeTask> Lie { get; set; } = task => task;
 
+    /// <summary>The node has done what it was told and asks for more.</summary>
+    public Action Asked { get; set; } = () => { };
+
+    /// <summary>What an opening's answer meets before it is passed on; may hold it for ever.</summary>
+    public Func<OpeningAnswer, CancellationToken, Task> Hold { get; set; } = (_, _) => Task.CompletedTask;
+
     public static async Task<LyingCoordinator> StartAsync(TestFederation federation, string site)
     {
         using CertificateAuthority ca = CertificateAuthority.Load(new CoordinatorFolder(federation.State).Ca);
@@ -83,7 +89,12 @@ internal sealed class LyingCoordinator : IAsyncDisposable
     {
         public override async Task<JoinReply> Join(JoinRequest request, ServerCallContext context) => await coordinator.JoinAsync(request, cancellationToken: context.CancellationToken);
 
-        public override async Task<NodeTask> NextTask(NextTaskRequest request, ServerCallContext context) => liar.Lie(await coordinator.NextTaskAsync(request, cancellationToken: context.CancellationToken));
+        public override async Task<NodeTask> NextTask(NextTaskRequest request, ServerCallContext context)
+        {
+            AsyncUnaryCall<NodeTask> next = coordinator.NextTaskAsync(request, cancellationToken: context.CancellationToken);
+            liar.Asked();
+            return liar.Lie(await next);
+        }
 
         public override async Task<HeartbeatReply> Heartbeat(HeartbeatRequest request, ServerCallContext context) => await coordinator.HeartbeatAsync(request, cancellationToken: context.CancellationToken);
 
@@ -126,6 +137,7 @@ internal sealed class LyingCoordinator : IAsyncDisposable
         public override async Task<OpeningAnswerReply> SendOpeningAnswer(OpeningAnswer request, ServerCallContext context)
         {
             Note(request.Refusal);
+            await liar.Hold(request, context.CancellationToken);
             if (liar.Planted.ContainsKey(request.RequestSha256)) return new OpeningAnswerReply(); // the coordinator knows nothing of this request
             return await coordinator.SendOpeningAnswerAsync(request, cancellationToken: context.CancellationToken);
         }

@@ -70,9 +70,9 @@ internal sealed class TestFederation : IAsyncDisposable
         return new Node.NodeClient(Open(Coordinator.NodesAddress, Credential.Load(folder.Certificate, folder.Key)));
     }
 
-    public Task<NodeOutcome> RunNodeAsync(string site, ILocalLearner learner, NodeRole role = NodeRole.Trainer, Uri? coordinator = null, IReadOnlyList<DataSource>? data = null, CancellationToken? cancellationToken = null)
+    public Task<NodeOutcome> RunNodeAsync(string site, ILocalLearner learner, NodeRole role = NodeRole.Trainer, Uri? coordinator = null, IReadOnlyList<DataSource>? data = null, CancellationToken? cancellationToken = null, NodePolicy? policy = null)
     {
-        var configuration = new NodeConfiguration { Coordinator = coordinator ?? Coordinator.NodesAddress, State = NodeState(site), Role = role, Data = data ?? [] };
+        var configuration = new NodeConfiguration { Coordinator = coordinator ?? Coordinator.NodesAddress, State = NodeState(site), Role = role, Data = data ?? [], Policy = policy ?? new() };
         return FederatedNode.RunAsync(new NodeOptions { Configuration = configuration, ExitAfterRun = true }, learner, NullLoggerFactory.Instance, cancellationToken ?? TestContext.Current.CancellationToken);
     }
 

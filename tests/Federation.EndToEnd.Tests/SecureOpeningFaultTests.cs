@@ -1,0 +1,183 @@
+using Federation.Client;
+using Federation.Formats.Configuration;
+using Federation.Protocol;
+using Federation.V1;
+using Grpc.Core;
+using Opening = Federation.Privacy.SecureAggregation.Opening;
+using OpeningRequest = Federation.Privacy.SecureAggregation.OpeningRequest;
+
+namespace Federation.EndToEnd.Tests;
+
+/// <summary>Openings whose members vanish, refuse or have had enough, over the network.</summary>
+public sealed class SecureOpeningFaultTests : IAsyncDisposable
+{
+    private static readonly string[] s_sites = ["a", "b", "c", "d"];
+
+    private RunningSites _sites = null!;
+    private LyingCoordinator? _relay;
+
+    private TestFederation Federation => _sites.Federation;
+
+    public async ValueTask DisposeAsync()
+    {
+        await _sites.DisposeAsync();
+        if (_relay is not null) await _relay.DisposeAsync();
+    }
+
+    [Fact] // its record is written, its answer never leaves: started again it gives the same part, and the sum is the one of all four
+    public async Task Member_KilledBetweenItsRecordAndItsAnswer_GivesTheSamePartAgain()
+    {
+        _sites = await RunningSites.StartAsync(s_sites);
+        await using LyingCoordinator relay = await LyingCoordinator.StartAsync(Federation, "a");
+        List<OpeningAnswer> answers = [];
+        var answered = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        relay.Hold = (answer, cancellation) =>
+        {
+            answers.Add(answer);
+            if (!answered.TrySetResult()) return Task.CompletedTask;
+            return Task.Delay(Timeout.Infinite, cancellation); // until the node is gone
+        };
+        GatedLearner gate = _sites.Gate("c", heldRound: 1);
+        _sites.Run("a", coordinator: relay.Address);
+        _sites.Run(["b", "d"]);
+        _sites.Run("c", gate);
+        string run = await _sites.SubmitAsync(rounds: 1);
+        await _sites.ContributedAsync(run, "d", 1);
+        await _sites.StopAsync("d"); // a, b and c are needed, all of them
+        gate.Release();
+        await answered.Task;
+        await _sites.StopAsync("a");
+        Assert.Equal("aggregating", (await Federation.ShowAsync(run)).Summary.State);
+        _sites.Run("a", coordinator: relay.Address);
+        RunEvent opened = await Federation.WaitForAsync(run, "opened");
+        Assert.Contains("opened by a, b, c: the sum of 4 updates", opened.Message, StringComparison.Ordinal);
+        Assert.Equal(2, answers.Count);
+        Assert.NotEmpty(answers[0].Part);
+        Assert.Equal(answers[0].Part, answers[1].Part);
+        await _sites.EndedAsync();
+        Assert.All(_sites.Model(run), value => Assert.Equal(RunningSites.MeanOf(s_sites), value, 1e-3f));
+    }
+
+    [Fact] // hundreds of refusals of one member, and after the opening still more: one line in the log, and the others open
+    public async Task Refusals_OfOneMemberInAFlood_DoNotStopTheOthers()
+    {
+        _sites = await RunningSites.StartAsync(s_sites);
+        GatedLearner gate = _sites.Gate("d", heldRound: 1);
+        _sites.Run(s_sites[..3]);
+        _sites.Run("d", gate);
+        string run = await _sites.SubmitAsync(rounds: 1);
+        await _sites.ContributedAsync(run, "a", 1);
+        await _sites.StopAsync("a");
+        Node.NodeClient flooding = Federation.NodeClient("a");
+        await flooding.JoinAsync(new JoinRequest { ProtocolVersion = ProtocolVersion.Current, Role = V1.NodeRole.Trainer });
+        gate.Release();
+        NodeTask task = await flooding.NextTaskAsync(new NextTaskRequest());
+        Assert.NotNull(task.Open);
+        var refusal = new OpeningAnswer { RunId = run, RequestSha256 = task.Open.RequestSha256, Refusal = "No." };
+        int taken = 0;
+        for (int i = 0; i < 300; i++)
+        {
+            try
+            {
+                await flooding.SendOpeningAnswerAsync(refusal);
+                taken++;
+            }
+            catch (RpcException late) when (RpcError.Is(late, Refusal.ProtocolRefused))
+            {
+                // the sum is open already
+            }
+        }
+
+        Assert.Contains("opened by b, c, d", (await Federation.WaitForAsync(run, "opened")).Message, StringComparison.Ordinal);
+        Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal("completed", outcome.State));
+        Assert.True(taken > 0);
+        Assert.Equal(1, await CountAsync(run, "refused"));
+    }
+
+    [Fact] // this site allows two openings of a key, the run a hundred: it takes no part in the run, opens two sums of the others as a member, and refuses the third
+    public async Task Member_AskedForMoreOpeningsThanItsPolicyAllows_RefusesAndOthersOpen()
+    {
+        _sites = await RunningSites.StartAsync(s_sites);
+        _sites.Run("a", policy: new NodePolicy(MaxOpenings: 2));
+        _sites.Run(s_sites[1..]);
+        string run = await _sites.SubmitAsync(rounds: 3);
+        RunEvent refused = await Federation.WaitForAsync(run, "refused");
+        Assert.Contains("Epoch 1 has had 2 openings, as many as this site's policy allows", refused.Message, StringComparison.Ordinal);
+        Assert.Equal(3u, refused.Round);
+        Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal(("completed", 3), (outcome.State, outcome.Rounds)));
+        RunSite standing = (await Federation.ShowAsync(run)).Sites.Single(site => site.Name == "a");
+        Assert.Contains("One key of the run opens 100 sums; this site's policy allows 2.", standing.Mismatches);
+        Assert.Contains("opened by a, b, c", (await Federation.WaitForAsync(run, "opened", happened => happened.Round == 2)).Message, StringComparison.Ordinal);
+        Assert.Contains("opened by b, c, d", (await Federation.WaitForAsync(run, "opened", happened => happened.Round == 3)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Keys_UsedForMaxOpenings_AreMadeAnewBeforeTheNextRound()
+    {
+        _sites = await RunningSites.StartAsync(s_sites);
+        _sites.Run(s_sites);
+        string run = await _sites.SubmitAsync(rounds: 3, settings: "threshold: 3, maxOpenings: 2");
+        Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal(("completed", 3), (outcome.State, outcome.Rounds)));
+        Assert.Contains("Key epoch 2", (await Federation.WaitForAsync(run, "keys-made", happened => happened.Round == 2)).Message, StringComparison.Ordinal);
+        Assert.Equal(2, await CountAsync(run, "keys-made"));
+        Assert.All(_sites.Model(run), value => Assert.Equal(3 * RunningSites.MeanOf(s_sites), value, 3e-3f));
+    }
+
+    [Fact] // a has sent its evaluation and is gone when the sum is to be opened
+    public async Task Evaluation_WithAMemberGone_IsOpenedByTheOthers()
+    {
+        _sites = await RunningSites.StartAsync(s_sites);
+        LyingCoordinator relay = _relay = await LyingCoordinator.StartAsync(Federation, "a");
+        var idle = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        relay.Lie = task =>
+        {
+            if (task.Evaluate is not null) relay.Asked = () => idle.TrySetResult();
+            return task;
+        };
+        GatedEvaluation gate = _sites.Own(new GatedEvaluation(new SteppingLearner(RunningSites.Steps["d"]), held: 2));
+        _sites.Run("a", coordinator: relay.Address);
+        _sites.Run(s_sites[1..3]);
+        _sites.Run("d", gate);
+        string run = await _sites.SubmitAsync(rounds: 1, extra: "evaluate: { every: 1 }");
+        await idle.Task;
+        await _sites.StopAsync("a");
+        gate.Release();
+        RunEvent evaluated = await Federation.WaitForAsync(run, "evaluated");
+        Assert.Equal(4u, evaluated.Metrics.Examples); // a's is in the sum
+        Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal("completed", outcome.State));
+    }
+
+    [Fact] // all four members are needed, one is killed when it is asked, and the coordinator restarts in between
+    public async Task Evaluation_BelowTheThresholdAndTheCoordinatorRestarts_IsOpenedWhenTheMemberIsBack()
+    {
+        _sites = await RunningSites.StartAsync(s_sites);
+        LyingCoordinator relay = _relay = await LyingCoordinator.StartAsync(Federation, "a");
+        var asked = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        relay.Lie = task =>
+        {
+            if (task.Open is not { } open || OpeningRequest.Decode(relay.Fetched(open.RequestSha256)).Opening.Purpose != Opening.Evaluation) return task;
+            asked.TrySetResult();
+            return new NodeTask { Idle = new Idle() };
+        };
+        _sites.Run("a", coordinator: relay.Address);
+        _sites.Run(s_sites[1..]);
+        string run = await _sites.SubmitAsync(rounds: 1, settings: "threshold: 4", extra: "evaluate: { every: 1 }");
+        await asked.Task;
+        await _sites.StopAsync("a");
+        Assert.Equal("evaluating", (await Federation.ShowAsync(run)).Summary.State);
+        await Federation.RestartCoordinatorAsync();
+        Assert.Equal("evaluating", (await Federation.ShowAsync(run)).Summary.State);
+        _sites.Run("a");
+        Assert.Equal(4u, (await Federation.WaitForAsync(run, "evaluated")).Metrics.Examples);
+        Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal("completed", outcome.State));
+        Assert.Equal(1, await CountAsync(run, "evaluated"));
+    }
+
+    private async Task<int> CountAsync(string run, string kind)
+    {
+        int count = 0;
+        using AsyncServerStreamingCall<RunEvent> watch = Federation.Operator.WatchRun(new WatchRunRequest { RunId = run });
+        await foreach (RunEvent happened in watch.ResponseStream.ReadAllAsync(TestContext.Current.CancellationToken)) count += happened.Kind == kind ? 1 : 0;
+        return count;
+    }
+}
