@@ -17,6 +17,8 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
     private readonly SecureRandom _random = new();
     private readonly Dictionary<string, Attempt> _attempts = []; // by run
 
+    private string IdentitySha256 => Privacy.Canonical.Sha256Hex.Of(identity.ExportSubjectPublicKeyInfo());
+
     /// <summary>One attempt at an epoch in this process: what was sent is sent again, never made again.</summary>
     private sealed record Attempt(string Descriptor, EpochMember Member)
     {
@@ -55,6 +57,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
             if (store.Find(request.Opening.Run) is not { } kept) throw new LostShareException("This site holds no share of the run's key.");
             using CommitteeShare share = kept.Share;
             if (kept.Certificate.Descriptor.Epoch != request.Opening.Epoch) throw new LostShareException($"This site holds a share of epoch {kept.Certificate.Descriptor.Epoch}.");
+            if (kept.Roster.Sites.GetValueOrDefault(site) != IdentitySha256) throw new LostShareException($"This site's identity key has changed since epoch {request.Opening.Epoch} was made: nobody would take an answer for its share.");
             OpeningMember member = new(kept.Certificate, share, kept.Roster, policy.ToCommittee(), identity, _random, store.Record(), entry => store.Append(request.Opening.Run, entry));
             string seconds = await BlobDownload.FetchAsync(client, folder, task.SecondsSha256, cancellationToken);
             SignedOpeningAnswer answer = member.Answer(request, Pieces(seconds, request.Contributions.Count));
@@ -103,7 +106,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
         if (kept.IsEmpty || store.IsAccepted(sha256)) return;
         try
         {
-            store.Record().CheckAgainst(SignedMessage.Decode(kept), roster ?? new Roster(1, "", [new(site, Privacy.Canonical.Sha256Hex.Of(identity.ExportSubjectPublicKeyInfo()))]), site);
+            store.Record().CheckAgainst(SignedMessage.Decode(kept), roster ?? new Roster(1, "", [new(site, IdentitySha256)]), site);
         }
         catch (ProtocolException restored) when (restored.Reason == Refusal.RestoredRecord)
         {

@@ -89,8 +89,7 @@ internal sealed class OpeningSession : IDisposable
 
     /// <summary>A member's answer, or why it gives none.</summary>
     /// <returns>A line for the run's log; empty: none.</returns>
-    /// <exception cref="ProtocolException">It is no answer to this request.</exception>
-    /// <exception cref="FormatException">Its bytes are none.</exception>
+    /// <exception cref="ProtocolException">The member was not asked for this.</exception>
     public string Receive(string site, V1.OpeningAnswer message)
     {
         int member = MemberOf(site);
@@ -107,12 +106,20 @@ internal sealed class OpeningSession : IDisposable
             return !_refused.Add(site) ? "" : $"{site} refuses to open the {Round.Opening}: {message.Refusal}";
         }
 
-        var answer = new SignedOpeningAnswer(SignedMessage.Decode(message.Answer.Span), message.Part.ToByteArray());
-        Privacy.SecureAggregation.OpeningAnswer said = answer.Verify(Certificate, _roster);
-        if (said.Index != member || said.Opening != Round.Opening || !said.Active.SequenceEqual(set.Members)) throw new ProtocolException(Refusal.AnotherOpening, $"The answer of '{site}' is for another opening or another set.");
-        set.Answers[member] = answer;
-        _context.Store.KeepAnswer(site, said.RecordCount, answer.Message.Encode());
-        return "";
+        try
+        {
+            var answer = new SignedOpeningAnswer(SignedMessage.Decode(message.Answer.Span), message.Part.ToByteArray());
+            Privacy.SecureAggregation.OpeningAnswer said = answer.Verify(Certificate, _roster);
+            if (said.Index != member || said.Opening != Round.Opening || !said.Set.AsSpan().SequenceEqual(_set) || !said.Active.SequenceEqual(set.Members)) throw new ProtocolException(Refusal.AnotherOpening, "it is for another opening or another set.");
+            set.Answers[member] = answer;
+            Keep(site, said, answer.Message);
+            return "";
+        }
+        catch (Exception wrong) when (wrong is ProtocolException or FormatException)
+        {
+            set.Refused.Add(member); // it would only give the same again: others are asked
+            return !_refused.Add(site) ? "" : $"The answer of {site} to the {Round.Opening} does not hold: {wrong.Message}";
+        }
     }
 
     /// <summary>Names a set of members where none is complete or can become so.</summary>
@@ -164,6 +171,18 @@ internal sealed class OpeningSession : IDisposable
             _context.Logger.LogWarning("{Run}: the answers of {Members} do not open the sum. {Message}", _runId, string.Join(", ", set.Members.Select(NameOf)), wrong.Message);
             return null;
         }
+    }
+
+    /// <summary>What a member is shown when it joins: how far its record had come. Under one key the furthest; under another the newest, because a member that lost its record counts anew with its next share.</summary>
+    private void Keep(string site, Privacy.SecureAggregation.OpeningAnswer said, SignedMessage message)
+    {
+        if (_context.Store.KeptAnswer(site) is { } bytes)
+        {
+            Privacy.SecureAggregation.OpeningAnswer kept = Privacy.SecureAggregation.OpeningAnswer.Decode(SignedMessage.Decode(bytes).Body.Span);
+            if (kept.Certificate.AsSpan().SequenceEqual(said.Certificate) && kept.RecordCount > said.RecordCount) return;
+        }
+
+        _context.Store.KeepAnswer(site, said.RecordCount, message.Encode());
     }
 
     private bool Can(int member) => !_lost.Contains(NameOf(member));

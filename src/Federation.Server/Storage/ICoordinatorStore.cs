@@ -67,11 +67,11 @@ public interface ICoordinatorStore : IDisposable
 
     void AddRoster(ulong version, byte[] roster);
 
-    /// <summary>Keeps a site's signed opening answer, unless a later one is known.</summary>
+    /// <summary>Keeps a site's signed opening answer in place of the one before.</summary>
     /// <param name="count">Of its record.</param>
     void KeepAnswer(string site, int count, byte[] answer);
 
-    /// <summary>The latest; null: none.</summary>
+    /// <summary>Null: none.</summary>
     byte[]? KeptAnswer(string site);
 
     void AddTranscript(TranscriptRecord transcript);

@@ -98,7 +98,7 @@ public sealed class SqliteStore : ICoordinatorStore
     public void AddRoster(ulong version, byte[] roster) => InTransaction(() => _connection.Execute("INSERT INTO rosters(version, roster) VALUES($1, $2)", (long)version, roster));
 
     public void KeepAnswer(string site, int count, byte[] answer) => InTransaction(() =>
-        _connection.Execute("INSERT INTO opening_answers(site, count, answer) VALUES($1, $2, $3) ON CONFLICT(site) DO UPDATE SET count = excluded.count, answer = excluded.answer WHERE excluded.count >= count", site, count, answer));
+        _connection.Execute("INSERT INTO opening_answers(site, count, answer) VALUES($1, $2, $3) ON CONFLICT(site) DO UPDATE SET count = excluded.count, answer = excluded.answer", site, count, answer));
 
     public byte[]? KeptAnswer(string site) => Locked(() => _connection.Query("SELECT answer FROM opening_answers WHERE site = $1", row => (byte[])row.GetValue(0), site).FirstOrDefault());
 

@@ -1,0 +1,136 @@
+using Federation.Client;
+using Federation.V1;
+using Grpc.Core;
+
+namespace Federation.EndToEnd.Tests;
+
+/// <summary>Committees that lose their shares or change within a run.</summary>
+public sealed class SecureMembershipTests : IAsyncDisposable
+{
+    private static readonly string[] s_sites = ["a", "b", "c", "d"];
+
+    private RunningSites _sites = null!;
+
+    private TestFederation Federation => _sites.Federation;
+
+    public async ValueTask DisposeAsync() => await _sites.DisposeAsync();
+
+    [Fact] // two of four shares are gone, t = 3, and the spec asks for the end
+    public async Task Shares_LostUnderAbort_EndTheRunWithTheReason()
+    {
+        (string run, GatedLearner gate) = await StartAsync(rounds: 2, settings: "threshold: 3, onCommitteeLoss: abort");
+        await LoseTwoDisksAsync(run, 1);
+        gate.Release();
+        RunEvent failed = await Federation.WaitForAsync(run, "failed");
+        Assert.Contains("Round 1 cannot be opened: 2 members hold shares of epoch 1; 3 are needed (a, b lost theirs)", failed.Message, StringComparison.Ordinal);
+        Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal(("failed", 0), (outcome.State, outcome.Rounds)));
+    }
+
+    [Fact] // the weights stay and the hash changes, twice: no member is ever asked for two sets of one model
+    public async Task Shares_LostTwiceInARow_KeepTheWeightsUnderThreeHashes()
+    {
+        GatedLearner? inner = null;
+        (string run, GatedLearner gate) = await StartAsync(rounds: 1, wrap: sites => inner = sites.Gate("d", heldRound: 2));
+        await LoseTwoDisksAsync(run, 1);
+        gate.Release();
+        await Federation.WaitForAsync(run, "round-abandoned", happened => happened.Round == 1);
+        await LoseTwoDisksAsync(run, 2);
+        inner!.Release();
+        RunEvent lost = await Federation.WaitForAsync(run, "round-abandoned", happened => happened.Round == 2);
+        Assert.Contains("of epoch 2; 3 are needed (a, b lost theirs)", lost.Message, StringComparison.Ordinal);
+        Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal(("completed", 1), (outcome.State, outcome.Rounds)));
+        ListModelsReply models = await Federation.Operator.ListModelsAsync(new ListModelsRequest { RunId = run });
+        Assert.Equal([0u, 1u, 2u, 3u], models.Models.Select(model => model.Round));
+        Assert.Equal(4, models.Models.Select(model => model.Sha256).Distinct().Count());
+        Assert.All(_sites.Model(run), value => Assert.Equal(RunningSites.MeanOf(s_sites), value, 1e-3f));
+    }
+
+    [Fact] // keys of five before the next round; the open round goes on with those of four
+    public async Task Site_EnrolledInARun_HoldsAShareFromTheNextRoundOn()
+    {
+        (string run, GatedLearner gate) = await StartAsync(rounds: 2, settings: "");
+        await Federation.EnrollAsync("e");
+        _sites.Run("e");
+        await Federation.WaitForAsync(run, "site-ready", happened => happened.Site == "e");
+        gate.Release();
+        RunEvent keys = await Federation.WaitForAsync(run, "keys-made", happened => happened.Round == 1);
+        Assert.Contains("Key epoch 2: 5 members hold shares, any 4 open a sum", keys.Message, StringComparison.Ordinal);
+        Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal(("completed", 2), (outcome.State, outcome.Rounds)));
+        Assert.Equal([s_sites, [.. s_sites, "e"]], (await Federation.ShowAsync(run)).Rounds.Select(round => round.Contributors.ToArray()));
+        Assert.All(_sites.Model(run), value => Assert.Equal(RunningSites.MeanOf(s_sites) + RunningSites.MeanOf([.. s_sites, "e"]), value, 2e-3f));
+    }
+
+    [Fact] // what it sent under its old key counts; the share went with the old key, and the next round has new ones
+    public async Task Site_WithANewIdentityKey_IsReplacedInTheOpeningAndInTheNextKeys()
+    {
+        (string run, GatedLearner gate) = await StartAsync(rounds: 2);
+        await _sites.ContributedAsync(run, "a", 1);
+        await _sites.StopAsync("a");
+        var folder = new NodeFolder(Federation.NodeState("a"));
+        File.Delete(folder.Key);
+        File.Delete(folder.Certificate);
+        await Federation.EnrollAsync("a");
+        _sites.Run("a");
+        await _sites.ContributedAsync(run, "b", 1);
+        gate.Release();
+        RunEvent opened = await Federation.WaitForAsync(run, "opened");
+        Assert.Contains("opened by b, c, d: the sum of 4 updates", opened.Message, StringComparison.Ordinal);
+        Assert.Contains("Key epoch 2: 4 members", (await Federation.WaitForAsync(run, "keys-made", happened => happened.Round == 1)).Message, StringComparison.Ordinal);
+        Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal(("completed", 2), (outcome.State, outcome.Rounds)));
+        Assert.Equal([s_sites, s_sites], (await Federation.ShowAsync(run)).Rounds.Select(round => round.Contributors.ToArray()));
+    }
+
+    [Fact] // its record is lost, new keys give it a share again, and then it is put back to before its newest answer: found out again
+    public async Task Member_RestoredASecondTime_ErasesItsNewShareToo()
+    {
+        GatedLearner? inner = null;
+        (string run, GatedLearner gate) = await StartAsync(rounds: 5, held: 3, wrap: sites => inner = sites.Gate("d", heldRound: 5));
+        await _sites.ContributedAsync(run, "a", 3); // three answers: the test's, round 1's and round 2's
+        await _sites.LoseDiskAsync("a");
+        await Federation.Operator.RotateKeysAsync(new RotateKeysRequest { RunId = run });
+        gate.Release();
+        Assert.Contains("opened by b, c, d", (await Federation.WaitForAsync(run, "opened", happened => happened.Round == 3)).Message, StringComparison.Ordinal);
+        await Federation.WaitForAsync(run, "keys-made", happened => happened.Round == 3);
+        Assert.Contains("opened by a, b, c", (await Federation.WaitForAsync(run, "opened", happened => happened.Round == 4)).Message, StringComparison.Ordinal);
+        await _sites.ContributedAsync(run, "a", 5);
+        await _sites.StopAsync("a");
+        Forget("a", answers: 1); // as in a copy from before round 4
+        _sites.Run("a");
+        await Federation.RestartCoordinatorAsync(); // every node joins once more
+        inner!.Release();
+        Assert.Contains("opened by b, c, d", (await Federation.WaitForAsync(run, "opened", happened => happened.Round == 5)).Message, StringComparison.Ordinal);
+        Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal("completed", outcome.State));
+    }
+
+    /// <summary>The run's round is open, d is held in it.</summary>
+    /// <param name="wrap">What d does when it is let go.</param>
+    private async Task<(string Run, GatedLearner Gate)> StartAsync(int rounds, string settings = "threshold: 3", int held = 1, Func<RunningSites, GatedLearner>? wrap = null)
+    {
+        _sites = await RunningSites.StartAsync(s_sites);
+        GatedLearner gate = _sites.Gate("d", held, wrap?.Invoke(_sites));
+        _sites.Run(s_sites[..3]);
+        _sites.Run("d", gate);
+        string run = await _sites.SubmitAsync(rounds, settings: settings);
+        await gate.Started;
+        return (run, gate);
+    }
+
+    private async Task LoseTwoDisksAsync(string run, int round)
+    {
+        foreach (string site in new[] { "a", "b" })
+        {
+            await _sites.ContributedAsync(run, site, round);
+            await _sites.LoseDiskAsync(site);
+        }
+    }
+
+    /// <summary>Puts a member's record back by its newest answers.</summary>
+    private void Forget(string site, int answers)
+    {
+        using var connection = new Microsoft.Data.Sqlite.SqliteConnection($"Data Source={_sites.StoreOf(site)};Pooling=False");
+        connection.Open();
+        using Microsoft.Data.Sqlite.SqliteCommand command = connection.CreateCommand();
+        command.CommandText = $"DELETE FROM answers WHERE number > (SELECT MAX(number) FROM answers) - {answers}";
+        Assert.Equal(answers, command.ExecuteNonQuery());
+    }
+}
