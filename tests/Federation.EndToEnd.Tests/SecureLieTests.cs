@@ -4,6 +4,7 @@ using Federation.Privacy.Ledger;
 using Federation.Privacy.SecureAggregation;
 using Federation.V1;
 using Google.Protobuf;
+using Opening = Federation.Privacy.SecureAggregation.Opening;
 
 namespace Federation.EndToEnd.Tests;
 
