@@ -8,7 +8,8 @@ namespace Federation.Client;
 /// <param name="Sha256">Of the update.</param>
 /// <param name="Reservation">Number of the ledger's record that pays for it.</param>
 /// <param name="Loss">Mean training loss, for this site's log.</param>
-internal sealed record StoredUpdate(string ModelSha256, string Sha256, ulong Weight, double Loss, long Reservation)
+/// <param name="Rounding">Names the key that an encrypted update was rounded with.</param>
+internal sealed record StoredUpdate(string ModelSha256, string Sha256, ulong Weight, double Loss, long Reservation, string Rounding = "")
 {
     /// <summary>Of an encrypted contribution in place of an update.</summary>
     public static string ContributionOf(NodeFolder folder, string runId, int round) => Path.Combine(folder.Updates(runId), FormattableString.Invariant($"{round}.contribution"));
@@ -18,33 +19,34 @@ internal sealed record StoredUpdate(string ModelSha256, string Sha256, ulong Wei
 
     public static string PathOf(NodeFolder folder, string runId, int round) => Path.Combine(folder.Updates(runId), FormattableString.Invariant($"{round}.safetensors"));
 
-    /// <summary>The stored update of this round and model, or null.</summary>
-    public static StoredUpdate? Find(NodeFolder folder, string runId, int round, string modelSha256, bool secure)
+    /// <summary>What was stored at a path for this model, or null.</summary>
+    public static StoredUpdate? Find(string path, string modelSha256)
     {
-        string path = secure ? ContributionOf(folder, runId, round) : PathOf(folder, runId, round), record = path + ".json";
+        string record = RecordOf(path);
         if (!File.Exists(record) || !File.Exists(path)) return null;
         return JsonSerializer.Deserialize<StoredUpdate>(File.ReadAllText(record)) is { } update && update.ModelSha256 == modelSha256 ? update : null;
     }
 
-    public static StoredUpdate Save(NodeFolder folder, string runId, int round, string modelSha256, TrainingResult result, long reservation)
+    /// <summary>Before a file is written: what was stored counts no more.</summary>
+    public static void Forget(string path) => File.Delete(RecordOf(path));
+
+    public static StoredUpdate Save(string path, string modelSha256, TrainingResult result, long reservation)
     {
-        string path = PathOf(folder, runId, round), record = path + ".json";
-        File.Delete(record); // the record last: with it the update counts as stored
+        Forget(path);
         result.WeightedDelta.Save(path);
-        return Record(record, new StoredUpdate(modelSha256, result.WeightedDelta.Sha256, result.Weight, result.Loss, reservation));
+        return Save(path, new StoredUpdate(modelSha256, result.WeightedDelta.Sha256, result.Weight, result.Loss, reservation));
     }
 
-    /// <summary>A contribution that was written to its place; its weight travels inside.</summary>
-    /// <param name="headerSha256">Of its signed header.</param>
-    public static StoredUpdate SaveContribution(NodeFolder folder, string runId, int round, string modelSha256, string headerSha256, double loss, long reservation) =>
-        Record(ContributionOf(folder, runId, round) + ".json", new StoredUpdate(modelSha256, headerSha256, 0, loss, reservation));
-
-    private static StoredUpdate Record(string record, StoredUpdate update)
+    /// <summary>Of a file that was written to its place: with this record it counts as stored.</summary>
+    public static StoredUpdate Save(string path, StoredUpdate update)
     {
+        string record = RecordOf(path);
         File.WriteAllText(record + ".new", JsonSerializer.Serialize(update));
         File.Move(record + ".new", record, overwrite: true);
         return update;
     }
+
+    private static string RecordOf(string path) => path + ".json";
 
     /// <summary>Removes the updates of earlier rounds.</summary>
     public static void DropBefore(NodeFolder folder, string runId, int round)

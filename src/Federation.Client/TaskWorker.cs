@@ -16,6 +16,7 @@ using Federation.Protocol;
 using Federation.V1;
 using Google.Protobuf;
 using Grpc.Core;
+using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging;
 using LedgerHead = Federation.Privacy.Ledger.LedgerHead;
 using Opening = Federation.Privacy.SecureAggregation.Opening;
@@ -25,14 +26,14 @@ namespace Federation.Client;
 
 /// <summary>Does one task at a time and reports what came of it. Whatever is released is reserved in the data set's ledger first.</summary>
 /// <param name="ledgers">Null for an evaluator, whose test set is public.</param>
-internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILocalLearner learner, string site, NodeLedgers? ledgers, CommitteeDuty duty, SecureContribution contribution, SiteStatistics statistics, NodePolicy policy, NodeAudit audit, Func<JoinRequest> join, ILogger logger)
+internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILocalLearner learner, NodeLedgers? ledgers, CommitteeDuty duty, SecureContribution contribution, SiteStatistics statistics, AgreedRuns runs, NodeAudit audit, Func<JoinRequest> join, ILogger logger)
 {
     private const string UpdatePurpose = "update";
 
     // This version adds no noise: every release is recorded as what it is.
     private static readonly PrivacyEvent[] WithoutNoise = [new NonPrivateEvent()];
 
-    private const string SpecFile = "spec.yaml", SchemaFile = "schema.yaml", ModelFile = "model.safetensors", StatisticsFile = "statistics.json";
+    private const string ModelFile = "model.safetensors", StatisticsFile = "statistics.json";
 
     public Task DoAsync(NodeTask task, CancellationToken cancellationToken) => task.TaskCase switch
     {
@@ -50,7 +51,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         IReadOnlyList<string> mismatches;
         try
         {
-            LearningTask task = Agreed(check.Run);
+            LearningTask task = runs.Agree(check.Run);
             mismatches = task.Spec.Statistics is null ? learner.Check(task, await LoadModelAsync(check.ModelSha256, cancellationToken)) : statistics.Check(task);
             if (mismatches.Count == 0 && (mismatches = CheckBudget(task)) is [var beyond, ..]) audit.Refused(NodeAudit.Run, check.Run.RunId, 0, beyond);
         }
@@ -63,16 +64,6 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         if (mismatches.Count == 0) logger.LogInformation("Ready for run {Run}", check.Run.RunId);
         else logger.LogWarning("Not taking part in run {Run}:{NewLine}{Mismatches}", check.Run.RunId, Environment.NewLine, string.Join(Environment.NewLine, mismatches));
         await client.ReportReadinessAsync(new ReadinessReport { RunId = check.Run.RunId, Mismatches = { mismatches } }, cancellationToken: cancellationToken);
-    }
-
-    private List<string> CheckPolicy(LearningTask task)
-    {
-        if (task.Spec.SecureAggregation is null) return policy.RequireSecureAggregation || policy.RosterSha256 is not null ? ["This site's policy asks for secure aggregation; the run has none."] : [];
-        if (task.Spec.Statistics is not null && !policy.AllowStatistics) return ["This site's policy does not allow statistics of its records; 'statistics: allowed' in the policy of its node.yaml does."];
-        int least = task.Spec.Cohort.MinContributors;
-        if (least < policy.MinContributors) return [$"The run opens sums of {least} sites; this site's policy asks for {policy.MinContributors}."];
-        int openings = task.Spec.SecureAggregation.MaxOpenings;
-        return openings > policy.MaxOpenings ? [$"One key of the run opens {openings} sums; this site's policy allows {policy.MaxOpenings}."] : [];
     }
 
     private List<string> CheckBudget(LearningTask task)
@@ -89,7 +80,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     private async Task TrainAsync(Train train, CancellationToken cancellationToken)
     {
         int round = (int)Math.Min(train.Round, int.MaxValue);
-        if (!File.Exists(Path.Combine(folder.Run(train.RunId), SpecFile)))
+        if (!runs.Has(train.RunId))
         {
             await FailAsync(train.RunId, 0, "This node lost its record of the run; it asks again.", cancellationToken);
             await client.JoinAsync(join(), cancellationToken: cancellationToken);
@@ -98,18 +89,19 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
 
         try
         {
-            LearningTask task = Load(train.RunId);
-            RequirePolicy(task);
+            LearningTask task = runs.Load(train.RunId);
+            runs.RequirePolicy(task);
             PrivacyLedger ledger = ledgers!.Of(DataSetOf(task));
             bool secure = task.Spec.SecureAggregation is not null;
             string purpose = PurposeOf(task);
             if (secure && train.Secure is null) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for an update in the clear; the run's spec asks for secure aggregation.");
-            StoredUpdate? stored = StoredUpdate.Find(folder, train.RunId, round, train.ModelSha256, secure);
+            string path = secure ? StoredUpdate.ContributionOf(folder, train.RunId, round) : StoredUpdate.PathOf(folder, train.RunId, round);
+            StoredUpdate? stored = StoredUpdate.Find(path, train.ModelSha256);
             // Paid for in this very ledger, or not sent: the ledger may have been put back since.
             if (stored is not null && !ledger.Holds(stored.Reservation, train.RunId, round, purpose)) stored = null;
-            StoredUpdate update = stored ?? await TrainAndStoreAsync(task, train, round, cancellationToken);
-            string path = secure ? StoredUpdate.ContributionOf(folder, train.RunId, round) : StoredUpdate.PathOf(folder, train.RunId, round);
+            StoredUpdate update = stored ?? await TrainAndStoreAsync(task, train, round, path, cancellationToken);
             LedgerHead head = ledger.Head;
+            if (secure) contribution.Remember(train.RunId, round, PurposeOf(task), update);
             long sent = await UpdateUpload.SendAsync(client, train.RunId, round, update, head, path, cancellationToken);
             if (ledger.IsOpen(update.Reservation)) ledger.Commit(update.Reservation, ledgers.Recipient, head, update.Sha256);
             StoredUpdate.DropBefore(folder, train.RunId, round);
@@ -133,25 +125,26 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         : string.Create(CultureInfo.InvariantCulture, $"{(task.Spec.SecureAggregation is not null ? "an encrypted update" : $"an update of {update.Weight} examples")}, loss {update.Loss:0.0000}");
 
     /// <summary>The table's sums for the query, encrypted; made once and stored, like an update.</summary>
-    private async Task<StoredUpdate> SumAndStoreAsync(LearningTask task, Train train, int round, CancellationToken cancellationToken)
+    private async Task<StoredUpdate> SumAndStoreAsync(LearningTask task, Train train, int round, string path, CancellationToken cancellationToken)
     {
         if (train.ModelSha256 != SiteStatistics.QueryOf(task).DataSha256) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for statistics under a hash that is not of the query and the version of the data that this site agreed to.");
-        SiteRound secure = await contribution.CheckAsync(task, SpecOf(train.RunId), SchemaOf(train.RunId), train.Secure, PurposeOf(task), round, train.ModelSha256, values: 0, cancellationToken);
-        string header = await contribution.WriteAsync(StoredUpdate.ContributionOf(folder, train.RunId, round), secure, statistics.Sums(task), cancellationToken);
-        return StoredUpdate.SaveContribution(folder, train.RunId, round, train.ModelSha256, header, loss: 0, Reserve(task, round, PurposeOf(task)));
+        SiteRound secure = await contribution.CheckAsync(task, runs.SpecOf(train.RunId), runs.SchemaOf(train.RunId), train.Secure, PurposeOf(task), round, train.ModelSha256, values: 0, cancellationToken);
+        string header = await contribution.WriteAsync(path, secure, statistics.Sums(task), cancellationToken);
+        return StoredUpdate.Save(path, new StoredUpdate(train.ModelSha256, header, 0, 0, Reserve(task, round, PurposeOf(task))));
     }
 
-    private async Task<StoredUpdate> TrainAndStoreAsync(LearningTask task, Train train, int round, CancellationToken cancellationToken)
+    private async Task<StoredUpdate> TrainAndStoreAsync(LearningTask task, Train train, int round, string path, CancellationToken cancellationToken)
     {
-        if (task.Spec.Statistics is not null) return await SumAndStoreAsync(task, train, round, cancellationToken);
+        if (task.Spec.Statistics is not null) return await SumAndStoreAsync(task, train, round, path, cancellationToken);
         ModelState start = await LoadModelAsync(train.ModelSha256, cancellationToken);
-        SiteRound? secure = train.Secure is null ? null : await contribution.CheckAsync(task, SpecOf(train.RunId), SchemaOf(train.RunId), train.Secure, Opening.Update, round, train.ModelSha256, (int)(start.Header.DataLength / sizeof(float)), cancellationToken);
+        SiteRound? secure = train.Secure is null ? null : await contribution.CheckAsync(task, runs.SpecOf(train.RunId), runs.SchemaOf(train.RunId), train.Secure, Opening.Update, round, train.ModelSha256, (int)(start.Header.DataLength / sizeof(float)), cancellationToken);
+        if (secure is not null) contribution.RequireNew(secure);
         Measure(task, round - 1, train.ModelSha256, start, cancellationToken);
         TrainingResult result = learner.Train(task, round, start, cancellationToken);
-        if (secure is null) return StoredUpdate.Save(folder, train.RunId, round, train.ModelSha256, result, Reserve(task, round, UpdatePurpose));
-        (string header, EncodedUpdate encoded) = await contribution.WriteAsync(StoredUpdate.ContributionOf(folder, train.RunId, round), secure, result, task.Spec.Seed, cancellationToken);
+        if (secure is null) return StoredUpdate.Save(path, train.ModelSha256, result, Reserve(task, round, UpdatePurpose));
+        (string header, string rounding, EncodedUpdate encoded) = await contribution.WriteAsync(path, secure, result, task.Spec.Seed, cancellationToken);
         if (encoded.CutCoordinates > 0) logger.LogWarning("Round {Round}: {Count} values were beyond the cut of the spec and were cut", round, encoded.CutCoordinates);
-        return StoredUpdate.SaveContribution(folder, train.RunId, round, train.ModelSha256, header, result.Loss, Reserve(task, round, UpdatePurpose));
+        return StoredUpdate.Save(path, new StoredUpdate(train.ModelSha256, header, 0, result.Loss, Reserve(task, round, UpdatePurpose), rounding));
     }
 
     /// <summary>Pays for a release; durable when it returns.</summary>
@@ -161,15 +154,15 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     private string DataSetOf(LearningTask task) => task.Schema?.Name ?? ledgers!.OwnDataSet;
 
     /// <summary>A trouble of this moment: it costs the round, not the node.</summary>
-    private static bool IsPassing(Exception error) => error is LedgerException { Fault: LedgerFault.Locked or LedgerFault.DiskFull };
+    private static bool IsPassing(Exception error) => error is LedgerException { Fault: LedgerFault.Locked or LedgerFault.DiskFull } or SqliteException;
 
     private async Task EvaluateAsync(Evaluate evaluate, CancellationToken cancellationToken)
     {
         try
         {
             // A trainer evaluates only runs that it has agreed to; an evaluator's test set is public.
-            if (ledgers is not null && !File.Exists(Path.Combine(folder.Run(evaluate.Run.RunId), SpecFile))) throw new ProtocolException(Refusal.BelowPolicy, $"This site has not agreed to run {evaluate.Run.RunId}.");
-            LearningTask task = Agreed(evaluate.Run);
+            if (ledgers is not null && !runs.Has(evaluate.Run.RunId)) throw new ProtocolException(Refusal.BelowPolicy, $"This site has not agreed to run {evaluate.Run.RunId}.");
+            LearningTask task = runs.Agree(evaluate.Run);
             ModelState model = await LoadModelAsync(evaluate.ModelSha256, cancellationToken);
             Formats.Evaluation.EvaluationSums sums = learner.Evaluate(task, model, cancellationToken);
             var report = new EvaluationReport { RunId = evaluate.Run.RunId, Round = evaluate.Round, ModelSha256 = evaluate.ModelSha256, Sums = sums.ToMessage() };
@@ -196,18 +189,19 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         if (evaluate.Secure is null) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for evaluation sums in the clear; the run's spec asks for secure aggregation.");
         int round = (int)Math.Min(evaluate.Round, int.MaxValue);
         SiteRound secure = await contribution.CheckAsync(task, evaluate.Run.SpecYaml, evaluate.Run.SchemaYaml, evaluate.Secure, Opening.Evaluation, round, evaluate.ModelSha256, (int)(model.Header.DataLength / sizeof(float)), cancellationToken);
-        string path = StoredUpdate.EvaluationOf(folder, task.RunId, round), record = path + ".json";
+        string path = StoredUpdate.EvaluationOf(folder, task.RunId, round);
         PrivacyLedger ledger = ledgers!.Of(DataSetOf(task));
-        StoredUpdate? stored = File.Exists(record) ? System.Text.Json.JsonSerializer.Deserialize<StoredUpdate>(await File.ReadAllTextAsync(record, cancellationToken)) : null;
-        if (stored is null || stored.ModelSha256 != evaluate.ModelSha256 || !ledger.Holds(stored.Reservation, task.RunId, round, "evaluation"))
+        StoredUpdate? stored = StoredUpdate.Find(path, evaluate.ModelSha256);
+        if (stored is null || !ledger.Holds(stored.Reservation, task.RunId, round, "evaluation"))
         {
+            contribution.RequireNew(secure);
             long reservation = Reserve(task, round, "evaluation");
             string header = await contribution.WriteAsync(path, secure, EvaluationCounts.Of(sums), cancellationToken);
-            stored = new StoredUpdate(evaluate.ModelSha256, header, 0, 0, reservation);
-            await File.WriteAllTextAsync(record, System.Text.Json.JsonSerializer.Serialize(stored), cancellationToken);
+            stored = StoredUpdate.Save(path, new StoredUpdate(evaluate.ModelSha256, header, 0, 0, reservation));
         }
 
         LedgerHead head = ledger.Head;
+        contribution.Remember(task.RunId, round, Opening.Evaluation, stored);
         await UpdateUpload.SendAsync(client, task.RunId, round, stored, head, path, cancellationToken);
         if (ledger.IsOpen(stored.Reservation)) ledger.Commit(stored.Reservation, ledgers.Recipient, head, stored.Sha256);
     }
@@ -225,7 +219,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
 
     private async Task EndAsync(RunEnded ended, CancellationToken cancellationToken)
     {
-        if (ended.ModelSha256.Length > 0 && await KeepAsync(ended, ended.ModelSha256, ModelFile, cancellationToken) is var model && File.Exists(Path.Combine(folder.Run(ended.RunId), SpecFile))) MeasureFinal(ended, model, cancellationToken);
+        if (ended.ModelSha256.Length > 0 && await KeepAsync(ended, ended.ModelSha256, ModelFile, cancellationToken) is var model && runs.Has(ended.RunId)) MeasureFinal(ended, model, cancellationToken);
         if (ended.StatisticsSha256.Length > 0) await KeepAsync(ended, ended.StatisticsSha256, StatisticsFile, cancellationToken);
         StoredUpdate.DropBefore(folder, ended.RunId, int.MaxValue);
         duty.Forget(ended.RunId);
@@ -245,7 +239,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     {
         try
         {
-            Measure(Load(ended.RunId), (int)Math.Min(ended.Rounds, int.MaxValue), ended.ModelSha256, ModelState.Read(model), cancellationToken);
+            Measure(runs.Load(ended.RunId), (int)Math.Min(ended.Rounds, int.MaxValue), ended.ModelSha256, ModelState.Read(model), cancellationToken);
         }
         catch (Exception error) when (error is LearningException or InvalidInputException)
         {
@@ -281,41 +275,4 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             logger.LogInformation("The coordinator does not wait for this site any more. {Message}", error.Status.Detail);
         }
     }
-
-    /// <exception cref="ProtocolException">The run asks for less than this site's policy.</exception>
-    private void RequirePolicy(LearningTask task)
-    {
-        if (CheckPolicy(task) is [var weaker, ..]) throw new ProtocolException(Refusal.BelowPolicy, weaker);
-    }
-
-    /// <summary>The run, kept if the policy allows it: what is not agreed to leaves nothing behind that a later task could use.</summary>
-    private LearningTask Agreed(RunDescription run)
-    {
-        string runFolder = folder.Run(run.RunId);
-        LearningTask task = Parse(run.RunId, run.SpecYaml, run.SchemaYaml);
-        RequirePolicy(task);
-        // What a site agreed to stays: a run that was to be encrypted cannot become another one under its name.
-        string spec = Path.Combine(runFolder, SpecFile), schema = Path.Combine(runFolder, SchemaFile);
-        if (File.Exists(spec) && (File.ReadAllText(spec) != run.SpecYaml || File.ReadAllText(schema) != run.SchemaYaml))
-        {
-            throw new ProtocolException(Refusal.AnotherOpening, $"The coordinator sent another spec or schema for run {run.RunId} than the one this site agreed to.");
-        }
-
-        File.WriteAllText(Path.Combine(runFolder, SchemaFile), run.SchemaYaml);
-        File.WriteAllText(Path.Combine(runFolder, SpecFile), run.SpecYaml); // last: with it the run counts as known
-        return task;
-    }
-
-    private LearningTask Load(string runId)
-    {
-        string runFolder = folder.Run(runId);
-        return Parse(runId, File.ReadAllText(Path.Combine(runFolder, SpecFile)), File.ReadAllText(Path.Combine(runFolder, SchemaFile)));
-    }
-
-    private string SpecOf(string runId) => File.ReadAllText(Path.Combine(folder.Run(runId), SpecFile));
-
-    private string SchemaOf(string runId) => File.ReadAllText(Path.Combine(folder.Run(runId), SchemaFile));
-
-    private LearningTask Parse(string runId, string spec, string schema) =>
-        new(runId, site, RunSpec.Parse(spec, SpecFile), schema.Length == 0 ? null : DataSchema.Parse(schema, SchemaFile));
 }

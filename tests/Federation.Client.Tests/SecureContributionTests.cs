@@ -34,6 +34,7 @@ public sealed class SecureContributionTests : IDisposable
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("fed-secure");
     private readonly ECDsa[] _identities = [.. s_sites.Select(_ => ECDsa.Create(ECCurve.NamedCurves.nistP256))];
     private readonly NodeFolder _node;
+    private readonly CommitteeStore _store;
     private readonly Roster _roster;
     private readonly EpochCertificate _certificate;
     private readonly IReadOnlyList<SignedOpeningAnswer> _test;
@@ -42,6 +43,7 @@ public sealed class SecureContributionTests : IDisposable
     public SecureContributionTests()
     {
         _node = new(_folder.FullName);
+        _store = _node.OpenCommitteeStore();
         _roster = RosterOf(s_sites.Length);
         (_certificate, _test) = Epoch(_roster);
         RunSpec spec = RunSpec.Parse(Spec, "spec");
@@ -51,6 +53,7 @@ public sealed class SecureContributionTests : IDisposable
     public void Dispose()
     {
         foreach (ECDsa identity in _identities) identity.Dispose();
+        _store.Dispose();
         _folder.Delete(recursive: true);
     }
 
@@ -123,7 +126,7 @@ public sealed class SecureContributionTests : IDisposable
             RosterSha256 = Keep(_roster.Encode()),
             TestSha256 = Keep(SignedOpeningAnswer.Encode(test ?? _test)),
         };
-        var contribution = new SecureContribution(null!, _node, "a", _identities[0], policy ?? new NodePolicy(), 1);
+        var contribution = new SecureContribution(null!, _node, "a", _identities[0], policy ?? new NodePolicy(), _store, 1);
         return contribution.CheckAsync(new LearningTask("run", "a", RunSpec.Parse(spec, "spec"), null), spec, "", secure, purpose, 2, s_model, Values, TestContext.Current.CancellationToken);
     }
 

@@ -30,6 +30,19 @@ public sealed class SecureLieTests
     [Fact]
     public async Task Train_WithAnotherModelForOneSite_IsRefused() => await RefusedAsync("described for another model", _ => Described(descriptor => descriptor with { Model = new byte[32] }));
 
+    [Fact] // in round 2 once more the model of round 1, whose sum this site has helped to open
+    public async Task Train_OnAModelAlreadyContributedTo_IsRefused()
+    {
+        string first = "";
+        await RefusedAsync("from the model of round 1", _ => task =>
+        {
+            if (task.Train is { Round: 1 } one) first = one.ModelSha256;
+            if (task.Train is not { Round: 2 } two) return task;
+            two.ModelSha256 = first;
+            return Described(descriptor => descriptor with { Model = Convert.FromHexString(first) })(task);
+        });
+    }
+
     [Fact]
     public async Task Train_WithAnotherMinimumForOneSite_IsRefused() => await RefusedAsync("from 3 to", _ => Described(descriptor => descriptor with { MinContributors = 2 }));
 

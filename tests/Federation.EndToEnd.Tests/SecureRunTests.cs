@@ -1,7 +1,10 @@
 using Federation.Client;
+using Federation.Formats.Configuration;
 using Federation.Formats.Models;
 using Federation.Learning;
+using Federation.Server.Identity;
 using Federation.V1;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Federation.EndToEnd.Tests;
 
@@ -57,6 +60,47 @@ public sealed class SecureRunTests
         Assert.Equal(own.Sum(line => line.Accuracy * line.Examples) / rows, evaluated.Metrics.Accuracy, 1e-9);
         Assert.Equal(own.Sum(line => line.LogLoss * line.Examples) / rows, evaluated.Metrics.LogLoss, 1e-5);
         Assert.InRange(evaluated.Metrics.Auc, 0.7, 1);
+    }
+
+    [Fact] // by its seed; but no site encrypts the same integers a second time
+    public async Task Run_TheSameSpecAgain_RepeatsToTheSameBytesWhereNobodyHasContributedToItBefore()
+    {
+        const string secure = "{ kind: threshold-bfv, threshold: 3, cut: 1000, maxWeight: 1000000 }"; // a grid coarse enough to be seen in a float
+        (ModelState first, ModelState again) = await TrainTwiceAsync(secure);
+        ModelState elsewhere = await TrainAsync(secure);
+        Assert.Equal(first.Sha256, elsewhere.Sha256);
+        Assert.NotEqual(first.Sha256, again.Sha256);
+        foreach ((NamedTensor own, NamedTensor other) in first.Tensors.Zip(again.Tensors))
+        {
+            for (int i = 0; i < own.Values.Length; i++) Assert.Equal(other.Values[i], own.Values[i], 2e-3f);
+        }
+    }
+
+    private static async Task<(ModelState First, ModelState Again)> TrainTwiceAsync(string secure)
+    {
+        await using TestFederation federation = await TestFederation.StartAsync();
+        foreach (string site in s_sites) await federation.EnrollAsync(site);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        Task[] nodes = [.. s_sites.Select(WorkAsync)];
+        string spec = SyntheticSites.Spec(rounds: 4, least: 3, secure: secure);
+        List<ModelState> models = [];
+        for (int i = 0; i < 2; i++)
+        {
+            string run = await federation.SubmitAsync(spec, SyntheticSites.SchemaYaml, SyntheticSites.Initial(spec));
+            RunEvent completed = await federation.WaitForAsync(run, "completed");
+            models.Add(ModelState.Read(Path.Combine(new CoordinatorFolder(federation.State).Blobs, completed.ModelSha256)));
+        }
+
+        await stop.CancelAsync();
+        await Task.WhenAll(nodes).ContinueWith(_ => { }, TaskScheduler.Default);
+        return (models[0], models[1]);
+
+        Task WorkAsync(string site)
+        {
+            DataSource data = SyntheticSites.Write(federation.Folder, site);
+            var configuration = new NodeConfiguration { Coordinator = federation.Coordinator.NodesAddress, State = federation.NodeState(site), Role = Formats.Configuration.NodeRole.Trainer, Data = [data] };
+            return FederatedNode.RunAsync(new NodeOptions { Configuration = configuration }, SyntheticSites.Learner(data), NullLoggerFactory.Instance, stop.Token);
+        }
     }
 
     private static async Task<ModelState> TrainAsync(string secure)

@@ -14,7 +14,7 @@ using Opening = Federation.Privacy.SecureAggregation.Opening;
 namespace Federation.Client.SecureAggregation;
 
 /// <summary>A site's contributions: checks everything that a round says before it trains, and writes the encrypted file that is stored and sent.</summary>
-internal sealed class SecureContribution(Node.NodeClient client, NodeFolder folder, string site, ECDsa identity, NodePolicy policy, int threads)
+internal sealed class SecureContribution(Node.NodeClient client, NodeFolder folder, string site, ECDsa identity, NodePolicy policy, CommitteeStore store, int threads)
 {
     private (string Certificate, string Roster, string Test, (EpochCertificate, Roster) Checked)? _keys;
 
@@ -41,21 +41,36 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
         return new(new Opening(task.RunId, certificate.Descriptor.Epoch, (ulong)round, secure.Purpose), descriptor, certificate);
     }
 
+    /// <summary>Whether this site may contribute anew.</summary>
+    /// <exception cref="ProtocolException">It has contributed to the model, and that sum was opened as far as it knows.</exception>
+    public void RequireNew(SiteRound round)
+    {
+        Opening opening = round.Opening;
+        OpeningRecord? record = null; // read only if it matters: it holds every answer
+        ContributionRule.Check(opening.Run, (int)opening.Round, opening.Purpose, ModelOf(round), store.Contributions(opening.Run), past => (record ??= store.Record()).HasAnswered(opening.Run, past, opening.Purpose));
+    }
+
+    /// <summary>Makes a contribution known to this site's later self, before anything of it leaves.</summary>
+    public void Remember(string run, int round, string purpose, StoredUpdate update) => store.Add(run, new(round, purpose, update.ModelSha256, update.Rounding));
+
     /// <summary>Writes the contribution of a trained update.</summary>
-    /// <param name="seed">Of the run: it fixes the rounding, so that a run repeats.</param>
-    /// <returns>The SHA-256 of its signed header, and what the encoder saw.</returns>
-    public async Task<(string Sha256, EncodedUpdate Encoded)> WriteAsync(string path, SiteRound round, TrainingResult result, ulong seed, CancellationToken cancellationToken)
+    /// <param name="seed">Of the run: it fixes the rounding, so that a run repeats, unless a contribution with that very rounding has left this site before.</param>
+    /// <returns>The SHA-256 of its signed header, what names its rounding, and what the encoder saw.</returns>
+    public async Task<(string Sha256, string Rounding, EncodedUpdate Encoded)> WriteAsync(string path, SiteRound round, TrainingResult result, ulong seed, CancellationToken cancellationToken)
     {
         double weight = Math.Min(result.Weight, round.Descriptor.Encoding!.LargestWeight);
         byte[] roundingKey = new CanonicalWriter("rounding").Field(seed).Field(round.Opening.Round).Field(site).Field(round.Descriptor.Model).Hash();
+        // The same integers are not encrypted twice: not in another run of the same spec either, nor after the stored bytes were lost.
+        if (store.HasRounded(Sha256Hex.Of(roundingKey))) RandomNumberGenerator.Fill(roundingKey);
         float[] update = Values(result.WeightedDelta, result.Weight);
         try
         {
+            StoredUpdate.Forget(path);
             await using FileStream file = new(path, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16);
             using SecureRandom random = new();
             (SignedMessage header, EncodedUpdate encoded) = await ContributionFile.WriteUpdateAsync(file, round, site, identity, update, weight, roundingKey, random, threads, cancellationToken);
             file.Flush(flushToDisk: true);
-            return (Sha256Hex.Of(header.Encode()), encoded);
+            return (Sha256Hex.Of(header.Encode()), Sha256Hex.Of(roundingKey), encoded);
         }
         finally
         {
@@ -67,6 +82,7 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
     /// <returns>The SHA-256 of its signed header.</returns>
     public async Task<string> WriteAsync(string path, SiteRound round, ulong[] numbers, CancellationToken cancellationToken)
     {
+        StoredUpdate.Forget(path);
         await using FileStream file = new(path, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16);
         SignedMessage header = await ContributionFile.WriteCountsAsync(file, round, site, identity, numbers, cancellationToken);
         file.Flush(flushToDisk: true);
@@ -105,6 +121,8 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
 
         return values;
     }
+
+    private static string ModelOf(SiteRound round) => Convert.ToHexStringLower(round.Descriptor.Model);
 
     private static void Same(ReadOnlySpan<byte> actual, ReadOnlySpan<byte> expected, string what)
     {

@@ -5,7 +5,7 @@ using Microsoft.Data.Sqlite;
 namespace Federation.Privacy.SecureAggregation;
 
 /// <summary>
-/// What a committee member keeps: a run's share of the newest epoch (encrypted), and the record of its answers, in one SQLite file that is not to be backed up. Every call is on disk when it returns.
+/// What a site keeps: a run's share of the newest epoch (encrypted), the record of its answers, and what it has contributed to, in one SQLite file that is not to be backed up. Every call is on disk when it returns.
 /// A share that is replaced is overwritten in the file (secure_delete).
 /// </summary>
 public sealed class CommitteeStore : IDisposable
@@ -30,6 +30,7 @@ public sealed class CommitteeStore : IDisposable
             _connection.Open();
             _connection.Execute("PRAGMA secure_delete=ON; PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000;");
             if (_connection.Scalar("PRAGMA user_version") == 0) InTransaction(() => _connection.Execute($"{Schema} PRAGMA user_version=1;"));
+            _connection.Execute("CREATE TABLE IF NOT EXISTS contributions(number INTEGER PRIMARY KEY, run TEXT NOT NULL, round INTEGER NOT NULL, purpose TEXT NOT NULL, model TEXT NOT NULL, rounding TEXT NOT NULL, UNIQUE(run, round, purpose, model, rounding));");
         }
         catch
         {
@@ -99,6 +100,21 @@ public sealed class CommitteeStore : IDisposable
     /// <summary>Makes an answer durable, before it is given.</summary>
     /// <exception cref="SqliteException">It could not be stored, or its number is taken: somebody else has answered with this record.</exception>
     public void Append(string run, OpeningEntry entry) => InTransaction(() => _connection.Execute("INSERT INTO answers(number, run, entry, answer) VALUES($1, $2, $3, $4)", entry.Number, run, entry.Bytes, entry.Answer));
+
+    /// <summary>What this site has contributed to a run, in order; outlives the run.</summary>
+    public IReadOnlyList<PastContribution> Contributions(string run)
+    {
+        lock (_lock) return _connection.Query("SELECT round, purpose, model, rounding FROM contributions WHERE run = $1 ORDER BY number", row => new PastContribution(row.GetInt32(0), row.GetString(1), row.GetString(2), row.GetString(3)), run);
+    }
+
+    /// <summary>Whether a contribution to any run was rounded with this key.</summary>
+    public bool HasRounded(string rounding)
+    {
+        lock (_lock) return _connection.Query("SELECT 1 FROM contributions WHERE rounding = $1 LIMIT 1", _ => true, rounding).Count > 0;
+    }
+
+    /// <summary>Makes a contribution known, before anything of it leaves; once, however often it is sent.</summary>
+    public void Add(string run, PastContribution past) => InTransaction(() => _connection.Execute("INSERT OR IGNORE INTO contributions(run, round, purpose, model, rounding) VALUES($1, $2, $3, $4, $5)", run, past.Round, past.Purpose, past.Model, past.Rounding));
 
     public void Dispose() => _connection.Dispose();
 

@@ -35,6 +35,9 @@ public sealed record OpeningRecord
         return found == null ? null : found.Answer ?? throw new ProtocolException(Refusal.AnswerGone, $"The {opening} was answered, and the answer is not kept any more.");
     }
 
+    /// <summary>Whether anything was answered for a round and purpose of a run, in whatever epoch.</summary>
+    public bool HasAnswered(string run, int round, string purpose) => _entries.Any(entry => entry.Opening.Run == run && entry.Opening.Round == (ulong)round && entry.Opening.Purpose == purpose);
+
     internal bool HasAnswered(Opening opening, byte[] set) => _entries.Any(entry => entry.Opening == opening && entry.Set.AsSpan().SequenceEqual(set));
 
     /// <exception cref="ProtocolException">Another U was answered for this opening or this model, or three active sets for this U, or the epoch is used up.</exception>

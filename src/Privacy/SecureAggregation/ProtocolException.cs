@@ -72,6 +72,9 @@ public enum Refusal
 
     /// <summary>The sum of the answers is no decryption.</summary>
     WrongSum,
+
+    /// <summary>This site has contributed to the model before, and that sum was opened as far as it knows.</summary>
+    ContributedBefore,
 }
 
 /// <summary>A message or a request is refused; nothing has changed by it.</summary>

@@ -1,0 +1,58 @@
+using Federation.Formats.Configuration;
+using Federation.Formats.Data;
+using Federation.Formats.Runs;
+using Federation.Learning;
+using Federation.Privacy.SecureAggregation;
+using Federation.V1;
+
+namespace Federation.Client;
+
+/// <summary>The runs that this site has agreed to: what its policy allows, kept with spec and schema in the run's folder.</summary>
+internal sealed class AgreedRuns(NodeFolder folder, string site, NodePolicy policy)
+{
+    private const string SpecFile = "spec.yaml", SchemaFile = "schema.yaml";
+
+    public bool Has(string runId) => File.Exists(Path.Combine(folder.Run(runId), SpecFile));
+
+    /// <summary>Keeps the run if the policy allows it: what is not agreed to leaves nothing behind that a later task could use.</summary>
+    /// <exception cref="ProtocolException">The run asks for less than the policy, or it is another one than was agreed to under its id.</exception>
+    public LearningTask Agree(RunDescription run)
+    {
+        LearningTask task = Parse(run.RunId, run.SpecYaml, run.SchemaYaml);
+        RequirePolicy(task);
+        // What a site agreed to stays: a run that was to be encrypted cannot become another one under its name.
+        if (Has(run.RunId) && (SpecOf(run.RunId) != run.SpecYaml || SchemaOf(run.RunId) != run.SchemaYaml))
+        {
+            throw new ProtocolException(Refusal.AnotherOpening, $"The coordinator sent another spec or schema for run {run.RunId} than the one this site agreed to.");
+        }
+
+        File.WriteAllText(Path.Combine(folder.Run(run.RunId), SchemaFile), run.SchemaYaml);
+        File.WriteAllText(Path.Combine(folder.Run(run.RunId), SpecFile), run.SpecYaml); // last: with it the run counts as known
+        return task;
+    }
+
+    public LearningTask Load(string runId) => Parse(runId, SpecOf(runId), SchemaOf(runId));
+
+    public string SpecOf(string runId) => File.ReadAllText(Path.Combine(folder.Run(runId), SpecFile));
+
+    public string SchemaOf(string runId) => File.ReadAllText(Path.Combine(folder.Run(runId), SchemaFile));
+
+    /// <exception cref="ProtocolException">The run asks for less than this site's policy; it may have become stricter since the site agreed.</exception>
+    public void RequirePolicy(LearningTask task)
+    {
+        if (WeakerThanPolicy(task) is { } weaker) throw new ProtocolException(Refusal.BelowPolicy, weaker);
+    }
+
+    private string? WeakerThanPolicy(LearningTask task)
+    {
+        if (task.Spec.SecureAggregation is null) return policy.RequireSecureAggregation || policy.RosterSha256 is not null ? "This site's policy asks for secure aggregation; the run has none." : null;
+        if (task.Spec.Statistics is not null && !policy.AllowStatistics) return "This site's policy does not allow statistics of its records; 'statistics: allowed' in the policy of its node.yaml does.";
+        int least = task.Spec.Cohort.MinContributors;
+        if (least < policy.MinContributors) return $"The run opens sums of {least} sites; this site's policy asks for {policy.MinContributors}.";
+        int openings = task.Spec.SecureAggregation.MaxOpenings;
+        return openings > policy.MaxOpenings ? $"One key of the run opens {openings} sums; this site's policy allows {policy.MaxOpenings}." : null;
+    }
+
+    private LearningTask Parse(string runId, string spec, string schema) =>
+        new(runId, site, RunSpec.Parse(spec, SpecFile), schema.Length == 0 ? null : DataSchema.Parse(schema, SchemaFile));
+}
