@@ -83,8 +83,8 @@ internal sealed class OpeningSession : IDisposable
     public OpenTask? TaskFor(string site)
     {
         int member = MemberOf(site);
-        ActiveSet? set = _asked.FirstOrDefault(asked => asked.Members.Contains(member) && !asked.Answers.ContainsKey(member) && !asked.Refused.Contains(member));
-        return set is null || _lost.Contains(site) ? null : new OpenTask { RunId = _runId, RequestSha256 = set.Request, SecondsSha256 = _seconds };
+        ActiveSet? set = _asked.FirstOrDefault(asked => CanComplete(asked) && asked.Members.Contains(member) && !asked.Answers.ContainsKey(member));
+        return set is null ? null : new OpenTask { RunId = _runId, RequestSha256 = set.Request, SecondsSha256 = _seconds };
     }
 
     /// <summary>A member's answer, or why it gives none.</summary>
@@ -136,7 +136,7 @@ internal sealed class OpeningSession : IDisposable
         }
 
         DateTimeOffset now = _context.Time.GetUtcNow();
-        if (_asked.Any(set => !set.IsWrong && now < set.Until && set.Members.All(member => Can(member) && (set.Answers.ContainsKey(member) || isLive(NameOf(member))) && !set.Refused.Contains(member)))) return null;
+        if (_asked.Any(set => CanComplete(set) && now < set.Until && set.Members.All(member => set.Answers.ContainsKey(member) || isLive(NameOf(member))))) return null;
         Name(isLive, now);
         return null;
     }
@@ -146,7 +146,7 @@ internal sealed class OpeningSession : IDisposable
     {
         int threshold = Certificate.Descriptor.Threshold, left = Certificate.Qualified.Count(Can);
         if (left < threshold) return $"{left} members hold shares of epoch {Certificate.Descriptor.Epoch}; {threshold} are needed ({string.Join(", ", _lost.Order(StringComparer.Ordinal))} lost theirs).";
-        if (_asked.Any(set => !set.IsWrong && set.Refused.Count == 0 && set.Members.All(Can))) return null; // may still become complete
+        if (_asked.Any(CanComplete)) return null;
         int able = Certificate.Qualified.Count(member => Can(member) && !_refused.Contains(NameOf(member)) && _asked.Count(set => set.Members.Contains(member)) < 3);
         return able >= threshold ? null : $"{able} members can still answer; {threshold} are needed. {_asked.Count} sets of members were asked, {_asked.Count(set => set.IsWrong)} gave answers that open nothing, {_refused.Count} members refused.";
     }
@@ -184,6 +184,9 @@ internal sealed class OpeningSession : IDisposable
 
         _context.Store.KeepAnswer(site, said.RecordCount, message.Encode());
     }
+
+    /// <summary>Nobody of it has refused or lost its share, and its answers, if all came, are not known to be wrong. Others are not asked for it: a member answers three sets at most.</summary>
+    private bool CanComplete(ActiveSet set) => !set.IsWrong && set.Refused.Count == 0 && set.Members.All(Can);
 
     private bool Can(int member) => !_lost.Contains(NameOf(member));
 

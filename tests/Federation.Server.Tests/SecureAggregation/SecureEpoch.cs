@@ -41,6 +41,8 @@ internal sealed class SecureEpoch
     /// <summary>Site i contributed 1000^i, so a sum says who is in it and how often.</summary>
     public IReadOnlyList<byte[]> Contributions { get; }
 
+    public ECDsa Identity(int site) => _identities[site];
+
     public OpeningMember Member(int site, OpeningRecord record, Action<OpeningEntry> store) => new(Certificate, _shares[site], Roster, Policy, _identities[site], Random, record, store);
 
     private byte[] Contribution(string site, int index)
