@@ -146,7 +146,7 @@ public static class RunMachine
             new DropUploads(state.Round),
             new Announce(RunLog.Model, $"Round {state.Round} made model {aggregated.ModelSha256[..12]} from {closed.Contributions.Count} updates{SecureRules.Describe(aggregated.Opening, now - closed.OpenedAt)}.", state.Round, Model: aggregated.ModelSha256),
         ];
-        if (state.Plan.EvaluateEvery is { } every && (last || completed % every == 0))
+        if (state.Plan.IsEvaluated(completed))
         {
             ImmutableSortedSet<string> asked = LiveReady(next, roster);
             var none = ImmutableSortedDictionary.Create<string, EvaluationSums>(StringComparer.Ordinal);

@@ -14,6 +14,9 @@ namespace Federation.Server.Runs;
 /// <param name="Statistics">One sum of the sites' tables is opened; nothing is trained.</param>
 public sealed record RunPlan(int Rounds, int MinContributors, TimeSpan Deadline, IReadOnlyList<string>? Sites, int? EvaluateEvery, bool Secure = false, int MaxOpenings = 0, bool AbortOnLoss = false, bool Statistics = false)
 {
+    /// <summary>Whether the sites evaluate the model of this completed round.</summary>
+    public bool IsEvaluated(int completed) => EvaluateEvery is { } every && (completed == Rounds || completed % every == 0);
+
     public static RunPlan Of(RunSpec spec) => new(
         spec.Rounds, spec.Cohort.MinContributors, spec.Cohort.Deadline, spec.Cohort.Sites, spec.Evaluate?.Every, spec.SecureAggregation is not null, spec.SecureAggregation?.MaxOpenings ?? 0, spec.SecureAggregation?.OnCommitteeLoss == CommitteeLoss.Abort, spec.Statistics is not null);
 }

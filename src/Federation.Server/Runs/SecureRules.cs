@@ -12,7 +12,13 @@ internal static class SecureRules
     public const int MostAttempts = 10;
 
     /// <summary>Whether the next round can use the keys there are.</summary>
-    public static bool Fit(RunState state, Roster roster) => state.Keys is { } keys && keys.Identities == roster.Identities && keys.Openings < state.Plan.MaxOpenings && !keys.Retired;
+    public static bool Fit(RunState state, Roster roster)
+    {
+        if (state.Keys is not { Retired: false } keys || keys.Identities != roster.Identities) return false;
+        // A round that would be evaluated after the last opening that members allow has no evaluation; fresh keys are used in any case.
+        int needed = state.Plan.IsEvaluated(state.CompletedRounds + 1) ? 2 : 1;
+        return keys.Openings == 0 || keys.Openings + needed <= state.Plan.MaxOpenings;
+    }
 
     public static EpochKeys? Used(EpochKeys? keys) => keys is null ? null : keys with { Openings = keys.Openings + 1 };
 
@@ -98,7 +104,8 @@ internal static class SecureRules
     {
         if (state.Phase is not Evaluating { Closed: true } evaluating || opened.Round != state.Round) return new Transition(state, [], Duplicate: true);
         var reports = ImmutableSortedDictionary.Create<string, EvaluationSums>(StringComparer.Ordinal);
-        RunState next = opened.Sums is null ? state : state with { Keys = Used(state.Keys) };
+        // Members count what they answered, whatever came of it.
+        RunState next = evaluating.Encrypted!.Count < state.Plan.MinContributors ? state : state with { Keys = Used(state.Keys) };
         Transition finished = RunMachine.FinishEvaluation(next, evaluating with { Reports = opened.Sums is { } sums ? reports.Add("all", sums) : reports });
         List<RunEffect> effects = [.. finished.Effects, new DropUploads(state.Round)];
         if (opened.Sums is null) effects.Insert(0, new Announce(RunLog.OpeningFailed, $"The model of round {opened.Round} has no federated evaluation: {opened.Reason}", opened.Round));
