@@ -62,7 +62,8 @@ public sealed record CancelRequested : RunEvent;
 public sealed record EpochMade(int Attempt, EpochKeys Keys, int Members, int Threshold) : RunEvent;
 
 /// <summary>An attempt at an epoch ended without keys; the next one begins without these members.</summary>
-public sealed record EpochFailed(int Epoch, int Attempt, string Reason, IReadOnlyList<string> Dropped) : RunEvent;
+/// <param name="InTest">The keys were made, and the answers to their self-test opened nothing: one member's share, key or answer is wrong, and nobody can say whose.</param>
+public sealed record EpochFailed(int Epoch, int Attempt, string Reason, IReadOnlyList<string> Dropped, bool InTest = false) : RunEvent;
 
 /// <summary>The operator asks for new keys before the next round.</summary>
 public sealed record RotateRequested : RunEvent;
@@ -83,8 +84,8 @@ public sealed record Aggregate(int Round, ImmutableSortedDictionary<string, Cont
 /// <summary>Have the sum of these sites' evaluations opened.</summary>
 public sealed record OpenEvaluation(int Round, ImmutableSortedDictionary<string, Contribution> Contributions) : RunEffect;
 
-/// <summary>Begin an attempt at a key epoch.</summary>
-public sealed record MakeKeys(int Epoch, int Attempt, ImmutableSortedSet<string> Dropped) : RunEffect;
+/// <summary>Begin an attempt at a key epoch; <see cref="SecureRules.Committee"/> says by whom.</summary>
+public sealed record MakeKeys(int Epoch, int Attempt, ImmutableSortedSet<string> Dropped, int FailedTests = 0) : RunEffect;
 
 /// <summary>The round's uploads are no longer needed.</summary>
 public sealed record DropUploads(int Round) : RunEffect;

@@ -63,7 +63,8 @@ public sealed record Waiting(string Reason) : RunPhase;
 
 /// <summary>The committee makes the keys of an epoch.</summary>
 /// <param name="Dropped">Members that failed in an attempt before.</param>
-public sealed record MakingKeys(int Epoch, int Attempt, ImmutableSortedSet<string> Dropped) : RunPhase;
+/// <param name="FailedTests">Attempts whose keys were signed by all and failed the self-test.</param>
+public sealed record MakingKeys(int Epoch, int Attempt, ImmutableSortedSet<string> Dropped, int FailedTests = 0) : RunPhase;
 
 /// <summary>The keys of an epoch, made and tested.</summary>
 /// <param name="CertificateSha256">Blobs: certificate, roster, and the answers that opened the test.</param>

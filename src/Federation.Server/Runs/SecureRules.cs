@@ -41,8 +41,22 @@ internal static class SecureRules
     {
         if (state.Phase is not MakingKeys making || making.Epoch != failed.Epoch || making.Attempt != failed.Attempt) return new Transition(state, [], Duplicate: true);
         if (making.Attempt + 1 >= MostAttempts) return RunMachine.End(state, RunEnd.Failed, $"No keys after {MostAttempts} attempts. {failed.Reason}");
-        MakingKeys next = making with { Attempt = making.Attempt + 1, Dropped = making.Dropped.Union(failed.Dropped) };
-        return new Transition(state with { Phase = next }, [new Announce(RunLog.KeysFailed, failed.Reason, state.Round), new MakeKeys(next.Epoch, next.Attempt, next.Dropped)]);
+        MakingKeys next = making with { Attempt = making.Attempt + 1, Dropped = making.Dropped.Union(failed.Dropped), FailedTests = making.FailedTests + (failed.InTest ? 1 : 0) };
+        return new Transition(state with { Phase = next }, [new Announce(RunLog.KeysFailed, failed.Reason, state.Round), new MakeKeys(next.Epoch, next.Attempt, next.Dropped, next.FailedTests)]);
+    }
+
+    /// <summary>
+    /// Who is asked to make keys: all sites but those that failed in an attempt before; all, where too few would be left.
+    /// A failed self-test names nobody, so after each one other sites are left out, an eighth of them in turn: one lying member is without a part in the ninth attempt at the latest.
+    /// </summary>
+    public static string[] Committee(IEnumerable<string> sites, MakeKeys wanted, int threshold)
+    {
+        string[] all = [.. sites.Order(StringComparer.Ordinal)], members = [.. all.Except(wanted.Dropped)];
+        if (members.Length < threshold) members = all;
+        int without = Math.Min(members.Length - threshold, (members.Length + 7) / 8), count = members.Length;
+        if (wanted.FailedTests == 0 || without <= 0) return members;
+        int first = (wanted.FailedTests - 1) * without % count;
+        return [.. members.Where((_, i) => (i + count - first) % count >= without)];
     }
 
     public static Transition Rotate(RunState state) => state.Plan.Secure

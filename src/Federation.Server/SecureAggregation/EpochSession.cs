@@ -189,7 +189,7 @@ internal sealed class EpochSession
         }
         catch (ProtocolException wrong)
         {
-            return Failed($"Key epoch {Descriptor.Epoch}, attempt {Descriptor.Attempt}: the self-test failed. {wrong.Message}", []);
+            return Failed($"Key epoch {Descriptor.Epoch}, attempt {Descriptor.Attempt}: the self-test failed. {wrong.Message}", [], inTest: true);
         }
 
         _context.Store.AddTranscript(new TranscriptRecord(_runId, TranscriptRecord.KeyEpoch, 0, (int)Descriptor.Epoch, Transcript()));
@@ -204,10 +204,10 @@ internal sealed class EpochSession
         return EpochTranscriptFile.Encode(_roster, certificate, _coordinator.Answers, _coordinator.Commitments, _coordinator.Qualifications, _coordinator.Reveals);
     }
 
-    private EpochFailed Failed(string reason, IReadOnlyList<string> dropped)
+    private EpochFailed Failed(string reason, IReadOnlyList<string> dropped, bool inTest = false)
     {
         string refusals = string.Join(" ", _refusals.Select(refusal => $"{refusal.Key}: {refusal.Value}"));
-        return new((int)Descriptor.Epoch, (int)Descriptor.Attempt, refusals.Length == 0 ? reason : $"{reason} {refusals}", [.. dropped.Union(_refusals.Keys)]);
+        return new((int)Descriptor.Epoch, (int)Descriptor.Attempt, refusals.Length == 0 ? reason : $"{reason} {refusals}", [.. dropped.Union(_refusals.Keys)], inTest);
     }
 
     private string Keep(byte[] content)

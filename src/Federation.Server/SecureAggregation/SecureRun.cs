@@ -204,8 +204,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
         _identities = context.Sessions.Roster().Identities; // before the roster: a site that comes in between makes the next round ask for new keys
         Roster roster = RosterBook.Current(context);
         int threshold = SecureEncoding.ThresholdOf(Spec, roster.Sites.Count);
-        string[] members = [.. roster.Sites.Keys.Except(wanted.Dropped)];
-        if (members.Length < threshold) members = [.. roster.Sites.Keys]; // without those that failed there is no epoch
+        string[] members = SecureRules.Committee(roster.Sites.Keys, wanted, threshold);
         int there = members.Count(context.Sessions.IsLive);
         if (there < threshold) return $"Keys need {threshold} of {members.Length} sites to be connected; {there} are.";
         if (members.Length > CommitteePolicy.LargestCommittee)

@@ -49,6 +49,39 @@ public sealed class SecureRulesTests
         Assert.Equal(epochs, openings.Count - 1);
     }
 
+    [Theory] // whoever of them spoils the self-test: nobody can say, and within the attempts of one epoch keys are made without it
+    [InlineData(4, 3)]
+    [InlineData(5, 4)]
+    [InlineData(7, 5)]
+    [InlineData(10, 6)]
+    [InlineData(32, 17)]
+    public void Keys_OneMemberSpoilsTheSelfTest_AreMadeWithoutIt(int count, int threshold)
+    {
+        string[] sites = [.. Enumerable.Range(0, count).Select(i => $"site-{i:00}")];
+        foreach (string liar in sites)
+        {
+            Start(new RunPlan(1, 3, TimeSpan.FromMinutes(1), s_sites, null, Secure: true, MaxOpenings: 100));
+            MakeKeys wanted = new(1, 0, []);
+            while (SecureRules.Committee(sites, wanted, threshold).Contains(liar))
+            {
+                Transition failed = RunMachine.Apply(_state, new EpochFailed(1, wanted.Attempt, "The self-test failed.", [], InTest: true), s_roster, Scenario.Start);
+                _state = failed.State;
+                Assert.IsType<MakingKeys>(_state.Phase);
+                wanted = Assert.Single(failed.Effects.OfType<MakeKeys>());
+                Assert.InRange(SecureRules.Committee(sites, wanted, threshold).Length, threshold, count - 1);
+            }
+        }
+    }
+
+    [Fact]
+    public void Committee_OfThoseLeft_KeepsTheThreshold()
+    {
+        Assert.Equal(["a", "b", "d"], SecureRules.Committee(s_sites, new MakeKeys(1, 1, ["c"]), 3));
+        Assert.Equal(["a", "b", "d"], SecureRules.Committee(s_sites, new MakeKeys(1, 2, ["c"], FailedTests: 1), 3)); // nobody can be spared
+        Assert.Equal(s_sites, SecureRules.Committee(s_sites, new MakeKeys(1, 3, ["b", "c"]), 3));
+        Assert.Equal(["b", "c", "d"], SecureRules.Committee(s_sites, new MakeKeys(1, 3, ["b", "c"], FailedTests: 1), 3));
+    }
+
     private void Start(RunPlan plan)
     {
         _state = RunState.Submitted(plan, Scenario.Initial, Scenario.Start);
