@@ -8,7 +8,8 @@ internal static class MadeEpoch
 {
     /// <param name="identities">Of the members, in the descriptor's order.</param>
     /// <param name="transcript">Gets every signed message of it.</param>
-    public static (EpochCertificate Certificate, CommitteeShare[] Shares) Of(EpochDescriptor descriptor, Roster roster, CommitteePolicy policy, IReadOnlyList<ECDsa> identities, SecureRandom random, Action<byte[]>? transcript = null)
+    /// <param name="decode">Of the certificate; null: as nodes do it.</param>
+    public static (EpochCertificate Certificate, CommitteeShare[] Shares) Of(EpochDescriptor descriptor, Roster roster, CommitteePolicy policy, IReadOnlyList<ECDsa> identities, SecureRandom random, Action<byte[]>? transcript = null, Func<byte[], EpochCertificate>? decode = null)
     {
         EpochMember[] members = [.. descriptor.Members.Select((name, i) => new EpochMember(descriptor, roster, policy, name, identities[i], random))];
         EpochCoordinator coordinator = new(descriptor, roster, policy);
@@ -30,7 +31,8 @@ internal static class MadeEpoch
         coordinator.Close();
         foreach (EpochMember member in members) coordinator.Receive(Sent(member.Certify(coordinator.Reveals)));
         coordinator.Close();
-        EpochCertificate certificate = EpochCertificate.Decode(coordinator.Certificate!.Encode());
+        decode ??= bytes => EpochCertificate.Decode(bytes);
+        EpochCertificate certificate = decode(coordinator.Certificate!.Encode());
         CommitteeShare[] shares = [.. members.Select(member => member.Finish(certificate.Signatures).Share)];
         foreach (EpochMember member in members) member.Dispose();
         transcript?.Invoke(EpochTranscriptFile.Encode(roster, certificate, coordinator.Answers, coordinator.Commitments, coordinator.Qualifications, coordinator.Reveals));

@@ -18,6 +18,9 @@ internal sealed class OpeningSession : IDisposable
     /// <summary>How long members that are there are waited for before others are asked.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
 
+    /// <summary>How long members that are there may owe an answer where nobody else can be asked. Long: what they have to fetch first may be a hundred megabytes.</summary>
+    public static readonly TimeSpan LastPatience = TimeSpan.FromMinutes(10);
+
     private readonly RunContext _context;
     private readonly string _runId;
     private readonly Roster _roster;
@@ -141,14 +144,17 @@ internal sealed class OpeningSession : IDisposable
         return null;
     }
 
-    /// <summary>Why the sum can never be opened: fewer than t members hold a share. Null: it can.</summary>
-    public string? Hopeless()
+    /// <summary>Why the sum can never be opened: fewer than t members hold a share, or those that are there do not answer and nobody else can be asked. Null: it can.</summary>
+    public string? Hopeless(Func<string, bool> isLive)
     {
         int threshold = Certificate.Descriptor.Threshold, left = Certificate.Qualified.Count(Can);
         if (left < threshold) return $"{left} members hold shares of epoch {Certificate.Descriptor.Epoch}; {threshold} are needed ({string.Join(", ", _lost.Order(StringComparer.Ordinal))} lost theirs).";
-        if (_asked.Any(CanComplete)) return null;
-        int able = Certificate.Qualified.Count(member => Can(member) && !_refused.Contains(NameOf(member)) && _asked.Count(set => set.Members.Contains(member)) < 3);
-        return able >= threshold ? null : $"{able} members can still answer; {threshold} are needed. {_asked.Count} sets of members were asked, {_asked.Count(set => set.IsWrong)} gave answers that open nothing, {_refused.Count} members refused.";
+        DateTimeOffset now = _context.Time.GetUtcNow();
+        if (_asked.Any(set => CanComplete(set) && (now < set.Until + LastPatience || set.Members.Any(member => !set.Answers.ContainsKey(member) && !isLive(NameOf(member)))))) return null;
+        int[] able = [.. Certificate.Qualified.Where(MayBeAsked)];
+        if (Next(able) is not null) return null;
+        string what = able.Length < threshold ? $"{able.Length} members can still answer; {threshold} are needed." : $"The {able.Length} members that could still answer were asked and are there, and not all of them answered.";
+        return $"{what} {_asked.Count} sets of members were asked, {_asked.Count(set => set.IsWrong)} gave answers that open nothing, {_refused.Count} members refused.";
     }
 
     /// <summary>Removes what only this opening needed.</summary>
@@ -192,15 +198,25 @@ internal sealed class OpeningSession : IDisposable
 
     private void Name(Func<string, bool> isLive, DateTimeOffset now)
     {
-        int threshold = Certificate.Descriptor.Threshold;
-        // Those that are there and have not refused; a member answers three sets at most, so new ones are named sparingly.
-        int[] there = [.. Certificate.Qualified.Where(member => Can(member) && isLive(NameOf(member)) && !_refused.Contains(NameOf(member)) && _asked.Count(set => set.Members.Contains(member)) < 3)];
-        if (there.Length < threshold) return;
-        int[] members = [.. there.OrderBy(member => _asked.Count(set => set.Members.Contains(member))).ThenBy(member => member).Take(threshold).Order()];
-        if (_asked.Any(set => set.Members.SequenceEqual(members))) return;
+        if (Next([.. Certificate.Qualified.Where(member => MayBeAsked(member) && isLive(NameOf(member)))]) is not { } members) return;
         using BlobStore.NewBlob request = _context.Blobs.Create();
         request.Stream.Write(Request(members).Encode());
         _asked.Add(new ActiveSet([.. members], request.Keep(), now + Patience));
+    }
+
+    /// <summary>Has not refused, and is in fewer sets than a member answers for.</summary>
+    private bool MayBeAsked(int member) => Can(member) && !_refused.Contains(NameOf(member)) && SetsOf(member) < 3;
+
+    private int SetsOf(int member) => _asked.Count(set => set.Members.Contains(member));
+
+    /// <summary>The set to ask next; null: too few members, or the one that has been asked.</summary>
+    private int[]? Next(int[] candidates)
+    {
+        int threshold = Certificate.Descriptor.Threshold, count = Certificate.Descriptor.Members.Count;
+        if (candidates.Length < threshold) return null;
+        // Another order in each round: where three sets cannot leave out every member in turn, a lying one is left out in a later round.
+        int[] members = [.. candidates.OrderBy(SetsOf).ThenBy(member => (member + count - (int)(Round.Opening.Round % (ulong)count)) % count).Take(threshold).Order()];
+        return _asked.Any(set => set.Members.SequenceEqual(members)) ? null : members;
     }
 
     private OpeningRequest Request(IReadOnlyList<int> members) => new(Round.Opening, Round.Descriptor, _headers, members);

@@ -230,7 +230,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
             session = _opening;
             opened = session.Advance(context.Sessions.IsLive);
             if (opened is not null) _opening = null; // this call alone goes on with it
-            else if ((hopeless = session.Hopeless()) is not null) _opening = null;
+            else if ((hopeless = session.Hopeless(context.Sessions.IsLive)) is not null) _opening = null;
         }
 
         int round = (int)session.Round.Opening.Round;

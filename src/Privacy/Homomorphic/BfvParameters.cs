@@ -15,8 +15,12 @@ public sealed class BfvParameters : IEquatable<BfvParameters>
     /// <param name="plainModulus">t in [2, 2⁶⁰), without a factor in common with q and below q.</param>
     /// <exception cref="ArgumentException">One of them does not fit; the message says which and what would.</exception>
     public BfvParameters(int degree, IReadOnlyList<ulong> primes, ulong plainModulus)
+        : this(degree, primes, plainModulus, LargestModulusBits(degree))
     {
-        int limit = LargestModulusBits(degree);
+    }
+
+    private BfvParameters(int degree, IReadOnlyList<ulong> primes, ulong plainModulus, int limit)
+    {
         // Before the ring: its tables cost time and memory, and parameters may come from the network.
         BigInteger product = Product(primes.Take(limit + 1));
         if (product.GetBitLength() > limit) throw new ArgumentException($"The primes have {product.GetBitLength()} bits together; degree {degree} allows {limit} at 128 bits of security.", nameof(primes));
@@ -59,6 +63,9 @@ public sealed class BfvParameters : IEquatable<BfvParameters>
 
     /// <summary>The key ring of secure aggregation: N = 8192, the first four default primes (174 bits; ciphertexts 130), t = 2⁴⁰.</summary>
     public static BfvParameters ForKeys { get; } = new(8192, [.. DefaultPrimes(8192).Take(4)], 1UL << 40);
+
+    /// <summary><see cref="ForKeys"/> at a degree that hides nothing, for tests of the protocol's logic by the hundred thousand. Everything that comes from a store or a network is decoded for <see cref="ForKeys"/> alone.</summary>
+    internal static BfvParameters WithoutSecrecy(int degree) => new(degree, ForKeys.Primes, ForKeys.PlainModulus.Value, limit: 1024);
 
     public bool Equals(BfvParameters? other) => other is not null && Degree == other.Degree && PlainModulus.Value == other.PlainModulus.Value && Primes.SequenceEqual(other.Primes);
 

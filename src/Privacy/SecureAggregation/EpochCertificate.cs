@@ -85,10 +85,13 @@ public sealed class EpochCertificate
     }
 
     /// <exception cref="FormatException">The bytes are no certificate. Nothing is verified.</exception>
-    public static EpochCertificate Decode(ReadOnlySpan<byte> bytes)
+    public static EpochCertificate Decode(ReadOnlySpan<byte> bytes) => Decode(bytes, BfvParameters.ForKeys);
+
+    /// <param name="known">The one ring that is accepted.</param>
+    internal static EpochCertificate Decode(ReadOnlySpan<byte> bytes, BfvParameters known)
     {
         CanonicalReader reader = new(bytes, "certified-epoch");
-        EpochDescriptor descriptor = EpochDescriptor.Decode(reader.Field(SignedMessage.MostBytes));
+        EpochDescriptor descriptor = EpochDescriptor.Decode(reader.Field(SignedMessage.MostBytes), known);
         byte[] transcript = reader.Bytes(EpochAnswer.HashBytes);
         IReadOnlyList<int> qualified = Indices.ReadList(ref reader);
         if (qualified.Count == 0) throw new FormatException("An epoch has members.");

@@ -46,7 +46,10 @@ public sealed class EpochDescriptor
     }
 
     /// <exception cref="FormatException">The bytes are no descriptor.</exception>
-    public static EpochDescriptor Decode(ReadOnlySpan<byte> bytes)
+    public static EpochDescriptor Decode(ReadOnlySpan<byte> bytes) => Decode(bytes, BfvParameters.ForKeys);
+
+    /// <param name="known">The one ring that is accepted.</param>
+    internal static EpochDescriptor Decode(ReadOnlySpan<byte> bytes, BfvParameters known)
     {
         CanonicalReader reader = new(bytes, "epoch");
         string roster = reader.Text(64);
@@ -54,17 +57,16 @@ public sealed class EpochDescriptor
         int threshold = reader.Int32(2, CommitteePolicy.LargestCommittee), count = reader.Int32(2, CommitteePolicy.LargestCommittee);
         List<string> members = [];
         for (int i = 0; i < count; i++) members.Add(reader.Text(4 * Roster.LongestName));
-        int degree = reader.Int32(1024, 32768);
+        int degree = reader.Int32(1, 32768);
         ulong plain = reader.UInt64();
         ulong[] primes = new ulong[reader.Int32(1, MostPrimes)];
         for (int i = 0; i < primes.Length; i++) primes[i] = reader.UInt64();
         reader.End();
-        BfvParameters known = BfvParameters.ForKeys;
         // Only the protocol's own ring: a search for roots of other primes would be work that anybody could ask for.
         if (degree != known.Degree || plain != known.PlainModulus.Value || !primes.AsSpan().SequenceEqual([.. known.Primes])) throw new FormatException($"The epoch's ring is not the protocol's ({known}).");
         try
         {
-            return new(roster, epoch, attempt, threshold, members);
+            return new(roster, epoch, attempt, threshold, members, known);
         }
         catch (ArgumentException wrong)
         {
