@@ -10,9 +10,21 @@ internal static class BlobDownload
     /// <summary>No model is larger; a coordinator that sends on and on is stopped.</summary>
     private const long MostBytes = 64L << 30;
 
+    /// <summary>No message of a protocol is larger.</summary>
+    private const long MostMessageBytes = 256L << 20;
+
+    /// <summary>A message of a protocol, too large for one call; nothing of it stays on disk.</summary>
+    public static async Task<byte[]> ReadAsync(Node.NodeClient client, NodeFolder folder, string sha256, CancellationToken cancellationToken)
+    {
+        string path = await FetchAsync(client, folder, sha256, cancellationToken, MostMessageBytes);
+        byte[] bytes = await File.ReadAllBytesAsync(path, cancellationToken);
+        File.Delete(path);
+        return bytes;
+    }
+
     /// <returns>The file's path.</returns>
-    /// <exception cref="InvalidDataException">The content does not have the hash; it was thrown away.</exception>
-    public static async Task<string> FetchAsync(Node.NodeClient client, NodeFolder folder, string sha256, CancellationToken cancellationToken)
+    /// <exception cref="InvalidDataException">The content is too large or does not have the hash; it was thrown away.</exception>
+    public static async Task<string> FetchAsync(Node.NodeClient client, NodeFolder folder, string sha256, CancellationToken cancellationToken, long most = MostBytes)
     {
         string path = folder.Blob(sha256), part = path + ".part";
         if (File.Exists(path)) return path;
@@ -22,7 +34,7 @@ internal static class BlobDownload
             using AsyncServerStreamingCall<Chunk> call = client.Download(new DownloadRequest { Sha256 = sha256, Offset = (ulong)file.Length }, cancellationToken: cancellationToken);
             await foreach (Chunk chunk in call.ResponseStream.ReadAllAsync(cancellationToken))
             {
-                if (chunk.Offset != (ulong)file.Position || file.Position + chunk.Data.Length > MostBytes) throw new InvalidDataException($"The coordinator sent a piece at {chunk.Offset}; {file.Position} is right, up to {MostBytes} bytes.");
+                if (chunk.Offset != (ulong)file.Position || file.Position + chunk.Data.Length > most) throw new InvalidDataException($"The coordinator sent a piece at {chunk.Offset}; {file.Position} is right, up to {most} bytes.");
                 await file.WriteAsync(chunk.Data.Memory, cancellationToken);
             }
 

@@ -91,7 +91,7 @@ public sealed class SecureMembershipTests : IAsyncDisposable
         gate.Release();
         Assert.Contains("opened by b, c, d", (await Federation.WaitForAsync(run, "opened", happened => happened.Round == 3)).Message, StringComparison.Ordinal);
         await Federation.WaitForAsync(run, "keys-made", happened => happened.Round == 3);
-        Assert.Contains("opened by a, b, c", (await Federation.WaitForAsync(run, "opened", happened => happened.Round == 4)).Message, StringComparison.Ordinal);
+        Assert.Contains("opened by a, b, d", (await Federation.WaitForAsync(run, "opened", happened => happened.Round == 4)).Message, StringComparison.Ordinal);
         await _sites.ContributedAsync(run, "a", 5);
         await _sites.StopAsync("a");
         Forget("a", answers: 1); // as in a copy from before round 4

@@ -1,6 +1,7 @@
 using Federation.Client;
 using Federation.Formats.Configuration;
 using Federation.Protocol;
+using Federation.Server.Identity;
 using Federation.V1;
 using Grpc.Core;
 using Opening = Federation.Privacy.SecureAggregation.Opening;
@@ -100,15 +101,69 @@ public sealed class SecureOpeningFaultTests : IAsyncDisposable
         _sites = await RunningSites.StartAsync(s_sites);
         _sites.Run("a", policy: new NodePolicy(MaxOpenings: 2));
         _sites.Run(s_sites[1..]);
-        string run = await _sites.SubmitAsync(rounds: 3);
+        string run = await _sites.SubmitAsync(rounds: 4);
         RunEvent refused = await Federation.WaitForAsync(run, "refused");
         Assert.Contains("Epoch 1 has had 2 openings, as many as this site's policy allows", refused.Message, StringComparison.Ordinal);
-        Assert.Equal(3u, refused.Round);
-        Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal(("completed", 3), (outcome.State, outcome.Rounds)));
+        Assert.Equal(4u, refused.Round);
+        Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal(("completed", 4), (outcome.State, outcome.Rounds)));
         RunSite standing = (await Federation.ShowAsync(run)).Sites.Single(site => site.Name == "a");
         Assert.Contains("One key of the run opens 100 sums; this site's policy allows 2.", standing.Mismatches);
-        Assert.Contains("opened by a, b, c", (await Federation.WaitForAsync(run, "opened", happened => happened.Round == 2)).Message, StringComparison.Ordinal);
-        Assert.Contains("opened by b, c, d", (await Federation.WaitForAsync(run, "opened", happened => happened.Round == 3)).Message, StringComparison.Ordinal);
+        Assert.Contains("opened by a, c, d", (await Federation.WaitForAsync(run, "opened", happened => happened.Round == 3)).Message, StringComparison.Ordinal);
+        Assert.Contains("opened by b, c, d", (await Federation.WaitForAsync(run, "opened", happened => happened.Round == 4)).Message, StringComparison.Ordinal);
+    }
+
+    [Theory] // after all have contributed two of four go; three are needed
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Members_GoneUntilTooFewAreLeft_AbortOrAreWaitedForAsTheSpecSays(bool isAbort)
+    {
+        _sites = await RunningSites.StartAsync(s_sites);
+        GatedLearner gate = _sites.Gate("d", heldRound: 1);
+        _sites.Run(s_sites[..3]);
+        _sites.Run("d", gate);
+        string run = await _sites.SubmitAsync(rounds: 1, deadline: "4s", settings: $"threshold: 3, onCommitteeLoss: {(isAbort ? "abort" : "wait")}");
+        foreach (string site in new[] { "a", "b" })
+        {
+            await _sites.ContributedAsync(run, site, 1);
+            await _sites.StopAsync(site);
+        }
+
+        gate.Release();
+        if (isAbort)
+        {
+            Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal("failed", outcome.State));
+            string reason = (await Federation.ShowAsync(run)).Summary.Reason;
+            Assert.StartsWith("Round 1 cannot be opened: Opening the update of round 1", reason, StringComparison.Ordinal);
+            Assert.EndsWith("needs 3 members; 2 that can are connected. Not connected: a, b.", reason, StringComparison.Ordinal);
+            return;
+        }
+
+        Assert.Contains("needs 3 members; 2 that can are connected. Not connected: a, b.", (await Federation.WaitForAsync(run, "waiting", happened => happened.Round == 1)).Message, StringComparison.Ordinal);
+        _sites.Run("b");
+        Assert.Contains("opened by b, c, d: the sum of 4 updates", (await Federation.WaitForAsync(run, "opened")).Message, StringComparison.Ordinal);
+        Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal("completed", outcome.State));
+    }
+
+    [Fact] // as by a site whose blocks do not belong to its key: nobody can say whose; the round is lost, the next one is not
+    public async Task Contribution_WhoseBlocksDoNotFitItsKey_CostsOneRound()
+    {
+        _sites = await RunningSites.StartAsync(s_sites);
+        GatedLearner gate = _sites.Gate("d", heldRound: 1);
+        _sites.Run(s_sites[..3]);
+        _sites.Run("d", gate);
+        string run = await _sites.SubmitAsync(rounds: 1, values: 50_000);
+        await _sites.ContributedAsync(run, "a", 1);
+        await using (FileStream spooled = File.OpenWrite(Path.Combine(new CoordinatorFolder(Federation.State).Spool, run, "1", "a")))
+        {
+            spooled.Position = spooled.Length / 2;
+            spooled.Write(new byte[4096]);
+        }
+
+        gate.Release();
+        RunEvent abandoned = await Federation.WaitForAsync(run, "round-abandoned");
+        Assert.Contains("What was opened is no sum of 4 contributions", abandoned.Message, StringComparison.Ordinal);
+        Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal(("completed", 1), (outcome.State, outcome.Rounds)));
+        Assert.All(_sites.Model(run), value => Assert.Equal(RunningSites.MeanOf(s_sites), value, 1e-2f));
     }
 
     [Fact]

@@ -40,6 +40,12 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
             Drop(task.RunId);
             if (descriptor is not null) await client.SendEpochMessageAsync(MessageOf(task, descriptor, error.Message), cancellationToken: cancellationToken);
         }
+        catch (SqliteException error)
+        {
+            logger.LogError("Key epoch {Epoch} of run {Run}: the share could not be stored: {Message}", descriptor?.Epoch, task.RunId, error.Message);
+            Drop(task.RunId);
+            await client.SendEpochMessageAsync(MessageOf(task, descriptor!, "This site cannot store its share."), cancellationToken: cancellationToken);
+        }
         catch (RpcException error) when (ConnectionErrors.IsRefusal(error))
         {
             logger.LogInformation("Key epoch {Epoch} of run {Run}: the coordinator goes on without this message. {Message}", descriptor?.Epoch, task.RunId, error.Status.Detail);
@@ -125,7 +131,14 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
     public void Forget(string run)
     {
         Drop(run);
-        store.Erase(run);
+        try
+        {
+            store.Erase(run);
+        }
+        catch (SqliteException error)
+        {
+            logger.LogError("Run {Run} is over, and its share could not be erased: {Message}", run, error.Message);
+        }
     }
 
     public void Dispose()
@@ -225,13 +238,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
     private static EpochMessage MessageOf(EpochTask task, EpochDescriptor descriptor, string refusal = "") =>
         new() { RunId = task.RunId, Epoch = descriptor.Epoch, Attempt = descriptor.Attempt, Step = task.Step, Refusal = refusal.Length <= 1000 ? refusal : refusal[..1000] };
 
-    private async Task<byte[]> ReadAsync(string sha256, CancellationToken cancellationToken)
-    {
-        string path = await BlobDownload.FetchAsync(client, folder, sha256, cancellationToken);
-        byte[] bytes = await File.ReadAllBytesAsync(path, cancellationToken);
-        File.Delete(path);
-        return bytes;
-    }
+    private Task<byte[]> ReadAsync(string sha256, CancellationToken cancellationToken) => BlobDownload.ReadAsync(client, folder, sha256, cancellationToken);
 
     private static IEnumerable<byte[]> Pieces(string path, int count)
     {

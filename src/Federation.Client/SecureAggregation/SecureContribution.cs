@@ -101,13 +101,7 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
         return (certificate, roster);
     }
 
-    private async Task<byte[]> ReadAsync(string sha256, CancellationToken cancellationToken)
-    {
-        string path = await BlobDownload.FetchAsync(client, folder, sha256, cancellationToken);
-        byte[] bytes = await File.ReadAllBytesAsync(path, cancellationToken);
-        File.Delete(path);
-        return bytes;
-    }
+    private Task<byte[]> ReadAsync(string sha256, CancellationToken cancellationToken) => BlobDownload.ReadAsync(client, folder, sha256, cancellationToken);
 
     /// <summary>The mean delta, tensor after tensor in the file's order.</summary>
     private static float[] Values(ModelState weighted, double weight)

@@ -4,7 +4,7 @@ namespace Federation.Server.Aggregation;
 
 /// <summary>The next global model from the opened mean of the updates, piece by piece: model + mean, in double, rounded once.</summary>
 /// <param name="model">At its data; float32, little-endian.</param>
-internal sealed class MeanModel(Stream model, Stream destination) : IDisposable
+internal sealed class MeanModel(Stream model, Stream destination)
 {
     private float[] _values = [];
     private long _done;
@@ -25,7 +25,8 @@ internal sealed class MeanModel(Stream model, Stream destination) : IDisposable
         _done += mean.Length;
     }
 
-    public void Dispose()
+    /// <exception cref="AggregationException">The model has more values than came.</exception>
+    public void End()
     {
         if (model.Position != model.Length) throw new AggregationException($"The opened sum has {_done} values; the model has more.");
     }

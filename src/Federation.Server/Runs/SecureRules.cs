@@ -11,6 +11,9 @@ internal static class SecureRules
     /// <summary>An epoch that failed so often in a row ends its run: what keeps it from being made will not pass by itself.</summary>
     public const int MostAttempts = 10;
 
+    /// <summary>So many rounds in a row whose sum could not be opened end their run: somebody spoils them, and nobody can say who.</summary>
+    public const int MostLostOpenings = 10;
+
     /// <summary>Whether the next round can use the keys there are.</summary>
     public static bool Fit(RunState state, Roster roster)
     {
@@ -69,8 +72,9 @@ internal static class SecureRules
         // The same question may have been answered by some for this set of sites: another set is not opened.
         if (state.Plan.Statistics) return RunMachine.End(state, RunEnd.Failed, $"The sum cannot be opened: {lost.Reason} Members that had answered open no other sum for this query and version of the data.");
         if (state.Plan.AbortOnLoss) return RunMachine.End(state, RunEnd.Failed, $"Round {lost.Round} cannot be opened: {lost.Reason}");
+        if (state.LostOpenings + 1 >= MostLostOpenings) return RunMachine.End(state, RunEnd.Failed, $"{MostLostOpenings} rounds in a row could not be opened. {lost.Reason}");
         return new Transition(
-            state with { Phase = new Waiting(""), Keys = null, ModelSha256 = lost.ModelSha256 },
+            state with { Phase = new Waiting(""), Keys = null, ModelSha256 = lost.ModelSha256, LostOpenings = state.LostOpenings + 1 },
             [
                 new KeepModel(state.Round, lost.ModelSha256),
                 new Summarize(state.Round, "abandoned", closed.Cohort, closed.Contributions, closed.OpenedAt),

@@ -71,6 +71,9 @@ internal sealed class OpeningSession : IDisposable
 
     public int Contributions => _files.Count;
 
+    /// <summary>How long it has been waited for.</summary>
+    public TimeSpan Age => _context.Time.GetUtcNow() - _since;
+
     /// <summary>How it was opened; null: it is not yet.</summary>
     public RoundOpening? Report { get; private set; }
 
@@ -155,6 +158,14 @@ internal sealed class OpeningSession : IDisposable
         if (Next(able) is not null) return null;
         string what = able.Length < threshold ? $"{able.Length} members can still answer; {threshold} are needed." : $"The {able.Length} members that could still answer were asked and are there, and not all of them answered.";
         return $"{what} {_asked.Count} sets of members were asked, {_asked.Count(set => set.IsWrong)} gave answers that open nothing, {_refused.Count} members refused.";
+    }
+
+    /// <summary>Why the sum cannot be opened now: too few members that can answer are connected. Null: enough are.</summary>
+    public string? Missing(Func<string, bool> isLive)
+    {
+        int threshold = Certificate.Descriptor.Threshold;
+        string[] able = [.. Certificate.Qualified.Where(member => Can(member) && !_refused.Contains(NameOf(member))).Select(NameOf)], there = [.. able.Where(isLive)];
+        return there.Length >= threshold ? null : $"Opening the {Round.Opening} needs {threshold} members; {there.Length} that can are connected. Not connected: {string.Join(", ", able.Except(there))}.";
     }
 
     /// <summary>Removes what only this opening needed.</summary>

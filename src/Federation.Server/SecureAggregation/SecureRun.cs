@@ -1,18 +1,14 @@
 using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text;
-using System.Text.Json;
-using Federation.Formats.Evaluation;
 using Federation.Formats.Runs;
 using Federation.Formats.Statistics;
 using Federation.Privacy.Homomorphic;
 using Federation.Privacy.SecureAggregation;
-using Federation.Server.Aggregation;
 using Federation.Server.Runs;
 using Federation.Server.Storage;
 using Federation.V1;
 using Google.Protobuf;
-using EvaluationSums = Federation.Formats.Evaluation.EvaluationSums;
 using Opening = Federation.Privacy.SecureAggregation.Opening;
 using Roster = Federation.Privacy.SecureAggregation.Roster;
 using RunEvent = Federation.Server.Runs.RunEvent;
@@ -25,6 +21,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
 #pragma warning restore CA1001
 {
     private readonly Lock _lock = new();
+    private readonly OpenedSums _sums = new(context, run);
     private MakeKeys? _wanted;
     private DateTimeOffset _notBefore = DateTimeOffset.MinValue;
     private string _said = "", _identities = "";
@@ -42,9 +39,6 @@ internal sealed class SecureRun(RunContext context, RunHost run)
     }
 
     private SecureAggregationSpec Spec => run.Spec.SecureAggregation!;
-
-    /// <summary>Null: the run trains.</summary>
-    private StatisticsQuery? Query => run.Spec.Statistics is null ? null : StatisticsQuery.Of(run.Spec, run.Schema!);
 
     /// <summary>Whether a contribution travels in one key ciphertext.</summary>
     public bool IsDirect => run.Spec.Statistics is not null || SecureEncoding.IsDirect(Values);
@@ -143,10 +137,11 @@ internal sealed class SecureRun(RunContext context, RunHost run)
     };
 
     /// <summary>What contributions of a round are checked against.</summary>
+    /// <exception cref="InvalidOperationException">No round is open or being opened.</exception>
     public SiteRound RoundOf(RunState state, int round, string purpose) => new(new Opening(run.Id, (ulong)state.Keys!.Epoch, (ulong)round, purpose), DescriptorOf(state, purpose), KeysOf(state).Certificate);
 
     /// <summary>What sites contribute to in the phase that the run is in.</summary>
-    public string PurposeOf(RunState state) => state.Phase is Evaluating ? Opening.Evaluation : Query?.Purpose ?? Opening.Update;
+    public string PurposeOf(RunState state) => state.Phase is Evaluating ? Opening.Evaluation : run.Spec.Statistics is null ? Opening.Update : StatisticsQuery.Of(run.Spec, run.Schema!).Purpose;
 
     public Roster RosterOf(RunState state) => KeysOf(state).Roster;
 
@@ -224,6 +219,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
         OpeningSession? session;
         Plaintext? opened;
         string? hopeless = null;
+        string waits = "";
         lock (_lock)
         {
             if (_opening is null) return;
@@ -231,86 +227,17 @@ internal sealed class SecureRun(RunContext context, RunHost run)
             opened = session.Advance(context.Sessions.IsLive);
             if (opened is not null) _opening = null; // this call alone goes on with it
             else if ((hopeless = session.Hopeless(context.Sessions.IsLive)) is not null) _opening = null;
+            else if (session.Missing(context.Sessions.IsLive) is { } missing)
+            {
+                if (run.State.Plan.AbortOnLoss && session.Age >= run.Spec.Cohort.Deadline) (hopeless, _opening) = (missing, null);
+                else if (missing != _said) waits = _said = missing;
+            }
         }
+
+        if (waits.Length > 0) run.Say(new Announce(RunLog.Waiting, waits, run.State.Round));
 
         int round = (int)session.Round.Opening.Round;
-        if (opened is not null) run.InBackground(round, () => Decode(session, opened));
-        else if (hopeless is not null)
-        {
-            session.Dispose();
-            if (session.Round.Opening.Purpose == Opening.Evaluation) run.InBackground(round, () => run.Apply(new EvaluationOpened(round, null, hopeless)));
-            else run.InBackground(round, () => run.Apply(new OpeningLost(round, hopeless, Query is null ? Reissue() : run.State.ModelSha256)));
-        }
-    }
-
-    private void Decode(OpeningSession session, Plaintext opened)
-    {
-        using (session)
-        using (opened)
-        {
-            int round = (int)session.Round.Opening.Round;
-            long began = context.Time.GetTimestamp();
-            if (session.Round.Opening.Purpose == Opening.Evaluation)
-            {
-                run.Apply(Evaluation(round, opened));
-                return;
-            }
-
-            run.Say(new Announce(RunLog.Opened, $"Round {round} opened by {string.Join(", ", session.Report!.Members)}: the sum of {session.Contributions} {(Query is null ? "updates" : "tables")}.", round));
-            if (Query is { } query)
-            {
-                FederatedStatistics statistics = FederatedStatistics.Of(query, run.Schema!, session.Sites, opened.Coefficients);
-                run.Apply(new StatisticsOpened(round, Keep(JsonSerializer.SerializeToUtf8Bytes(statistics, JsonSerializerOptions.Web)), statistics.Rows, Report(statistics.Rows)));
-                return;
-            }
-
-            using FileStream model = run.OpenModelData();
-            using BlobStore.NewBlob next = context.Blobs.Create();
-            next.Stream.Write(run.ModelHeader.Bytes);
-            double weight;
-            using (var writer = new MeanModel(model, next.Stream)) weight = session.Sum.WriteMean(opened, writer.Add);
-            string sha256 = next.Keep();
-            run.Apply(new Aggregated(round, sha256, Report((ulong)Math.Round(weight))));
-
-            RoundOpening Report(ulong weight) => session.Report! with { Weight = weight, DecodingSeconds = context.Time.GetElapsedTime(began).TotalSeconds };
-        }
-    }
-
-    private string Keep(byte[] content)
-    {
-        using BlobStore.NewBlob blob = context.Blobs.Create();
-        blob.Stream.Write(content);
-        return blob.Keep();
-    }
-
-    private EvaluationOpened Evaluation(int round, Plaintext opened)
-    {
-        try
-        {
-            EvaluationSums sums = EvaluationCounts.Sum(opened.Coefficients, run.Spec.Task?.Kind == TaskKind.BinaryClassification);
-            return sums.Examples == 0 ? new(round, null, "no site has test rows.") : new(round, sums);
-        }
-        catch (ArgumentException wrong)
-        {
-            return new(round, null, wrong.Message);
-        }
-    }
-
-    /// <summary>The same weights under a hash that the run has not had: low bits of the first value changed. Members answer one set of contributors a model, and one of the lost round may have been answered.</summary>
-    private string Reissue()
-    {
-        HashSet<string> known = [.. context.Store.Models(run.Id).Select(model => model.Sha256), run.State.ModelSha256];
-        for (int change = 1; change < 256; change++)
-        {
-            using FileStream model = run.OpenModelData();
-            using BlobStore.NewBlob next = context.Blobs.Create();
-            next.Stream.Write(run.ModelHeader.Bytes);
-            next.Stream.WriteByte((byte)(model.ReadByte() ^ change));
-            model.CopyTo(next.Stream);
-            string sha256 = next.Keep();
-            if (!known.Contains(sha256)) return sha256;
-        }
-
-        throw new InvalidOperationException("The round was lost 255 times from one model.");
+        if (opened is not null) run.InBackground(round, () => run.Apply(_sums.Decode(session, opened)));
+        else if (hopeless is not null) run.InBackground(round, () => run.Apply(_sums.Lose(session, hopeless)));
     }
 }

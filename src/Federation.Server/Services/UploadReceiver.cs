@@ -4,6 +4,7 @@ using Federation.Privacy.SecureAggregation;
 using Federation.Protocol;
 using Federation.Server.Aggregation;
 using Federation.Server.Runs;
+using Federation.Server.SecureAggregation;
 using Federation.Server.Storage;
 using Federation.V1;
 using Grpc.Core;
@@ -37,7 +38,7 @@ public sealed class UploadReceiver(RunContext context)
         if (IsCounted(run.State, site, round)) return (long)request.Size;
         if (run.Secure is { } secure)
         {
-            long body = ContributionFile.BodyBytes(secure.RoundOf(run.State, round, secure.PurposeOf(run.State)));
+            long body = ContributionFile.BodyBytes(RoundOf(run, secure, round));
             if (request.Size <= (ulong)body || request.Size > (ulong)body + ContributionFile.MostHeaderBytes) throw Fail(run, site, round, RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongSize, $"The contribution has {request.Size} bytes; {body} and a signed header are right.", "size"));
         }
         else if (request.Size != (ulong)run.ModelHeader.FileLength)
@@ -119,14 +120,27 @@ public sealed class UploadReceiver(RunContext context)
     {
         try
         {
-            RunState state = run.State;
+            SiteRound expected = RoundOf(run, run.Secure!, round);
             using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1);
-            SignedMessage header = ContributionFile.Check(file, file.Length, run.Secure!.RoundOf(state, round, run.Secure.PurposeOf(state)), run.Secure.RosterOf(state), upload.Site);
+            SignedMessage header = ContributionFile.Check(file, file.Length, expected, run.Secure!.RosterOf(run.State), upload.Site);
             if (Sha256Hex.Of(header.Encode()) != upload.UpdateSha256) throw RpcError.Refuse(StatusCode.DataLoss, Refusal.WrongHash, "The contribution's header is not the one that was announced.", "update_sha256", "Send it again from the beginning.");
         }
         catch (ProtocolException wrong)
         {
             throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.ProtocolRefused, wrong.Message, "update");
+        }
+    }
+
+    private static SiteRound RoundOf(RunHost run, SecureRun secure, int round)
+    {
+        RunState state = run.State;
+        try
+        {
+            return secure.RoundOf(state, round, secure.PurposeOf(state));
+        }
+        catch (InvalidOperationException) // it was closed in this moment
+        {
+            throw RpcError.Refuse(StatusCode.FailedPrecondition, Refusal.WrongRound, $"Round {round} takes no contributions any more.");
         }
     }
 

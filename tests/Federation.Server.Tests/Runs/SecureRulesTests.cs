@@ -82,6 +82,33 @@ public sealed class SecureRulesTests
         Assert.Equal(["b", "c", "d"], SecureRules.Committee(s_sites, new MakeKeys(1, 3, ["b", "c"], FailedTests: 1), 3));
     }
 
+    [Fact] // somebody spoils the sums, and nobody can say who: not for ever; a round that completes begins the count anew
+    public void Lost_TenRoundsInARow_EndTheRun()
+    {
+        Start(new RunPlan(3, 3, TimeSpan.FromMinutes(1), s_sites, null, Secure: true, MaxOpenings: 100));
+        for (int round = 1; round <= SecureRules.MostLostOpenings; round++)
+        {
+            MakeKeysAndContribute();
+            Apply(round == 2 ? new Aggregated(2, Scenario.Model(2)) : new OpeningLost(round, "The sums are wrong.", Scenario.Model(round)));
+        }
+
+        for (int round = SecureRules.MostLostOpenings + 1; round < SecureRules.MostLostOpenings + 3; round++)
+        {
+            Assert.False(_state.IsOver);
+            MakeKeysAndContribute();
+            Apply(new OpeningLost(round, "The sums are wrong.", Scenario.Model(round)));
+        }
+
+        Assert.Equal(new Ended(RunEnd.Failed, "10 rounds in a row could not be opened. The sums are wrong."), _state.Phase);
+    }
+
+    private void MakeKeysAndContribute()
+    {
+        if (_state.Phase is Waiting) Apply(new Tick());
+        if (_state.Phase is MakingKeys making) Apply(new EpochMade(making.Attempt, new EpochKeys(making.Epoch, new string('c', 64), "", "", "same", 0), 4, 3));
+        foreach (string site in s_sites) Apply(new UpdateArrived(site, _state.Round, _state.ModelSha256, new Contribution(site, 0)));
+    }
+
     private void Start(RunPlan plan)
     {
         _state = RunState.Submitted(plan, Scenario.Initial, Scenario.Start);
