@@ -144,25 +144,32 @@ public sealed class SecureOpeningFaultTests : IAsyncDisposable
         Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal("completed", outcome.State));
     }
 
-    [Fact] // as by a site whose blocks do not belong to its key: nobody can say whose; the round is lost, the next one is not
-    public async Task Contribution_WhoseBlocksDoNotFitItsKey_CostsOneRound()
+    [Fact] // as by a site whose blocks do not belong to its key, twice: nobody can say whose; the rounds are lost, the run is not, and each time the weights get a hash that members have not answered for
+    public async Task Contributions_WhoseBlocksDoNotFitTheirKey_CostTheirRounds()
     {
         _sites = await RunningSites.StartAsync(s_sites);
-        GatedLearner gate = _sites.Gate("d", heldRound: 1);
+        GatedLearner second = _sites.Gate("d", heldRound: 2), first = _sites.Gate("d", heldRound: 1, second);
         _sites.Run(s_sites[..3]);
-        _sites.Run("d", gate);
+        _sites.Run("d", first);
         string run = await _sites.SubmitAsync(rounds: 1, values: 50_000);
-        await _sites.ContributedAsync(run, "a", 1);
-        await using (FileStream spooled = File.OpenWrite(Path.Combine(new CoordinatorFolder(Federation.State).Spool, run, "1", "a")))
+        HashSet<string> models = [];
+        foreach ((int round, GatedLearner gate) in new[] { (1, first), (2, second) })
         {
-            spooled.Position = spooled.Length / 2;
-            spooled.Write(new byte[4096]);
+            await _sites.ContributedAsync(run, "a", round);
+            await using (FileStream spooled = File.OpenWrite(Path.Combine(new CoordinatorFolder(Federation.State).Spool, run, $"{round}", "a")))
+            {
+                spooled.Position = spooled.Length / 2;
+                spooled.Write(new byte[4096]);
+            }
+
+            gate.Release();
+            RunEvent abandoned = await Federation.WaitForAsync(run, "round-abandoned", happened => happened.Round == round);
+            Assert.Contains("What was opened is no sum of 4 contributions", abandoned.Message, StringComparison.Ordinal);
+            Assert.True(models.Add(abandoned.ModelSha256));
         }
 
-        gate.Release();
-        RunEvent abandoned = await Federation.WaitForAsync(run, "round-abandoned");
-        Assert.Contains("What was opened is no sum of 4 contributions", abandoned.Message, StringComparison.Ordinal);
         Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal(("completed", 1), (outcome.State, outcome.Rounds)));
+        Assert.Equal(["a", "b", "c", "d"], (await Federation.ShowAsync(run)).Rounds[^1].Contributors);
         Assert.All(_sites.Model(run), value => Assert.Equal(RunningSites.MeanOf(s_sites), value, 1e-2f));
     }
 
