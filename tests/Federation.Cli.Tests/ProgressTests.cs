@@ -28,6 +28,21 @@ public sealed class ProgressTests
         Assert.Equal($"round {rounds} of {rounds}", lines[^1]);
     }
 
+    [Fact] // also before anything has happened
+    public async Task ProgressBar_FromTheFirstEventToTheLast_IsDrawn()
+    {
+        string ended = "";
+        await ProgressBar.ShowAsync(new RunProgress(2), show =>
+        {
+            show(new RunEvent { Kind = "submitted", Message = "" });
+            show(new RunEvent { Kind = "keys-made", Message = "Key epoch 1: 4 members hold shares." });
+            show(new RunEvent { Kind = "model", Round = 1, Message = "[made]" });
+            ended = "yes";
+            return Task.FromResult<RunDetail>(null!);
+        });
+        Assert.Equal("yes", ended);
+    }
+
     [Theory]
     [InlineData("auc", 2)]
     [InlineData("log-loss", 1)]

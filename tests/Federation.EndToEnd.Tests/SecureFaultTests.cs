@@ -174,7 +174,7 @@ public sealed class SecureFaultTests : IAsyncDisposable
         foreach (string site in s_sites[..3]) Run(site);
         string spec = SyntheticSites.Spec(1, least: 3, deadline: "2s", secure: "threshold-bfv");
         string run = await _federation.SubmitAsync(spec, SyntheticSites.SchemaYaml, SyntheticSites.Initial(spec));
-        await _federation.WaitForAsync(run, "waiting", happened => happened.Message.Contains("Keys need 4 of 6 sites to be connected", StringComparison.Ordinal));
+        await _federation.WaitForAsync(run, "waiting", happened => happened.Message.Contains("Keys need 4 members to be connected", StringComparison.Ordinal));
         Run("d");
         await _federation.WaitForAsync(run, "completed");
     }

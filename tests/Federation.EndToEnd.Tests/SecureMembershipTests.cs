@@ -1,4 +1,5 @@
 using Federation.Client;
+using Federation.Formats.Configuration;
 using Federation.V1;
 using Grpc.Core;
 
@@ -58,6 +59,42 @@ public sealed class SecureMembershipTests : IAsyncDisposable
         Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal(("completed", 2), (outcome.State, outcome.Rounds)));
         Assert.Equal([s_sites, [.. s_sites, "e"]], (await Federation.ShowAsync(run)).Rounds.Select(round => round.Contributors.ToArray()));
         Assert.All(_sites.Model(run), value => Assert.Equal(RunningSites.MeanOf(s_sites) + RunningSites.MeanOf([.. s_sites, "e"]), value, 2e-3f));
+    }
+
+    [Fact] // the others open the round, and the next one has keys of which it holds a share again
+    public async Task Member_ThatLostItsShare_HasOneFromTheNextRoundOn()
+    {
+        (string run, GatedLearner gate) = await StartAsync(rounds: 3);
+        await _sites.ContributedAsync(run, "a", 1);
+        await _sites.LoseDiskAsync("a");
+        gate.Release();
+        Assert.Contains("New keys are made before the next round.", (await Federation.WaitForAsync(run, "refused")).Message, StringComparison.Ordinal);
+        Assert.Contains("Key epoch 2: 4 members hold shares", (await Federation.WaitForAsync(run, "keys-made", happened => happened.Round == 1)).Message, StringComparison.Ordinal);
+        Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal(("completed", 3), (outcome.State, outcome.Rounds)));
+        RunDetails details = await Federation.ShowAsync(run);
+        Assert.Equal(2u, details.SecureAggregation.Epoch);
+        Assert.Equal([s_sites, s_sites, s_sites], details.Rounds.Select(round => round.Contributors.ToArray()));
+    }
+
+    [Fact] // people have not compared the new roster yet: the run goes on as before, without the site that is new, until somebody asks for new keys
+    public async Task Site_EnrolledInARunOfPinnedSites_WaitsOutsideUntilItIsAccepted()
+    {
+        _sites = await RunningSites.StartAsync(s_sites);
+        string roster = await Federation.RosterHashAsync();
+        GatedLearner gate = _sites.Gate("d", heldRound: 1);
+        foreach (string site in s_sites) _sites.Run(site, site == "d" ? gate : null, policy: new NodePolicy(RosterSha256: roster));
+        string run = await _sites.SubmitAsync(rounds: 3, extra: "evaluate: { every: 1 }");
+        await gate.Started;
+        await Federation.EnrollAsync("e");
+        _sites.Run("e");
+        await Federation.WaitForAsync(run, "site-ready", happened => happened.Site == "e");
+        gate.Release();
+        Assert.Contains("not accepted the new roster: the run goes on with the keys of epoch 1", (await Federation.WaitForAsync(run, "keys-failed")).Message, StringComparison.Ordinal);
+        await Federation.WaitForAsync(run, "completed");
+        RunDetails details = await Federation.ShowAsync(run);
+        Assert.Equal([s_sites, s_sites, s_sites], details.Rounds.Select(round => round.Contributors.ToArray()));
+        RunEvent evaluated = await Federation.WaitForAsync(run, "evaluated", happened => happened.Round == 3);
+        Assert.Equal((1u, 4ul), (details.SecureAggregation.Epoch, evaluated.Metrics.Examples));
     }
 
     [Fact] // what it sent under its old key counts; the share went with the old key, and the next round has new ones

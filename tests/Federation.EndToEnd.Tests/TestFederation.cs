@@ -11,6 +11,7 @@ using Grpc.Core;
 using Grpc.Net.Client;
 using Microsoft.Extensions.Logging.Abstractions;
 using NodeRole = Federation.Formats.Configuration.NodeRole;
+using Roster = Federation.Privacy.SecureAggregation.Roster;
 
 namespace Federation.EndToEnd.Tests;
 
@@ -74,6 +75,15 @@ internal sealed class TestFederation : IAsyncDisposable
     {
         var configuration = new NodeConfiguration { Coordinator = coordinator ?? Coordinator.NodesAddress, State = NodeState(site), Role = role, Data = data ?? [], Policy = policy ?? new() };
         return FederatedNode.RunAsync(new NodeOptions { Configuration = configuration, ExitAfterRun = true }, learner, NullLoggerFactory.Instance, cancellationToken ?? TestContext.Current.CancellationToken);
+    }
+
+    /// <summary>Of the roster that new keys would be made for.</summary>
+    public async Task<string> RosterHashAsync()
+    {
+        using AsyncServerStreamingCall<Chunk> call = Operator.ShowRoster(new ShowRosterRequest());
+        List<byte> bytes = [];
+        await foreach (Chunk chunk in call.ResponseStream.ReadAllAsync()) bytes.AddRange(chunk.Data.Span);
+        return Roster.Decode(bytes.ToArray()).Hash;
     }
 
     public async Task<string> SubmitAsync(string specYaml, string schemaYaml, ModelState initial)

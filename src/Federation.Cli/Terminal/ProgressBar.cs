@@ -16,13 +16,13 @@ internal static class ProgressBar
             .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(), new ElapsedTimeColumn())
             .StartAsync(context =>
             {
-                ProgressTask step = context.AddTask("", maxValue: 1);
+                ProgressTask step = context.AddTask("waiting", maxValue: 1);
                 step.IsIndeterminate = true;
                 ProgressTask bar = context.AddTask("preparing", maxValue: Math.Max(1, progress.Rounds));
                 return follow(happened =>
                 {
                     if (progress.Add(happened) is { } notice) console.WriteLine(Output.OneLine(notice));
-                    step.Description = Markup.Escape(Output.OneLine(progress.Step));
+                    if (progress.Step.Length > 0) step.Description = Markup.Escape(Output.OneLine(progress.Step)); // a task without a name is refused
                     bar.Value = progress.Completed;
                     bar.Description = Markup.Escape($"round {progress.Completed}/{progress.Rounds}{progress.MetricsText}");
                 });

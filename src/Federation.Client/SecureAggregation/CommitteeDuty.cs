@@ -38,7 +38,10 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
             logger.LogWarning("Key epoch {Epoch} of run {Run}: {Message}", descriptor?.Epoch, task.RunId, error.Message);
             audit.Refused(NodeAudit.KeyEpoch, task.RunId, 0, error.Message);
             Drop(task.RunId);
-            if (descriptor is not null) await client.SendEpochMessageAsync(MessageOf(task, descriptor, error.Message), cancellationToken: cancellationToken);
+            if (descriptor is null) return;
+            EpochMessage refusal = MessageOf(task, descriptor, error.Message);
+            refusal.RosterRefused = error is ProtocolException { Reason: Refusal.WrongRoster };
+            await client.SendEpochMessageAsync(refusal, cancellationToken: cancellationToken);
         }
         catch (SqliteException error)
         {

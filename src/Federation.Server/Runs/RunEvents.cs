@@ -63,7 +63,12 @@ public sealed record EpochMade(int Attempt, EpochKeys Keys, int Members, int Thr
 
 /// <summary>An attempt at an epoch ended without keys; the next one begins without these members.</summary>
 /// <param name="InTest">The keys were made, and the answers to their self-test opened nothing: one member's share, key or answer is wrong, and nobody can say whose.</param>
-public sealed record EpochFailed(int Epoch, int Attempt, string Reason, IReadOnlyList<string> Dropped, bool InTest = false) : RunEvent;
+/// <param name="RosterRefusedBy">Sites that pin another roster, of those that were asked.</param>
+/// <param name="Restarted">Nobody failed: the coordinator was started anew.</param>
+public sealed record EpochFailed(int Epoch, int Attempt, string Reason, IReadOnlyList<string> Dropped, bool InTest = false, IReadOnlyList<string>? RosterRefusedBy = null, bool Restarted = false) : RunEvent;
+
+/// <summary>A member has no share any more, and says so.</summary>
+public sealed record ShareLost(string Site, string Reason) : RunEvent;
 
 /// <summary>The operator asks for new keys before the next round.</summary>
 public sealed record RotateRequested : RunEvent;
@@ -85,7 +90,8 @@ public sealed record Aggregate(int Round, ImmutableSortedDictionary<string, Cont
 public sealed record OpenEvaluation(int Round, ImmutableSortedDictionary<string, Contribution> Contributions) : RunEffect;
 
 /// <summary>Begin an attempt at a key epoch; <see cref="SecureRules.Committee"/> says by whom.</summary>
-public sealed record MakeKeys(int Epoch, int Attempt, ImmutableSortedSet<string> Dropped, int FailedTests = 0) : RunEffect;
+/// <param name="HasFormer">The former keys would still serve: nothing is made for a roster that a site has not accepted.</param>
+public sealed record MakeKeys(int Epoch, int Attempt, ImmutableSortedSet<string> Dropped, int FailedTests = 0, bool HasFormer = false) : RunEffect;
 
 /// <summary>The round's uploads are no longer needed.</summary>
 public sealed record DropUploads(int Round) : RunEffect;

@@ -83,7 +83,7 @@ public sealed class RunHost
         int over = State.IsOver ? State.Round : State.Round - 1;
         if (over > 0) CarryOut(new DropUploads(over));
         // Members may have taken part in the attempt that the restart ended: the next one is another.
-        if (State.Phase is MakingKeys making) Apply(new EpochFailed(making.Epoch, making.Attempt, "The coordinator restarted; the keys are made anew.", [.. making.Dropped]));
+        if (State.Phase is MakingKeys making) Apply(new EpochFailed(making.Epoch, making.Attempt, "The coordinator restarted; the keys are made anew.", [.. making.Dropped], Restarted: true));
         Retry();
     }
 

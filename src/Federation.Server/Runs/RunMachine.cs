@@ -31,7 +31,8 @@ public static class RunMachine
             StatisticsOpened opened => SecureRules.FinishStatistics(state, opened, now),
             CancelRequested => End(state, RunEnd.Cancelled, "Cancelled by the operator."),
             EpochMade made => SecureRules.Made(state, made, roster, now),
-            EpochFailed failed => SecureRules.Failed(state, failed),
+            EpochFailed failed => SecureRules.Failed(state, failed, roster, now),
+            ShareLost lost => SecureRules.Lost(state, lost),
             RotateRequested => SecureRules.Rotate(state),
             OpeningLost lost => SecureRules.Lost(state, lost),
             _ => throw new ArgumentOutOfRangeException(nameof(happened), happened, "No such event."),
@@ -148,7 +149,7 @@ public static class RunMachine
         ];
         if (state.Plan.IsEvaluated(completed))
         {
-            ImmutableSortedSet<string> asked = LiveReady(next, roster);
+            ImmutableSortedSet<string> asked = SecureRules.WithKeys(next, LiveReady(next, roster));
             var none = ImmutableSortedDictionary.Create<string, EvaluationSums>(StringComparer.Ordinal);
             if (state.Plan.Secure && asked.Count >= state.Plan.MinContributors) return new Transition(next with { Phase = SecureRules.Evaluation(asked, now + state.Plan.Deadline) }, effects);
             if (!state.Plan.Secure && !asked.IsEmpty) return new Transition(next with { Phase = new Evaluating(now + state.Plan.Deadline, asked, none) }, effects);
@@ -206,14 +207,15 @@ public static class RunMachine
 
     internal static Transition OpenOrWait(RunState state, Roster roster, DateTimeOffset now)
     {
-        ImmutableSortedSet<string> cohort = LiveReady(state, roster);
+        bool hasKeys = !state.Plan.Secure || SecureRules.Fit(state, roster);
+        ImmutableSortedSet<string> cohort = hasKeys ? SecureRules.WithKeys(state, LiveReady(state, roster)) : LiveReady(state, roster);
         if (cohort.Count < state.Plan.MinContributors)
         {
             string reason = string.Create(CultureInfo.InvariantCulture, $"{cohort.Count} of {state.Plan.MinContributors} needed sites are ready and connected.");
             return new Transition(state with { Phase = new Waiting(reason) }, [new Announce(RunLog.Waiting, reason, state.Round)]);
         }
 
-        if (state.Plan.Secure && !SecureRules.Fit(state, roster)) return SecureRules.Begin(state);
+        if (!hasKeys) return SecureRules.Begin(state);
         int round = state.Round + 1;
         var open = new RoundOpen(now, now + state.Plan.Deadline, cohort, ImmutableSortedDictionary.Create<string, Contribution>(StringComparer.Ordinal), ImmutableSortedSet.Create<string>(StringComparer.Ordinal));
         return new Transition(

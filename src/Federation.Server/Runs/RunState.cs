@@ -64,14 +64,19 @@ public sealed record Waiting(string Reason) : RunPhase;
 /// <summary>The committee makes the keys of an epoch.</summary>
 /// <param name="Dropped">Members that failed in an attempt before.</param>
 /// <param name="FailedTests">Attempts whose keys were signed by all and failed the self-test.</param>
-public sealed record MakingKeys(int Epoch, int Attempt, ImmutableSortedSet<string> Dropped, int FailedTests = 0) : RunPhase;
+/// <param name="Uncounted">Attempts that ended because sites have not accepted the roster, which takes people time, or because the coordinator restarted.</param>
+/// <param name="Former">Keys that would still serve the sites they were made for; null: none.</param>
+public sealed record MakingKeys(int Epoch, int Attempt, ImmutableSortedSet<string> Dropped, int FailedTests = 0, int Uncounted = 0, EpochKeys? Former = null) : RunPhase;
 
 /// <summary>The keys of an epoch, made and tested.</summary>
 /// <param name="CertificateSha256">Blobs: certificate, roster, and the answers that opened the test.</param>
 /// <param name="Identities">Of the sites it was made for: who they were and with which keys.</param>
 /// <param name="Openings">Sums opened with it, or tried.</param>
-/// <param name="Retired">The operator asked for new ones: no further round begins with it.</param>
-public sealed record EpochKeys(int Epoch, string CertificateSha256, string RosterSha256, string TestSha256, string Identities, int Openings, bool Retired = false);
+/// <param name="Retired">The operator asked for new ones, or a share is lost: no further round begins with it.</param>
+/// <param name="Sites">In its roster; null: those of the run.</param>
+/// <param name="Declined">Identities of sites for which new keys were to be made, which a site has not accepted: these go on.</param>
+public sealed record EpochKeys(
+    int Epoch, string CertificateSha256, string RosterSha256, string TestSha256, string Identities, int Openings, bool Retired = false, IReadOnlyList<string>? Sites = null, string Declined = "");
 
 /// <summary>Sites of the cohort train and upload.</summary>
 public sealed record RoundOpen(

@@ -17,7 +17,13 @@ internal static class SecureRules
     /// <summary>Whether the next round can use the keys there are.</summary>
     public static bool Fit(RunState state, Roster roster)
     {
-        if (state.Keys is not { Retired: false } keys || keys.Identities != roster.Identities) return false;
+        return state.Keys is { } keys && (keys.Identities == roster.Identities || keys.Declined == roster.Identities) && Serve(state);
+    }
+
+    /// <summary>Whether the keys serve another round of the sites they were made for.</summary>
+    private static bool Serve(RunState state)
+    {
+        if (state.Keys is not { Retired: false } keys) return false;
         // A round that would be evaluated after the last opening that members allow has no evaluation; fresh keys are used in any case.
         int needed = state.Plan.IsEvaluated(state.CompletedRounds + 1) ? 2 : 1;
         return keys.Openings == 0 || keys.Openings + needed <= state.Plan.MaxOpenings;
@@ -29,7 +35,8 @@ internal static class SecureRules
     {
         int epoch = state.Epoch + 1;
         var dropped = ImmutableSortedSet.Create<string>(StringComparer.Ordinal);
-        return new Transition(state with { Epoch = epoch, Keys = null, Phase = new MakingKeys(epoch, 0, dropped) }, [new MakeKeys(epoch, 0, dropped)]);
+        EpochKeys? former = Serve(state) ? state.Keys : null;
+        return new Transition(state with { Epoch = epoch, Keys = null, Phase = new MakingKeys(epoch, 0, dropped, Former: former) }, [new MakeKeys(epoch, 0, dropped, HasFormer: former is not null)]);
     }
 
     public static Transition Made(RunState state, EpochMade made, Roster roster, DateTimeOffset now)
@@ -40,13 +47,37 @@ internal static class SecureRules
         return next with { Effects = [new Announce(RunLog.KeysMade, message, state.Round), .. next.Effects] };
     }
 
-    public static Transition Failed(RunState state, EpochFailed failed)
+    public static Transition Failed(RunState state, EpochFailed failed, Roster roster, DateTimeOffset now)
     {
         if (state.Phase is not MakingKeys making || making.Epoch != failed.Epoch || making.Attempt != failed.Attempt) return new Transition(state, [], Duplicate: true);
-        if (making.Attempt + 1 >= MostAttempts) return RunMachine.End(state, RunEnd.Failed, $"No keys after {MostAttempts} attempts. {failed.Reason}");
-        MakingKeys next = making with { Attempt = making.Attempt + 1, Dropped = making.Dropped.Union(failed.Dropped), FailedTests = making.FailedTests + (failed.InTest ? 1 : 0) };
-        return new Transition(state with { Phase = next }, [new Announce(RunLog.KeysFailed, failed.Reason, state.Round), new MakeKeys(next.Epoch, next.Attempt, next.Dropped, next.FailedTests)]);
+        if (failed.RosterRefusedBy is { Count: > 0 } by)
+        {
+            if (making.Former is { } former) return GoOn(state, former, by, roster, now);
+            // Nothing of this passes in minutes: administrators compare the new roster first.
+            MakingKeys waiting = making with { Attempt = making.Attempt + 1, Uncounted = making.Uncounted + 1 };
+            return new Transition(state with { Phase = waiting }, [new Announce(RunLog.KeysFailed, failed.Reason, state.Round), new MakeKeys(waiting.Epoch, waiting.Attempt, waiting.Dropped, waiting.FailedTests)]);
+        }
+
+        if (!failed.Restarted && making.Attempt + 1 - making.Uncounted >= MostAttempts) return RunMachine.End(state, RunEnd.Failed, $"No keys after {MostAttempts} attempts. {failed.Reason}");
+        MakingKeys next = making with { Attempt = making.Attempt + 1, Dropped = making.Dropped.Union(failed.Dropped), FailedTests = making.FailedTests + (failed.InTest ? 1 : 0), Uncounted = making.Uncounted + (failed.Restarted ? 1 : 0) };
+        return new Transition(state with { Phase = next }, [new Announce(RunLog.KeysFailed, failed.Reason, state.Round), new MakeKeys(next.Epoch, next.Attempt, next.Dropped, next.FailedTests, next.Former is not null)]);
     }
+
+    /// <summary>With the former keys and the sites they were made for, until the sites change again, the keys are used up or the operator asks for new ones.</summary>
+    private static Transition GoOn(RunState state, EpochKeys former, IReadOnlyList<string> by, Roster roster, DateTimeOffset now)
+    {
+        string message = $"{string.Join(", ", by)} {(by.Count == 1 ? "has" : "have")} not accepted the new roster: the run goes on with the keys of epoch {former.Epoch} and the sites they were made for. When it is accepted (`fed roster accept`), `fed run rotate-keys` makes new ones.";
+        Transition next = RunMachine.OpenOrWait(state with { Keys = former with { Declined = roster.Identities }, Phase = new Waiting("") }, roster, now);
+        return next with { Effects = [new Announce(RunLog.KeysFailed, message, state.Round), .. next.Effects] };
+    }
+
+    /// <summary>The next round gets keys whose shares all members have.</summary>
+    public static Transition Lost(RunState state, ShareLost lost) => state.Keys is not { Retired: false } keys
+        ? new Transition(state, [], Duplicate: true)
+        : new Transition(state with { Keys = keys with { Retired = true } }, [new Announce(RunLog.Refused, $"{lost.Reason} New keys are made before the next round.", state.Round, lost.Site)]);
+
+    /// <summary>Those that the keys in use were made for.</summary>
+    public static ImmutableSortedSet<string> WithKeys(RunState state, ImmutableSortedSet<string> sites) => state.Keys?.Sites is { } known ? sites.Intersect(known) : sites;
 
     /// <summary>
     /// Who is asked to make keys: all sites but those that failed in an attempt before; all, where too few would be left.

@@ -22,6 +22,8 @@ internal sealed class EpochSession
     private readonly Roster _roster;
     private readonly EpochCoordinator _coordinator;
     private readonly Dictionary<string, string> _refusals = [];
+    private readonly SortedSet<string> _rosterRefused = new(StringComparer.Ordinal);
+    private readonly bool _stopsAtRosterRefusal;
     private readonly string _folder; // shares on their way: of 32 members they are 136 MB
     private readonly Dictionary<int, string> _shareBlobs = [];
     private readonly SortedDictionary<int, SignedOpeningAnswer?> _finished = [];
@@ -29,9 +31,9 @@ internal sealed class EpochSession
     private string _content = "", _certificate = "";
     private int[] _active = [];
 
-    public EpochSession(RunContext context, string runId, EpochDescriptor descriptor, Roster roster, CommitteePolicy policy)
+    public EpochSession(RunContext context, string runId, EpochDescriptor descriptor, Roster roster, CommitteePolicy policy, bool stopsAtRosterRefusal)
     {
-        (_context, _runId, _roster) = (context, runId, roster);
+        (_context, _runId, _roster, _stopsAtRosterRefusal) = (context, runId, roster, stopsAtRosterRefusal);
         _folder = context.Spool.Shares(runId);
         _coordinator = new(descriptor, roster, policy);
         _deadline = context.Time.GetUtcNow() + Patience;
@@ -91,6 +93,7 @@ internal sealed class EpochSession
         if (message.Refusal.Length > 0)
         {
             _refusals[site] = message.Refusal;
+            if (message.RosterRefused) _rosterRefused.Add(site);
             return;
         }
 
@@ -106,6 +109,7 @@ internal sealed class EpochSession
     /// <returns>How the attempt ended; null: it goes on.</returns>
     public RunEvent? Advance(Func<string, bool> isLive)
     {
+        if (_stopsAtRosterRefusal && _rosterRefused.Count > 0) return Failed($"Key epoch {Descriptor.Epoch}, attempt {Descriptor.Attempt} ends.", []);
         while (IsStepOver(isLive))
         {
             if (IsFinishing) return Conclude();
@@ -194,7 +198,7 @@ internal sealed class EpochSession
 
         _context.Store.AddTranscript(new TranscriptRecord(_runId, TranscriptRecord.KeyEpoch, 0, (int)Descriptor.Epoch, Transcript()));
         string test = Keep(SignedOpeningAnswer.Encode(answers));
-        return new EpochMade((int)Descriptor.Attempt, new EpochKeys((int)Descriptor.Epoch, _certificate, _roster.Hash, test, "", 0), certificate.Qualified.Count, Descriptor.Threshold);
+        return new EpochMade((int)Descriptor.Attempt, new EpochKeys((int)Descriptor.Epoch, _certificate, _roster.Hash, test, "", 0, Sites: [.. _roster.Sites.Keys]), certificate.Qualified.Count, Descriptor.Threshold);
     }
 
     /// <summary>Every signed message of the attempt, for a check without network.</summary>
@@ -207,7 +211,7 @@ internal sealed class EpochSession
     private EpochFailed Failed(string reason, IReadOnlyList<string> dropped, bool inTest = false)
     {
         string refusals = string.Join(" ", _refusals.Select(refusal => $"{refusal.Key}: {refusal.Value}"));
-        return new((int)Descriptor.Epoch, (int)Descriptor.Attempt, refusals.Length == 0 ? reason : $"{reason} {refusals}", [.. dropped.Union(_refusals.Keys)], inTest);
+        return new((int)Descriptor.Epoch, (int)Descriptor.Attempt, refusals.Length == 0 ? reason : $"{reason} {refusals}", [.. dropped.Union(_refusals.Keys)], inTest, [.. _rosterRefused]);
     }
 
     private string Keep(byte[] content)

@@ -111,7 +111,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
             said = _opening.Receive(site, answer);
         }
 
-        if (said.Length > 0) run.Say(new Announce(RunLog.Refused, said, run.State.Round, site));
+        if (said.Length > 0 && (!answer.ShareLost || run.Apply(new ShareLost(site, said)).Duplicate)) run.Say(new Announce(RunLog.Refused, said, run.State.Round, site));
         Advance();
     }
 
@@ -201,7 +201,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
         int threshold = SecureEncoding.ThresholdOf(Spec, roster.Sites.Count);
         string[] members = SecureRules.Committee(roster.Sites.Keys, wanted, threshold);
         int there = members.Count(context.Sessions.IsLive);
-        if (there < threshold) return $"Keys need {threshold} of {members.Length} sites to be connected; {there} are.";
+        if (there < threshold) return $"Keys need {threshold} members to be connected; {there} of {members.Length} sites are.";
         if (members.Length > CommitteePolicy.LargestCommittee)
         {
             RandomNumberGenerator.Shuffle(members.AsSpan());
@@ -209,8 +209,8 @@ internal sealed class SecureRun(RunContext context, RunHost run)
         }
 
         // Whatever keeps failing is tried less and less often.
-        _notBefore = context.Time.GetUtcNow() + TimeSpan.FromSeconds(wanted.Attempt == 0 ? 0 : Math.Min(60, 1 << wanted.Attempt));
-        _epoch = new(context, run.Id, new(roster.Hash, (ulong)wanted.Epoch, (ulong)wanted.Attempt, threshold, members), roster, new CommitteePolicy(lyingOrRestored: 0));
+        _notBefore = context.Time.GetUtcNow() + TimeSpan.FromSeconds(wanted.Attempt == 0 ? 0 : Math.Min(60, 1 << Math.Min(wanted.Attempt, 6)));
+        _epoch = new(context, run.Id, new(roster.Hash, (ulong)wanted.Epoch, (ulong)wanted.Attempt, threshold, members), roster, new CommitteePolicy(lyingOrRestored: 0), wanted.HasFormer);
         return null;
     }
 

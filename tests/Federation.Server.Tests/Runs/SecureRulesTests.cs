@@ -82,6 +82,27 @@ public sealed class SecureRulesTests
         Assert.Equal(["b", "c", "d"], SecureRules.Committee(s_sites, new MakeKeys(1, 3, ["b", "c"], FailedTests: 1), 3));
     }
 
+    [Fact] // administrators need longer than ten attempts take
+    public void Keys_OfARosterThatSitesHaveNotAccepted_AreWaitedForOrDoneWithout()
+    {
+        Start(new RunPlan(3, 3, TimeSpan.FromMinutes(1), s_sites, null, Secure: true, MaxOpenings: 2));
+        for (int attempt = 0; attempt < 50; attempt++) Apply(new EpochFailed(1, attempt, "Not yet.", ["a"], RosterRefusedBy: ["a"]));
+        Assert.Equal((50, 50), _state.Phase is MakingKeys waiting ? (waiting.Attempt, waiting.Uncounted) : default);
+        for (int attempt = 50; attempt < 70; attempt++) Apply(new EpochFailed(1, attempt, "The coordinator restarted.", [], Restarted: true));
+        MakeKeysAndContribute();
+        Roster five = new(s_sites.Append("e").ToHashSet(), s_sites.Append("e").ToHashSet(), "another");
+        Apply(new SiteAnswered("e", []), five);
+        Apply(new Aggregated(1, Scenario.Model(1)), five);
+        MakingKeys making = Assert.IsType<MakingKeys>(_state.Phase);
+        Apply(new EpochFailed(2, 0, "Not yet.", ["a"], RosterRefusedBy: ["a"]), five);
+        Assert.Equal((1, 2), (_state.Keys!.Epoch, _state.Round)); // with the keys there are
+        Assert.Equal(s_sites, Assert.IsType<RoundOpen>(_state.Phase).Cohort);
+        MakeKeysAndContribute(five);
+        Apply(new Aggregated(2, Scenario.Model(2)), five);
+        Assert.Null(Assert.IsType<MakingKeys>(_state.Phase).Former); // used up: nothing to go on with
+        Assert.Equal(1, making.Former!.Epoch);
+    }
+
     [Fact] // somebody spoils the sums, and nobody can say who: not for ever; a round that completes begins the count anew
     public void Lost_TenRoundsInARow_EndTheRun()
     {
@@ -102,11 +123,11 @@ public sealed class SecureRulesTests
         Assert.Equal(new Ended(RunEnd.Failed, "10 rounds in a row could not be opened. The sums are wrong."), _state.Phase);
     }
 
-    private void MakeKeysAndContribute()
+    private void MakeKeysAndContribute(Roster? roster = null)
     {
-        if (_state.Phase is Waiting) Apply(new Tick());
-        if (_state.Phase is MakingKeys making) Apply(new EpochMade(making.Attempt, new EpochKeys(making.Epoch, new string('c', 64), "", "", "same", 0), 4, 3));
-        foreach (string site in s_sites) Apply(new UpdateArrived(site, _state.Round, _state.ModelSha256, new Contribution(site, 0)));
+        if (_state.Phase is Waiting) Apply(new Tick(), roster);
+        if (_state.Phase is MakingKeys making) Apply(new EpochMade(making.Attempt, new EpochKeys(making.Epoch, new string('c', 64), "", "", (roster ?? s_roster).Identities, 0, Sites: s_sites), 4, 3), roster);
+        foreach (string site in s_sites) Apply(new UpdateArrived(site, _state.Round, _state.ModelSha256, new Contribution(site, 0)), roster);
     }
 
     private void Start(RunPlan plan)
@@ -115,5 +136,5 @@ public sealed class SecureRulesTests
         foreach (string site in s_sites) Apply(new SiteAnswered(site, []));
     }
 
-    private void Apply(RunEvent happened) => _state = RunMachine.Apply(_state, happened, s_roster, Scenario.Start).State;
+    private void Apply(RunEvent happened, Roster? roster = null) => _state = RunMachine.Apply(_state, happened, roster ?? s_roster, Scenario.Start).State;
 }
