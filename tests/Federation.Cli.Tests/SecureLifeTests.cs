@@ -99,7 +99,7 @@ public sealed class SecureLifeTests(SecureFederation life)
 
         FedResult offline = await Fed.RunAsync(Folder, ["run", "verify-transcript", "--from", "transcript"]), online = await life.OperateAsync("run", "verify-transcript", life.Run);
         Assert.Equal((0, ""), (offline.ExitCode, offline.Error));
-        Assert.Equal("2 epochs, 9 openings: every signature holds", offline.OutputLines[^1]);
+        Assert.Equal("2 epochs, 9 openings: every signature holds, and none of the run's record is missing", offline.OutputLines[^1]);
         Assert.Equal(2 + 9 + 2, offline.OutputLines.Length);
         Assert.Equal(offline.Output, online.Output);
     }
@@ -123,6 +123,18 @@ public sealed class SecureLifeTests(SecureFederation life)
             await OutputSchema.AssertValidAsync("run-verify-transcript", json.Output);
             Assert.False(json.Json.GetProperty("valid").GetBoolean());
         }
+    }
+
+    [Fact] // what the coordinator left out since, or somebody took away: the run's record still names it
+    public async Task RunVerifyTranscript_OneFileMissing_Fails()
+    {
+        using var copy = new Copy(Transcripts);
+        File.Copy(Path.Combine(Folder, "transcript", "record.json"), Path.Combine(copy.Folder, "record.json"));
+        Assert.Equal(0, (await Fed.RunAsync(Folder, ["run", "verify-transcript", "--from", copy.Folder])).ExitCode);
+        File.Delete(copy.Files[^1]);
+        FedResult result = await Fed.RunAsync(Folder, ["run", "verify-transcript", "--from", copy.Folder]);
+        Assert.Equal(1, result.ExitCode);
+        Assert.Contains("names 11 transcripts; 1 of them is not here", Assert.Single(result.ErrorLines), StringComparison.Ordinal);
     }
 
     [Fact]

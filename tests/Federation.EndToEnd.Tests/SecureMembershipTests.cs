@@ -94,7 +94,8 @@ public sealed class SecureMembershipTests : IAsyncDisposable
         RunDetails details = await Federation.ShowAsync(run);
         Assert.Equal([s_sites, s_sites, s_sites], details.Rounds.Select(round => round.Contributors.ToArray()));
         RunEvent evaluated = await Federation.WaitForAsync(run, "evaluated", happened => happened.Round == 3);
-        Assert.Equal((1u, 4ul), (details.SecureAggregation.Epoch, evaluated.Metrics.Examples));
+        Assert.Equal(4ul, evaluated.Metrics.Examples);
+        Assert.All(details.Rounds, round => Assert.Equal(1ul, round.Opening.Epoch));
     }
 
     [Fact] // what it sent under its old key counts; the share went with the old key, and the next round has new ones

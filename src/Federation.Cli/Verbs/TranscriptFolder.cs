@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json;
 using Federation.Formats;
 using Federation.V1;
 using Grpc.Core;
@@ -8,6 +9,8 @@ namespace Federation.Cli.Verbs;
 /// <summary>A run's transcripts as files, in the order in which they were signed.</summary>
 internal static class TranscriptFolder
 {
+    public const string RecordFile = "record.json";
+
     private const string Extension = ".transcript";
 
     // Headers of 100,000 contributors take 60 MB.
@@ -44,6 +47,27 @@ internal static class TranscriptFolder
         if (!Directory.Exists(folder)) throw new InvalidInputException(new Problem("There is no such folder.", folder, Field: "--from", Repair: "`fed run verify-transcript RUN --out FOLDER` writes one."));
         string[] files = [.. Directory.EnumerateFiles(folder, "*" + Extension).Order(StringComparer.Ordinal)];
         return files.Length > 0 ? files : throw new InvalidInputException(new Problem($"The folder holds no transcripts (*{Extension}).", folder, Field: "--from", Repair: "`fed run verify-transcript RUN --out FOLDER` writes them."));
+    }
+
+    /// <summary>Keeps which transcripts the run's record names, by their SHA-256.</summary>
+    public static void WriteRecord(string folder, IEnumerable<string> transcripts) => File.WriteAllText(Path.Combine(folder, RecordFile), JsonSerializer.Serialize(transcripts));
+
+    public static bool HasRecord(string folder) => File.Exists(Path.Combine(folder, RecordFile));
+
+    /// <returns>Null: there is no record.</returns>
+    /// <exception cref="InvalidInputException">It is none.</exception>
+    public static IReadOnlyList<string>? Record(string folder)
+    {
+        string path = Path.Combine(folder, RecordFile);
+        if (!File.Exists(path)) return null;
+        try
+        {
+            return JsonSerializer.Deserialize<string[]>(File.ReadAllText(path)) ?? [];
+        }
+        catch (JsonException)
+        {
+            throw new InvalidInputException(new Problem("This is no list of hashes.", path, Field: "--from", Repair: "`fed run verify-transcript RUN --out FOLDER` writes one."));
+        }
     }
 
     /// <exception cref="FormatException">The file is too large.</exception>

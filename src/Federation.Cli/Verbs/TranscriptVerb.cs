@@ -4,6 +4,7 @@ using Federation.Cli.CommandLine;
 using Federation.Cli.Results;
 using Federation.Cli.Terminal;
 using Federation.Formats;
+using Federation.Privacy.Canonical;
 using Federation.Privacy.SecureAggregation;
 using Federation.V1;
 
@@ -42,6 +43,7 @@ internal static class TranscriptVerb
         {
             await TranscriptFolder.DownloadAsync(connection.Client, details.Summary.RunId, kept ?? temporary, invocation.Cancellation);
             if (!Directory.EnumerateFiles(kept ?? temporary).Any()) throw new InvalidInputException(new Problem($"Nothing was signed in run {details.Summary.RunId} yet: it is {details.Summary.State}.", Field: run.Name, Repair: "Ask again when its first key epoch is made."));
+            TranscriptFolder.WriteRecord(kept ?? temporary, details.SecureAggregation?.Transcripts ?? []);
             return Report(invocation, kept ?? temporary, kept, new TranscriptAudit(details.Summary.RunId));
         }
         finally
@@ -57,12 +59,16 @@ internal static class TranscriptVerb
         List<OpeningLine> openings = [];
         List<string[]> rows = [];
         TranscriptProblem? problem = null;
+        List<string> missing = [.. TranscriptFolder.Record(folder) ?? []];
+        int? recorded = TranscriptFolder.HasRecord(folder) ? missing.Count : null;
         foreach (string file in TranscriptFolder.Files(folder))
         {
             invocation.Cancellation.ThrowIfCancellationRequested();
             try
             {
-                rows.Add(Add(TranscriptFolder.Read(file)));
+                byte[] content = TranscriptFolder.Read(file);
+                rows.Add(Add(content));
+                missing.Remove(Sha256Hex.Of(content));
             }
             catch (Exception error) when (error is ProtocolException or FormatException)
             {
@@ -71,9 +77,10 @@ internal static class TranscriptVerb
             }
         }
 
-        string verdict = $"{Text.Count((ulong)epochs.Count, "epoch")}, {Text.Count((ulong)openings.Count, "opening")}: every signature holds";
+        if (problem is null && missing is [var absent, ..]) problem = new TranscriptProblem(kept is null ? TranscriptFolder.RecordFile : Path.Combine(folder, TranscriptFolder.RecordFile), $"The run's record names {recorded} transcripts; {missing.Count} of them {(missing.Count == 1 ? "is" : "are")} not here, the first {absent}.");
+        string verdict = $"{Text.Count((ulong)epochs.Count, "epoch")}, {Text.Count((ulong)openings.Count, "opening")}: every signature holds{(recorded is null ? "" : ", and none of the run's record is missing")}";
         invocation.Output.Result(
-            new TranscriptReport(audit.Run, problem is null, kept, epochs, openings, problem),
+            new TranscriptReport(audit.Run, problem is null, kept, recorded, epochs, openings, problem),
             [.. TextTable.Lines(["", ">epoch", ">round", "purpose", "contributors", "members"], rows), .. problem is null ? (string[])[verdict] : []]);
         return problem is null ? ExitCode.Done : invocation.Output.Fail([new Problem($"This does not hold: {problem.Reason}", problem.File)], ExitCode.Failed);
 

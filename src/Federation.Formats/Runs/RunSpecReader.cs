@@ -27,7 +27,7 @@ public sealed partial record RunSpec
         var fields = new FieldReader(YamlReader.Read(yaml, file), file, problems);
         RunSpec spec = fields.Has("statistics") ? StatisticsReader.Read(fields, ReadData(fields, required: true), ReadCohort(fields)) : ReadTraining(fields);
         RequireNone(fields, "privacy", "Differential privacy is not available in this version.");
-        if (spec.SecureAggregation is not null && spec.Cohort.MinContributors < SecureAggregationReader.FewestContributors)
+        if (spec.SecureAggregation is not null && fields.Map("cohort", required: false)?.Has("minContributors") == true && spec.Cohort.MinContributors < SecureAggregationReader.FewestContributors)
         {
             fields.Add("cohort", $"minContributors is {spec.Cohort.MinContributors}; with secure aggregation at least {SecureAggregationReader.FewestContributors} sites must contribute, because of two each would know the other's update.", "Raise it, or write 'secureAggregation: none'.");
         }

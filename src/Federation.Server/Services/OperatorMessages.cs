@@ -42,10 +42,10 @@ internal static class OperatorMessages
     };
 
     /// <param name="rounds">Oldest first; the newest that fit are shown.</param>
-    public static RunDetails Describe(RunHost run, IEnumerable<RoundRecord> rounds)
+    public static RunDetails Describe(RunHost run, IEnumerable<RoundRecord> rounds, IEnumerable<string> transcripts)
     {
         RunState state = run.State;
-        var details = new RunDetails { Summary = Summarize(run), ModelSha256 = state.Plan.Statistics ? "" : state.ModelSha256, StatisticsSha256 = state.StatisticsSha256, SpecYaml = run.Record.SpecYaml, SchemaYaml = run.Record.SchemaYaml, SecureAggregation = SecureMessages.Of(run) };
+        var details = new RunDetails { Summary = Summarize(run), ModelSha256 = state.Plan.Statistics ? "" : state.ModelSha256, StatisticsSha256 = state.StatisticsSha256, SpecYaml = run.Record.SpecYaml, SchemaYaml = run.Record.SchemaYaml, SecureAggregation = SecureMessages.Of(run, transcripts) };
         int room = Limits.MessageBytes - details.CalculateSize() - (Limits.MessageBytes / 8);
         foreach ((string name, Runs.RunSite site) in state.Sites)
         {

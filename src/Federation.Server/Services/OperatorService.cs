@@ -208,5 +208,5 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
         };
     }
 
-    private RunDetails Describe(RunHost run) => OperatorMessages.Describe(run, context.Store.Rounds(run.Id));
+    private RunDetails Describe(RunHost run) => OperatorMessages.Describe(run, context.Store.Rounds(run.Id), context.Store.TranscriptHashes(run.Id));
 }

@@ -16,7 +16,7 @@ namespace Federation.Server.Services;
 internal static class SecureMessages
 {
     /// <returns>Null: the run has none.</returns>
-    public static V1.SecureAggregation? Of(RunHost run)
+    public static V1.SecureAggregation? Of(RunHost run, IEnumerable<string> transcripts)
     {
         if (run.Secure is null) return null;
         RunState state = run.State;
@@ -32,6 +32,7 @@ internal static class SecureMessages
             CertificateSha256 = state.Keys?.CertificateSha256 ?? "",
             RosterSha256 = state.Keys?.RosterSha256 ?? "",
             Retired = state.Keys?.Retired ?? false,
+            Transcripts = { transcripts },
             Guarantee = $"{NodePolicy.Unpinned} At a site that pins the roster more holds; that is each site's own, and the coordinator cannot state it.",
         };
     }

@@ -76,6 +76,9 @@ public interface ICoordinatorStore : IDisposable
 
     void AddTranscript(TranscriptRecord transcript);
 
+    /// <summary>SHA-256 of each, in the order in which they were added.</summary>
+    IReadOnlyList<string> TranscriptHashes(string runId);
+
     /// <summary>In the order in which they were added, one at a time: together they may be large.</summary>
     IEnumerable<TranscriptRecord> Transcripts(string runId);
 

@@ -1,8 +1,10 @@
+using System.Collections.Concurrent;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Federation.Formats;
 using Federation.Formats.Configuration;
 using Federation.Formats.Evaluation;
+using Federation.Privacy.Canonical;
 using Federation.Privacy.Ledger;
 using Federation.Storage;
 using Microsoft.Data.Sqlite;
@@ -39,6 +41,7 @@ public sealed class SqliteStore : ICoordinatorStore
 
     private readonly SqliteConnection _connection;
     private readonly Lock _lock = new();
+    private readonly ConcurrentDictionary<long, string> _transcriptHashes = new();
 
     /// <exception cref="InvalidInputException">The file is no database of this program, or of a newer one.</exception>
     public SqliteStore(string path)
@@ -113,6 +116,11 @@ public sealed class SqliteStore : ICoordinatorStore
             "SELECT number, kind, round, epoch, content FROM transcripts WHERE run = $1 AND number > $2 ORDER BY number LIMIT 1",
             row => (row.GetInt64(0), new TranscriptRecord(runId, row.GetString(1), row.GetInt32(2), row.GetInt32(3), (byte[])row.GetValue(4))), runId, after).FirstOrDefault());
     }
+
+    public IReadOnlyList<string> TranscriptHashes(string runId) => [.. Locked(() => _connection.Query("SELECT number FROM transcripts WHERE run = $1 ORDER BY number", row => row.GetInt64(0), runId)).Select(HashOf)];
+
+    /// <summary>What was signed stays; it is read for its hash once.</summary>
+    private string HashOf(long number) => _transcriptHashes.GetOrAdd(number, _ => Locked(() => Sha256Hex.Of(_connection.Query("SELECT content FROM transcripts WHERE number = $1", row => (byte[])row.GetValue(0), number).Single())));
 
     public void AddRun(RunRecord run, EventRecord submitted, ModelRecord? initial) => InTransaction(() =>
     {

@@ -2,7 +2,7 @@ using Federation.Privacy.Canonical;
 
 namespace Federation.Privacy.SecureAggregation;
 
-/// <summary>Every signed message of a finished epoch in one piece, so that anybody can check later how its key came about.</summary>
+/// <summary>What the key of a finished epoch rests on, as it was signed, in one piece, so that anybody can check later how it came about. Acceptances of shares, which are between members, and the self-test's answers, which every site has checked, are not in it.</summary>
 public static class EpochTranscriptFile
 {
     private const int MostMessageBytes = 2 * SignedMessage.MostBytes;

@@ -3,7 +3,7 @@ using Federation.Privacy.Canonical;
 
 namespace Federation.Privacy.SecureAggregation;
 
-/// <summary>What a member signs when it answers: what its part belongs to, the part's hash, and how far its record has come. Coordinator and members keep it: by it a restored member is found out.</summary>
+/// <summary>What a member signs when it answers: what its part belongs to, the part's hash, and how far its record has come. The coordinator keeps it: by it a restored member is found out.</summary>
 /// <param name="Certificate">Hash of the epoch certificate.</param>
 /// <param name="Set">U's hash.</param>
 /// <param name="Active">A, rising.</param>
