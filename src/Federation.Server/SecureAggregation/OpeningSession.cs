@@ -160,12 +160,17 @@ internal sealed class OpeningSession : IDisposable
         return $"{what} {_asked.Count} sets of members were asked, {_asked.Count(set => set.IsWrong)} gave answers that open nothing, {_refused.Count} members refused.";
     }
 
-    /// <summary>Why the sum cannot be opened now: too few members that can answer are connected. Null: enough are.</summary>
+    /// <summary>Why the sum cannot be opened now: too few members that can answer are connected, or those that are have been asked as often as they answer and others are away. Null: it goes on.</summary>
     public string? Missing(Func<string, bool> isLive)
     {
         int threshold = Certificate.Descriptor.Threshold;
         string[] able = [.. Certificate.Qualified.Where(member => Can(member) && !_refused.Contains(NameOf(member))).Select(NameOf)], there = [.. able.Where(isLive)];
-        return there.Length >= threshold ? null : $"Opening the {Round.Opening} needs {threshold} members; {there.Length} that can are connected. Not connected: {string.Join(", ", able.Except(there))}.";
+        string away = $"Not connected: {string.Join(", ", able.Except(there))}.";
+        if (there.Length < threshold) return $"Opening the {Round.Opening} needs {threshold} members; {there.Length} that can are connected. {away}";
+        DateTimeOffset now = _context.Time.GetUtcNow();
+        bool goesOn = there.Length == able.Length || Next([.. Certificate.Qualified.Where(member => MayBeAsked(member) && isLive(NameOf(member)))]) is not null
+            || _asked.Any(set => CanComplete(set) && now < set.Until + LastPatience && set.Members.All(member => set.Answers.ContainsKey(member) || isLive(NameOf(member))));
+        return goesOn ? null : $"Of the {there.Length} members that are connected no {threshold} can be asked any more to open the {Round.Opening}. {away}";
     }
 
     /// <summary>Removes what only this opening needed.</summary>

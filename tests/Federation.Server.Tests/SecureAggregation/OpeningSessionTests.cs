@@ -95,6 +95,33 @@ public sealed class OpeningSessionTests : IDisposable
         Assert.True(Opens());
     }
 
+    [Fact] // nobody has refused, nothing goes on, and nothing is given up: the operator has to be told for whom it waits
+    public void Missing_AMemberThatSpoilsEverySetAndOneAway_NamesTheOneThatIsAway()
+    {
+        _gone.Add("d");
+        Assert.False(Opens(liars: ["a"])); // a, b and c were asked; there is no other set without d
+        Assert.Null(_session.Hopeless(IsThere));
+        Assert.Equal("Of the 3 members that are connected no 3 can be asked any more to open the evaluation of round 1 of run 'run' in epoch 1. Not connected: d.", _session.Missing(IsThere));
+        _gone.Clear();
+        Assert.Null(_session.Missing(IsThere));
+        _gone.UnionWith(["c", "d"]);
+        Assert.Contains("needs 3 members; 2 that can are connected. Not connected: c, d.", _session.Missing(IsThere), StringComparison.Ordinal);
+
+        bool IsThere(string site) => !_gone.Contains(site);
+    }
+
+    [Fact] // one that is there owes its answer, the other is away: not a word before the last patience is over
+    public void Missing_ASilentMemberThatIsThere_IsWaitedForFirst()
+    {
+        _gone.Add("d");
+        Advance();
+        _time.Advance(OpeningSession.Patience + OpeningSession.LastPatience - TimeSpan.FromSeconds(1));
+        Advance();
+        Assert.Null(_session.Missing(site => site != "d"));
+        _time.Advance(TimeSpan.FromSeconds(1));
+        Assert.Contains("Not connected: d.", _session.Missing(site => site != "d"), StringComparison.Ordinal);
+    }
+
     [Fact] // one member's parts are rubbish, well signed: nobody can say whose they are; the sum is opened without it in the end
     public void Advance_OneMemberWhosePartsOpenNothing_IsOpenedWithoutIt()
     {
