@@ -42,6 +42,22 @@ public sealed class OpeningPatienceTests : IDisposable
         Assert.Null(session.Hopeless(site => site == lost)); // they may come back
     }
 
+    [Fact] // four of five: three sets cannot leave out every member, but five rounds do; a member that lies spoils some rounds, not all
+    public async Task Opening_OfFiveRoundsInARow_LeavesOutEachMemberFirstInOneOfThem()
+    {
+        using ScheduleFederation federation = new(sites: 5, isReal: false);
+        Assert.Equal(4, federation.Threshold);
+        List<string> leftOut = [];
+        for (int round = 1; round <= 5; round++)
+        {
+            using OpeningSession session = await OpenAsync(federation, round);
+            session.Advance(_ => true);
+            leftOut.Add(Assert.Single(federation.Sites, site => session.TaskFor(site) is null));
+        }
+
+        Assert.Equal(federation.Sites, leftOut.Order(StringComparer.Ordinal));
+    }
+
     private async Task<OpeningSession> OpenAsync(ScheduleFederation federation, int round)
     {
         EpochCertificate certificate = federation.Made(1).Certificate;
