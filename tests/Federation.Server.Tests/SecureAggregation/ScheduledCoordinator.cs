@@ -66,7 +66,7 @@ internal sealed class ScheduledCoordinator(RunSchedule schedule, RunPlan plan) :
             schedule.Say($"coordinator starts: {State.PhaseName}");
             int over = State.IsOver ? State.Round : State.Round - 1;
             if (over > 0) CarryOut(new DropUploads(over));
-            if (State.Phase is MakingKeys making) Apply(new EpochFailed(making.Epoch, making.Attempt, "The coordinator restarted.", [.. making.Dropped]));
+            if (State.Phase is MakingKeys making) Apply(new EpochFailed(making.Epoch, making.Attempt, "The coordinator restarted.", [.. making.Dropped], Restarted: true));
             if (State.Phase is Aggregating closed) CarryOut(new Aggregate(State.Round, closed.Contributions));
             if (State.Phase is Evaluating { Closed: true, Encrypted: { } encrypted }) CarryOut(new OpenEvaluation(State.Round, encrypted));
         });
@@ -109,7 +109,12 @@ internal sealed class ScheduledCoordinator(RunSchedule schedule, RunPlan plan) :
     public void Receive(string site, V1.OpeningAnswer answer) => Hear(site, () =>
     {
         if (_opening is null) throw new ProtocolException(Refusal.UnexpectedMessage, "Nothing is being opened.");
-        if (_opening.Receive(site, answer) is { Length: > 0 } said) schedule.Say(said);
+        if (_opening.Receive(site, answer) is { Length: > 0 } said)
+        {
+            schedule.Say(said);
+            if (answer.ShareLost) Apply(new ShareLost(site, said));
+        }
+
         if (answer.ShareLost && _opening.TaskFor(site) is not null) schedule.Rules.Break($"{site} has no share, and is asked to open with it");
         Advance();
     });
@@ -261,7 +266,7 @@ internal sealed class ScheduledCoordinator(RunSchedule schedule, RunPlan plan) :
         if (schedule.MakesKeys)
         {
             _keysNotBefore = schedule.Now + TimeSpan.FromSeconds(wanted.Attempt == 0 ? 0 : Math.Min(60, 1 << wanted.Attempt));
-            _epoch = new EpochSession(schedule.Context, Run, federation.Descriptor(wanted.Epoch, wanted.Attempt, SecureRules.Committee(federation.Sites, wanted, federation.Threshold)), federation.Roster, new CommitteePolicy(lyingOrRestored: 0));
+            _epoch = new EpochSession(schedule.Context, Run, federation.Descriptor(wanted.Epoch, wanted.Attempt, SecureRules.Committee(federation.Sites, wanted, federation.Threshold)), federation.Roster, new CommitteePolicy(lyingOrRestored: 0), wanted.HasFormer);
             return;
         }
 

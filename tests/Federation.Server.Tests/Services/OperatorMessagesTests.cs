@@ -25,7 +25,7 @@ public sealed class OperatorMessagesTests
         string run = await test.SubmitAsync();
         string[] sites = [.. Enumerable.Range(0, 50).Select(i => $"a-hospital-with-a-long-name-{i}")];
         RunDetails details = OperatorMessages.Describe(
-            test.Coordinator.Runs.Find(run)!, Enumerable.Range(1, 5000).Select(round => new RoundRecord(round, "completed", sites, sites, 1, new string('a', 64), 1, 1, 1, 1)));
+            test.Coordinator.Runs.Find(run)!, Enumerable.Range(1, 5000).Select(round => new RoundRecord(round, "completed", sites, sites, 1, new string('a', 64), 1, 1, 1, 1)), []);
         Assert.InRange(details.CalculateSize(), Limits.MessageBytes / 2, Limits.MessageBytes);
         Assert.Equal(5000U, details.Rounds[^1].Round);
     }
