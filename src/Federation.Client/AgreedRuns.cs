@@ -1,3 +1,4 @@
+using Federation.Formats;
 using Federation.Formats.Configuration;
 using Federation.Formats.Data;
 using Federation.Formats.Runs;
@@ -53,6 +54,16 @@ internal sealed class AgreedRuns(NodeFolder folder, string site, NodePolicy poli
         return openings > policy.MaxOpenings ? $"One key of the run opens {openings} sums; this site's policy allows {policy.MaxOpenings}." : null;
     }
 
-    private LearningTask Parse(string runId, string spec, string schema) =>
-        new(runId, site, RunSpec.Parse(spec, SpecFile), schema.Length == 0 ? null : DataSchema.Parse(schema, SchemaFile));
+    // Not a mishap of this site's: the words are the coordinator's own, so all of what is wrong with them may be said to it.
+    private LearningTask Parse(string runId, string spec, string schema)
+    {
+        try
+        {
+            return new(runId, site, RunSpec.Parse(spec, SpecFile), schema.Length == 0 ? null : DataSchema.Parse(schema, SchemaFile));
+        }
+        catch (InvalidInputException error)
+        {
+            throw new ProtocolException(Refusal.Malformed, $"The run's spec or schema cannot be read: {error.Message}");
+        }
+    }
 }

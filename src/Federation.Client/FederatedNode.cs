@@ -60,7 +60,7 @@ public static class FederatedNode
         using var duty = new CommitteeDuty(client, folder, credential.Name, identity, options.Configuration.Policy, committee, audit, logger);
         var contribution = new SecureContribution(client, folder, credential.Name, identity, options.Configuration.Policy, committee, options.Configuration.Threads);
         var worker = new TaskWorker(
-            client, folder, learner, options.Configuration.Role == Formats.Configuration.NodeRole.Evaluator ? null : ledgers, duty, contribution, new SiteStatistics(options.Configuration.Data), new AgreedRuns(folder, credential.Name, options.Configuration.Policy), audit, () => JoinRequestOf(options.Configuration), logger);
+            client, folder, new GuardedLearner(learner, logger), options.Configuration.Role == Formats.Configuration.NodeRole.Evaluator ? null : ledgers, duty, contribution, new SiteStatistics(options.Configuration.Data), new AgreedRuns(folder, credential.Name, options.Configuration.Policy), audit, () => JoinRequestOf(options.Configuration), logger);
         var backoff = new Backoff();
         bool reachable = false;
         while (true)

@@ -11,20 +11,13 @@ namespace Federation.Client;
 internal sealed class SiteStatistics(IReadOnlyList<DataSource> sources)
 {
     /// <summary>Everything that keeps this site from taking part; empty: ready.</summary>
+    /// <exception cref="InvalidInputException">Its table does not fit the schema.</exception>
     public IReadOnlyList<string> Check(LearningTask task)
     {
-        try
-        {
-            DataSource source = SourceOf(task);
-            List<string> mismatches = source.Schema is { } own ? [.. SchemaComparison.Mismatches(DataSchema.Load(own), task.Schema!)] : [];
-            if (mismatches.Count == 0) TableStatistics.Of(source, task.Schema!, QueryOf(task));
-            return mismatches;
-        }
-        catch (InvalidInputException error)
-        {
-            // Paths say where a site keeps its records; the operator needs only the file's name.
-            return [.. error.Problems.Select(problem => (problem with { File = problem.File is null ? null : Path.GetFileName(problem.File) }).ToString())];
-        }
+        DataSource source = SourceOf(task);
+        List<string> mismatches = source.Schema is { } own ? [.. SchemaComparison.Mismatches(DataSchema.Load(own), task.Schema!)] : [];
+        if (mismatches.Count == 0) TableStatistics.Of(source, task.Schema!, QueryOf(task));
+        return mismatches;
     }
 
     public static StatisticsQuery QueryOf(LearningTask task) => StatisticsQuery.Of(task.Spec, task.Schema!);

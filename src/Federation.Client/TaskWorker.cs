@@ -49,6 +49,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     private async Task CheckAsync(CheckData check, CancellationToken cancellationToken)
     {
         IReadOnlyList<string> mismatches;
+        string? inFull = null;
         try
         {
             LearningTask task = runs.Agree(check.Run);
@@ -57,12 +58,12 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         }
         catch (Exception error) when (error is InvalidInputException or LearningException or SafetensorsException or ProtocolException || IsPassing(error))
         {
-            mismatches = [error.Message];
+            (mismatches, inFull) = (SiteWords.Of(error), error.Message);
             audit.Note(NodeAudit.Run, check.Run.RunId, 0, error);
         }
 
         if (mismatches.Count == 0) logger.LogInformation("Ready for run {Run}", check.Run.RunId);
-        else logger.LogWarning("Not taking part in run {Run}:{NewLine}{Mismatches}", check.Run.RunId, Environment.NewLine, string.Join(Environment.NewLine, mismatches));
+        else logger.LogWarning("Not taking part in run {Run}:{NewLine}{Mismatches}", check.Run.RunId, Environment.NewLine, inFull ?? string.Join(Environment.NewLine, mismatches));
         await client.ReportReadinessAsync(new ReadinessReport { RunId = check.Run.RunId, Mismatches = { mismatches } }, cancellationToken: cancellationToken);
     }
 
@@ -111,7 +112,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         {
             logger.LogWarning("Round {Round}: {Message}", round, error.Message);
             audit.Note(NodeAudit.Training, train.RunId, round, error);
-            await FailAsync(train.RunId, round, error.Message, cancellationToken);
+            await FailAsync(train.RunId, round, error, cancellationToken);
         }
         catch (RpcException error) when (ConnectionErrors.IsRefusal(error))
         {
@@ -175,7 +176,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         {
             logger.LogWarning("The model of round {Round} was not evaluated: {Message}", evaluate.Round, error.Message);
             audit.Note(NodeAudit.Evaluation, evaluate.Run.RunId, (int)Math.Min(evaluate.Round, int.MaxValue), error);
-            await FailAsync(evaluate.Run.RunId, (int)Math.Min(evaluate.Round, int.MaxValue), error.Message, cancellationToken);
+            await FailAsync(evaluate.Run.RunId, (int)Math.Min(evaluate.Round, int.MaxValue), error, cancellationToken);
         }
         catch (RpcException error) when (ConnectionErrors.IsRefusal(error))
         {
@@ -262,6 +263,8 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         foreach (string other in Directory.EnumerateFiles(Path.GetDirectoryName(path)!).Where(file => file != path)) File.Delete(other);
         return ModelState.Read(path);
     }
+
+    private Task FailAsync(string runId, int round, Exception error, CancellationToken cancellationToken) => FailAsync(runId, round, string.Join(" ", SiteWords.Of(error)), cancellationToken);
 
     private async Task FailAsync(string runId, int round, string reason, CancellationToken cancellationToken)
     {

@@ -1,3 +1,4 @@
+using Federation.Formats;
 using Federation.Formats.Data;
 using Federation.Formats.Evaluation;
 using Federation.Formats.Models;
@@ -17,7 +18,8 @@ public sealed record TrainingResult(ModelState WeightedDelta, ulong Weight, doub
 /// <summary>What a site does with a task: the built-in one reads tables (<see cref="TabularLearner"/>), the other trains a module of the user's own (<see cref="ModuleLearner"/>).</summary>
 public interface ILocalLearner : IDisposable
 {
-    /// <summary>Everything that keeps this site from taking part, one sentence each; empty: ready. Called once a run, before the first round.</summary>
+    /// <summary>Everything that keeps this site from taking part, one sentence each; empty: ready. Called once a run, before the first round. The sentences are sent to the coordinator.</summary>
+    /// <exception cref="InvalidInputException">This site's files do not fit. The node's log gets every problem; of those with a line the coordinator hears only file and column.</exception>
     IReadOnlyList<string> Check(LearningTask task, ModelState initial);
 
     /// <summary>One round of local training. The same task, round and start give the same bytes on one machine type and thread count.</summary>

@@ -26,19 +26,12 @@ public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device dev
     public IReadOnlyList<string> Check(LearningTask task, ModelState initial)
     {
         if (task.Schema is null || task.Spec.Data is null || task.Spec.Task is null) return ["The run trains a custom model; this node is set up for tables. Start the program that holds the model."];
-        try
-        {
-            List<string> mismatches = [];
-            if (SourceOf(task).Schema is { } own) mismatches.AddRange(SchemaComparison.Mismatches(DataSchema.Load(own), task.Schema));
-            mismatches.AddRange(ProblemsOf(() => Load(task)));
-            using nn.Module<Tensor, Tensor> module = TabularModel.Create(task.Spec, task.Schema, 0);
-            mismatches.AddRange(ModuleState.Differences(module, initial).Select(difference => $"The run's model does not fit its spec and schema: {difference}"));
-            return mismatches;
-        }
-        catch (InvalidInputException error)
-        {
-            return Sentences(error);
-        }
+        List<string> mismatches = [];
+        if (SourceOf(task).Schema is { } own) mismatches.AddRange(SchemaComparison.Mismatches(DataSchema.Load(own), task.Schema));
+        IReadOnlyList<Problem> problems = ProblemsOf(() => Load(task));
+        using nn.Module<Tensor, Tensor> module = TabularModel.Create(task.Spec, task.Schema, 0);
+        mismatches.AddRange(ModuleState.Differences(module, initial).Select(difference => $"The run's model does not fit its spec and schema: {difference}"));
+        return problems.Count == 0 ? mismatches : throw new InvalidInputException([.. mismatches.Select(mismatch => new Problem(mismatch)), .. problems]);
     }
 
     public TrainingResult Train(LearningTask task, int round, ModelState start, CancellationToken cancellationToken)
@@ -91,7 +84,7 @@ public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device dev
     private DataSource SourceOf(LearningTask task) => sources.FirstOrDefault(source => source.Id == task.Schema!.Name)
         ?? throw new InvalidInputException(new Problem($"This node has no data set '{task.Schema!.Name}'.", Repair: sources.Count == 0 ? "Its node.yaml names none." : $"Its node.yaml names {string.Join(", ", sources.Select(source => $"'{source.Id}'"))}."));
 
-    private static List<string> ProblemsOf(Action load)
+    private static IReadOnlyList<Problem> ProblemsOf(Action load)
     {
         try
         {
@@ -100,11 +93,7 @@ public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device dev
         }
         catch (InvalidInputException error)
         {
-            return Sentences(error);
+            return error.Problems;
         }
     }
-
-    // Paths say where a site keeps its records; the operator needs only the file's name.
-    private static List<string> Sentences(InvalidInputException error) =>
-        [.. error.Problems.Select(problem => (problem with { File = problem.File is null ? null : Path.GetFileName(problem.File) }).ToString())];
 }

@@ -114,8 +114,8 @@ public sealed class FaultTests
         (string Site, string? Text, string Expected)[] sites =
         [
             ("missing-file", null, "no such file"),
-            ("wrong-column", "x,color,y\n0.5,red,1\n", "Did you mean 'color'?"),
-            ("wrong-label", "x,colour,y\n0.5,red,2\n0.5,blue,1\n", "'2' is no class of the label"),
+            ("wrong-column", "x,color,y\n0.5,red,1\n", "colour: The column is missing."),
+            ("wrong-label", "x,colour,y\n0.5,red,2\n0.5,blue,1\n", "wrong-label.csv: y: A value there does not fit the schema."),
             ("empty", "x,colour,y\n", "no training row"),
         ];
         using var stop = new CancellationTokenSource();

@@ -75,8 +75,9 @@ public sealed class TabularDataSetTests
     }
 
     [Theory]
-    [InlineData("age,blood,note,il\n1,A,,no\n", 1, "ill", "Did you mean 'il'?")]
+    [InlineData("age,blood,note,il\n1,A,,no\n", null, "ill", "Did you mean 'il'?")]
     [InlineData("age,blood,note,ill,age\n1,A,,no,1\n", 1, "age", "stands twice")]
+    [InlineData("age,blood,note,ill,63,63\n1,A,,no,1,1\n", 1, "heading", "'63' stands twice")] // perhaps a record
     [InlineData("age,blood,note,ill\n1,A,no\n", 2, "row", "3 fields; 4 are right")]
     [InlineData("age,blood,note,ill\n1,A,,maybe\n", 2, "ill", "Known: no, yes")]
     [InlineData("age,blood,note,ill\nx,A,,no\n", 2, "age", "'x' is no number")]

@@ -17,12 +17,12 @@ internal static class ColumnPlaces
         Dictionary<string, int> fieldOf = [];
         for (int i = 0; i < names.Count; i++)
         {
-            if (!fieldOf.TryAdd(names[i], i)) problems.Add(first.Line, [(names[i], "The column stands twice.", "Rename one.")]);
+            if (!fieldOf.TryAdd(names[i], i)) problems.Add(first.Line, [schema.Columns.Any(column => column.Name == names[i]) ? (names[i], "The column stands twice.", "Rename one.") : ("heading", $"'{names[i]}' stands twice.", "Rename one column.")]);
         }
 
         foreach (Column column in schema.Columns.Where(column => isNeeded(column) && !fieldOf.ContainsKey(column.Name)))
         {
-            problems.Add(first.Line, [(column.Name, "The column is missing.", Nearest.Repair(column.Name, names))]);
+            problems.Add(null, [(column.Name, "The column is missing.", Nearest.Repair(column.Name, names))]);
         }
 
         problems.ThrowIfAny();

@@ -170,14 +170,17 @@ internal sealed class ProblemList(string file, int most)
 {
     private readonly List<Problem> _problems = [];
     private int _count;
+    private int? _firstNotShown;
 
     public bool Any => _count > 0;
 
-    public void Add(int line, IEnumerable<(string Column, string Message, string Repair)> wrong)
+    /// <param name="line">Null for what the file lacks: everything that quotes it has the line.</param>
+    public void Add(int? line, IEnumerable<(string Column, string Message, string Repair)> wrong)
     {
         foreach ((string column, string message, string repair) in wrong)
         {
             if (_count++ < most) _problems.Add(new Problem(message, file, line, column, repair));
+            else _firstNotShown ??= line;
         }
     }
 
@@ -207,7 +210,7 @@ internal sealed class ProblemList(string file, int most)
     public InvalidInputException ToException()
     {
         List<Problem> problems = [.. _problems];
-        if (_count > most) problems.Add(new Problem($"… and {_count - most} more problems.", file));
+        if (_count > most) problems.Add(new Problem($"… and {_count - most} more problems.", file, _firstNotShown));
         return new InvalidInputException(problems);
     }
 }

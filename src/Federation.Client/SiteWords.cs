@@ -1,0 +1,21 @@
+using Federation.Formats;
+
+namespace Federation.Client;
+
+/// <summary>What may be said outside of something that went wrong at this site. Its own log gets the whole text; a value of a table, or how many rows hold it, stays here.</summary>
+internal static class SiteWords
+{
+    /// <summary>One sentence each, without repetition.</summary>
+    public static IReadOnlyList<string> Of(Exception error) => error is InvalidInputException { Problems: var problems } ? [.. problems.Select(Of).Distinct()] : [error.Message];
+
+    private static string Of(Problem problem)
+    {
+        if (problem.File is not { } path) return (problem.Line is null ? problem : Hidden(problem)).ToString();
+        string name = Path.GetFileName(path);
+        // Whatever has a line comes from what stands there. Without one, a repair may still name what stands in the file: a first row taken for a heading is a record.
+        Problem shown = problem.Line is null ? problem with { Message = problem.Message.Replace(Path.GetFullPath(path), name, StringComparison.Ordinal).Replace(path, name, StringComparison.Ordinal), Repair = null } : Hidden(problem);
+        return (shown with { File = name }).ToString();
+    }
+
+    private static Problem Hidden(Problem problem) => new(problem.Field is null ? "A row does not fit the schema." : "A value there does not fit the schema.", Field: problem.Field);
+}
