@@ -93,6 +93,19 @@ public sealed class SecureContributionTests : IDisposable
         await Refused("policy asks for 2", _descriptor, new NodePolicy(MaxColluding: 2));
     }
 
+    [Fact] // on disk: a restart forgets no epoch
+    public async Task Check_AnOlderEpochThanOneSeen_IsRefused()
+    {
+        (EpochCertificate second, IReadOnlyList<SignedOpeningAnswer> test) = Epoch(_roster, epoch: 2);
+        (EpochCertificate another, IReadOnlyList<SignedOpeningAnswer> anotherTest) = Epoch(_roster, epoch: 2);
+        await CheckAsync(_descriptor);
+        await CheckAsync(_descriptor, certificate: second, test: test);
+        using CommitteeStore again = _node.OpenCommitteeStore();
+        await Refused("under the keys of epoch 1, after those of epoch 2", _descriptor, store: again);
+        await Refused("under another certificate of epoch 2", _descriptor, certificate: another, test: anotherTest, store: again);
+        await CheckAsync(_descriptor, certificate: second, test: test);
+    }
+
     [Fact] // the answers of another epoch do not open this one's test
     public async Task Check_AnEpochWithoutItsTest_IsRefused()
     {
@@ -112,10 +125,10 @@ public sealed class SecureContributionTests : IDisposable
         Assert.Contains("the run's spec says", (await Assert.ThrowsAsync<ProtocolException>(() => CheckAsync(_descriptor, spec: clear))).Message, StringComparison.Ordinal);
     }
 
-    private async Task Refused(string why, RoundDescriptor descriptor, NodePolicy? policy = null, EpochCertificate? certificate = null) =>
-        Assert.Contains(why, (await Assert.ThrowsAsync<ProtocolException>(() => CheckAsync(descriptor, policy, certificate))).Message, StringComparison.Ordinal);
+    private async Task Refused(string why, RoundDescriptor descriptor, NodePolicy? policy = null, EpochCertificate? certificate = null, IReadOnlyList<SignedOpeningAnswer>? test = null, CommitteeStore? store = null) =>
+        Assert.Contains(why, (await Assert.ThrowsAsync<ProtocolException>(() => CheckAsync(descriptor, policy, certificate, test, store: store))).Message, StringComparison.Ordinal);
 
-    private Task<SiteRound> CheckAsync(RoundDescriptor descriptor, NodePolicy? policy = null, EpochCertificate? certificate = null, IReadOnlyList<SignedOpeningAnswer>? test = null, string spec = Spec, string purpose = Opening.Update)
+    private Task<SiteRound> CheckAsync(RoundDescriptor descriptor, NodePolicy? policy = null, EpochCertificate? certificate = null, IReadOnlyList<SignedOpeningAnswer>? test = null, string spec = Spec, string purpose = Opening.Update, CommitteeStore? store = null)
     {
         var secure = new SecureRound
         {
@@ -126,7 +139,7 @@ public sealed class SecureContributionTests : IDisposable
             RosterSha256 = Keep(_roster.Encode()),
             TestSha256 = Keep(SignedOpeningAnswer.Encode(test ?? _test)),
         };
-        var contribution = new SecureContribution(null!, _node, "a", _identities[0], policy ?? new NodePolicy(), _store, 1);
+        var contribution = new SecureContribution(null!, _node, "a", _identities[0], policy ?? new NodePolicy(), store ?? _store, 1);
         return contribution.CheckAsync(new LearningTask("run", "a", RunSpec.Parse(spec, "spec"), null), spec, "", secure, purpose, 2, s_model, Values, TestContext.Current.CancellationToken);
     }
 
@@ -139,12 +152,12 @@ public sealed class SecureContributionTests : IDisposable
 
     private Roster RosterOf(int sites) => new(1, "", s_sites.Take(sites).Zip(_identities, (name, identity) => KeyValuePair.Create(name, Sha256Hex.Of(identity.ExportSubjectPublicKeyInfo()))));
 
-    private (EpochCertificate Certificate, IReadOnlyList<SignedOpeningAnswer> Test) Epoch(Roster roster)
+    private (EpochCertificate Certificate, IReadOnlyList<SignedOpeningAnswer> Test) Epoch(Roster roster, ulong epoch = 1)
     {
         using SecureRandom random = new();
         CommitteePolicy policy = new();
         string[] names = [.. roster.Sites.Keys];
-        EpochDescriptor descriptor = new(roster.Hash, 1, 0, 3, names);
+        EpochDescriptor descriptor = new(roster.Hash, epoch, 0, 3, names);
         (EpochCertificate certificate, CommitteeShare[] shares) = MadeEpoch.Of(descriptor, roster, policy, _identities[..names.Length], random);
         List<SignedOpeningAnswer> test = [.. shares.Take(3).Select(share => new OpeningMember(certificate, share, roster, policy, _identities[share.Index - 1], random, OpeningRecord.Empty, _ => { }).AnswerTest([1, 2, 3]))];
         foreach (CommitteeShare share in shares) share.Dispose();

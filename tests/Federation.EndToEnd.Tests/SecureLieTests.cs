@@ -58,6 +58,21 @@ public sealed class SecureLieTests
         return task;
     });
 
+    [Fact] // after new keys: the certificate of the epoch before, for one site
+    public async Task Train_UnderTheKeysOfAnOlderEpoch_IsRefused()
+    {
+        SecureRound? first = null;
+        await RefusedAsync("under the keys of epoch 1, after those of epoch 2", _ => task =>
+        {
+            if (task.Train is { Round: 1 } one) first = one.Secure;
+            if (task.Train is { Round: 3, Secure: var secure }) (secure.CertificateSha256, secure.TestSha256, secure.RosterSha256, secure.Epoch) = (first!.CertificateSha256, first.TestSha256, first.RosterSha256, first.Epoch);
+            return task;
+        }, Spec.Replace("threshold: 3 }", "threshold: 3, maxOpenings: 1 }", StringComparison.Ordinal).Replace("rounds: 2", "rounds: 3", StringComparison.Ordinal));
+    }
+
+    [Fact] // a member's share is of a newer epoch: no mishap of its own
+    public async Task Open_ASumOfAnOlderEpoch_IsRefused() => await RefusedAsync("nothing of the old ones is opened", liar => Asked(liar, request => request with { Opening = new(request.Opening.Run, request.Opening.Epoch - 1, request.Opening.Round, request.Opening.Purpose) }));
+
     [Fact] // of four contributions the member is shown two, and asked to open their sum
     public async Task Open_OfFewerThanTheMinimum_IsRefused() => await RefusedAsync("a sum of fewer than 3 is not opened", liar => Asked(liar, request => request with { Contributions = [.. request.Contributions.Take(2)] }));
 
@@ -102,8 +117,9 @@ public sealed class SecureLieTests
         return task;
     };
 
-    private static async Task RefusedAsync(string why, Func<LyingCoordinator, Func<NodeTask, NodeTask>> lie)
+    private static async Task RefusedAsync(string why, Func<LyingCoordinator, Func<NodeTask, NodeTask>> lie, string? spec = null)
     {
+        spec ??= Spec;
         await using TestFederation federation = await TestFederation.StartAsync();
         foreach (string site in s_sites) await federation.EnrollAsync(site);
         await using LyingCoordinator liar = await LyingCoordinator.StartAsync(federation, "a");
@@ -117,7 +133,7 @@ public sealed class SecureLieTests
             nodes.Add(federation.RunNodeAsync(site, learners[^1], coordinator: site == "a" ? liar.Address : null, data: [SyntheticSites.Write(federation.Folder, site)], cancellationToken: stop.Token));
         }
 
-        string run = await federation.SubmitAsync(Spec, SyntheticSites.SchemaYaml, SyntheticSites.Initial(Spec));
+        string run = await federation.SubmitAsync(spec, SyntheticSites.SchemaYaml, SyntheticSites.Initial(spec));
         using var late = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         late.CancelAfter(TimeSpan.FromMinutes(1));
         while (!liar.Refusals.Any(refusal => refusal.Contains(why, StringComparison.Ordinal)))

@@ -65,7 +65,10 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
             round = (int)Math.Min(request.Opening.Round, int.MaxValue);
             if (store.Find(request.Opening.Run) is not { } kept) throw new LostShareException("This site holds no share of the run's key.");
             using CommitteeShare share = kept.Share;
-            if (kept.Certificate.Descriptor.Epoch != request.Opening.Epoch) throw new LostShareException($"This site holds a share of epoch {kept.Certificate.Descriptor.Epoch}.");
+            ulong epoch = kept.Certificate.Descriptor.Epoch;
+            // Keys are made anew between rounds, so nothing of an older epoch is left to open: whoever asks wants to know what this site says to it.
+            if (request.Opening.Epoch < epoch) throw new ProtocolException(Refusal.WrongEpoch, $"The {request.Opening} is to be opened after this site has taken a share of epoch {epoch}: with new keys nothing of the old ones is opened.");
+            if (request.Opening.Epoch != epoch) throw new LostShareException($"This site holds a share of epoch {kept.Certificate.Descriptor.Epoch}.");
             if (kept.Roster.Sites.GetValueOrDefault(site) != IdentitySha256) throw new LostShareException($"This site's identity key has changed since epoch {request.Opening.Epoch} was made: nobody would take an answer for its share.");
             OpeningMember member = new(kept.Certificate, share, kept.Roster, policy.ToCommittee(), identity, _random, store.Record(), entry => store.Append(request.Opening.Run, entry));
             string seconds = await BlobDownload.FetchAsync(client, folder, task.SecondsSha256, cancellationToken);

@@ -28,6 +28,7 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
         if (task.Spec.SecureAggregation is not { } spec) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for an encrypted contribution; the run's spec says 'secureAggregation: none'.");
         if (secure.Purpose != purpose) throw new ProtocolException(Refusal.AnotherOpening, $"The coordinator asks for a contribution to '{secure.Purpose}' where only one to '{purpose}' is given.");
         (EpochCertificate certificate, Roster roster) = await KeysAsync(secure, cancellationToken);
+        store.See(task.RunId, certificate.Descriptor.Epoch, Convert.ToHexStringLower(certificate.Hash));
         RoundDescriptor descriptor = RoundDescriptor.Decode(secure.Descriptor_.Span);
         Same(descriptor.RunSpec, SHA256.HashData(Encoding.UTF8.GetBytes(specYaml)), "The round is described for another run spec than the one this site agreed to");
         Same(descriptor.LocalTraining, SHA256.HashData(Encoding.UTF8.GetBytes(schemaYaml)), "The round is described for other training settings");

@@ -30,7 +30,7 @@ public sealed class CommitteeStore : IDisposable
             _connection.Open();
             _connection.Execute("PRAGMA secure_delete=ON; PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000;");
             if (_connection.Scalar("PRAGMA user_version") == 0) InTransaction(() => _connection.Execute($"{Schema} PRAGMA user_version=1;"));
-            _connection.Execute("CREATE TABLE IF NOT EXISTS contributions(number INTEGER PRIMARY KEY, run TEXT NOT NULL, round INTEGER NOT NULL, purpose TEXT NOT NULL, model TEXT NOT NULL, rounding TEXT NOT NULL, UNIQUE(run, round, purpose, model, rounding));");
+            _connection.Execute("CREATE TABLE IF NOT EXISTS contributions(number INTEGER PRIMARY KEY, run TEXT NOT NULL, round INTEGER NOT NULL, purpose TEXT NOT NULL, model TEXT NOT NULL, rounding TEXT NOT NULL, UNIQUE(run, round, purpose, model, rounding)); CREATE TABLE IF NOT EXISTS epochs(run TEXT PRIMARY KEY, epoch INTEGER NOT NULL, certificate TEXT NOT NULL) WITHOUT ROWID;");
         }
         catch
         {
@@ -115,6 +115,20 @@ public sealed class CommitteeStore : IDisposable
 
     /// <summary>Makes a contribution known, before anything of it leaves; once, however often it is sent.</summary>
     public void Add(string run, PastContribution past) => InTransaction(() => _connection.Execute("INSERT OR IGNORE INTO contributions(run, round, purpose, model, rounding) VALUES($1, $2, $3, $4, $5)", run, past.Round, past.Purpose, past.Model, past.Rounding));
+
+    /// <summary>Takes note of the epoch that a run is at, before anything is encrypted under its key; outlives the run.</summary>
+    /// <exception cref="ProtocolException">A newer one was seen, or the same under another certificate.</exception>
+    public void See(string run, ulong epoch, string certificate) => InTransaction(() =>
+    {
+        List<SeenEpoch> seen = _connection.Query("SELECT epoch, certificate FROM epochs WHERE run = $1", row => new SeenEpoch((ulong)row.GetInt64(0), row.GetString(1)), run);
+        if (seen is [var newest])
+        {
+            newest.Check(run, epoch, certificate);
+            if (newest.Epoch == epoch) return 0;
+        }
+
+        return _connection.Execute("INSERT OR REPLACE INTO epochs(run, epoch, certificate) VALUES($1, $2, $3)", run, (long)epoch, certificate);
+    });
 
     public void Dispose() => _connection.Dispose();
 
