@@ -61,6 +61,7 @@ public static class FederatedNode
         var contribution = new SecureContribution(client, folder, credential.Name, identity, options.Configuration.Policy, committee, options.Configuration.Threads);
         var worker = new TaskWorker(
             client, folder, new GuardedLearner(learner, logger), options.Configuration.Role == Formats.Configuration.NodeRole.Evaluator ? null : ledgers, duty, contribution, new SiteStatistics(options.Configuration.Data), new AgreedRuns(folder, credential.Name, options.Configuration.Policy), audit, () => JoinRequestOf(options.Configuration), logger);
+        var tasks = new GuardedTasks(worker, audit, logger);
         var backoff = new Backoff();
         bool reachable = false;
         while (true)
@@ -72,7 +73,7 @@ public static class FederatedNode
                 duty.Compare(joined.OpeningAnswer.Span);
                 if (!reachable) logger.LogInformation("Joined {Coordinator} as {Site}", options.Configuration.Coordinator, credential.Name);
                 reachable = true;
-                if (await WorkAsync(client, worker, options, backoff, cancellationToken) is { } outcome) return outcome;
+                if (await WorkAsync(client, tasks, options, backoff, cancellationToken) is { } outcome) return outcome;
             }
             catch (RpcException error) when (cancellationToken.IsCancellationRequested)
             {
@@ -106,14 +107,14 @@ public static class FederatedNode
         DataIds = { configuration.Data.Select(source => source.Id) },
     };
 
-    private static async Task<NodeOutcome?> WorkAsync(Node.NodeClient client, TaskWorker worker, NodeOptions options, Backoff backoff, CancellationToken cancellationToken)
+    private static async Task<NodeOutcome?> WorkAsync(Node.NodeClient client, GuardedTasks tasks, NodeOptions options, Backoff backoff, CancellationToken cancellationToken)
     {
         while (true)
         {
             NodeTask task = await client.NextTaskAsync(new NextTaskRequest(), cancellationToken: cancellationToken);
             backoff.Reset();
             if (task.TaskCase is NodeTask.TaskOneofCase.Idle or NodeTask.TaskOneofCase.None) continue;
-            await WithHeartbeatsAsync(client, options.Time, token => worker.DoAsync(task, token), cancellationToken);
+            await WithHeartbeatsAsync(client, options.Time, token => tasks.DoAsync(task, token), cancellationToken);
             if (options.ExitAfterRun && task.RunEnded is { } ended) return new NodeOutcome(ended.RunId, ended.State, ended.ModelSha256, (int)ended.Rounds, ended.Reason);
         }
     }

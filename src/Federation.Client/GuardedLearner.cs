@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Federation.Formats.Evaluation;
 using Federation.Formats.Models;
 using Federation.Learning;
@@ -26,7 +25,7 @@ internal sealed class GuardedLearner(ILocalLearner inner, ILogger logger) : ILoc
         {
             return work();
         }
-        catch (Exception error) when (error is FormatException or ArgumentException or ArithmeticException or InvalidOperationException or NullReferenceException or IndexOutOfRangeException or KeyNotFoundException or InvalidCastException or JsonException)
+        catch (Exception error) when (OwnSlip.Is(error))
         {
             logger.LogError(error, "The learner failed: {Message}", error.Message);
             throw new LearningException($"This site's learner failed ({error.GetType().Name}); its log says more.");

@@ -55,10 +55,10 @@ public sealed class NodeFolder
     }
 
     /// <summary>A run's own folder.</summary>
-    public string Run(string runId) => Folder("runs", Checked(runId));
+    public string Run(string runId) => Folder("runs", RequireRun(runId));
 
     /// <summary>Where a round's update waits until the run has moved on.</summary>
-    public string Updates(string runId) => Folder("updates", Checked(runId));
+    public string Updates(string runId) => Folder("updates", RequireRun(runId));
 
     /// <exception cref="InvalidInputException">Another node uses the folder.</exception>
     public FileStream TakeLock()
@@ -73,7 +73,8 @@ public sealed class NodeFolder
         }
     }
 
-    private static string Checked(string runId) => runId.Length <= 63 && Names.IsSiteName(runId) ? runId : throw new InvalidDataException($"The coordinator named a run '{runId}', which is no run's name.");
+    /// <exception cref="InvalidDataException">It is no run's name.</exception>
+    internal static string RequireRun(string runId) => runId.Length <= 63 && Names.IsSiteName(runId) ? runId : throw new InvalidDataException($"The coordinator named a run '{runId}', which is no run's name.");
 
     private string In(string name) => System.IO.Path.Combine(Path, name);
 

@@ -6,7 +6,10 @@ namespace Federation.Client;
 internal static class SiteWords
 {
     /// <summary>One sentence each, without repetition.</summary>
-    public static IReadOnlyList<string> Of(Exception error) => error is InvalidInputException { Problems: var problems } ? [.. problems.Select(Of).Distinct()] : [error.Message];
+    public static IReadOnlyList<string> Of(Exception error) => error is InvalidInputException { Problems: var problems } ? [.. problems.Select(Of).Distinct()] : [IsOurs(error) ? error.Message : $"This site could not do it ({error.GetType().Name}); its log says more."];
+
+    // Of the platform's own exceptions only those of bytes that the coordinator sent are said: the learner's slips have become LearningExceptions.
+    private static bool IsOurs(Exception error) => error is FormatException || error.GetType().Assembly.GetName().Name!.StartsWith("Federation", StringComparison.Ordinal);
 
     private static string Of(Problem problem)
     {

@@ -24,7 +24,14 @@ internal sealed record StoredUpdate(string ModelSha256, string Sha256, ulong Wei
     {
         string record = RecordOf(path);
         if (!File.Exists(record) || !File.Exists(path)) return null;
-        return JsonSerializer.Deserialize<StoredUpdate>(File.ReadAllText(record)) is { } update && update.ModelSha256 == modelSha256 ? update : null;
+        try
+        {
+            return JsonSerializer.Deserialize<StoredUpdate>(File.ReadAllText(record)) is { Sha256: not null, Rounding: not null } update && update.ModelSha256 == modelSha256 ? update : null;
+        }
+        catch (JsonException)
+        {
+            return null; // cut short with the machine's power: what it was for is made anew
+        }
     }
 
     /// <summary>Before a file is written: what was stored counts no more.</summary>
@@ -41,7 +48,12 @@ internal sealed record StoredUpdate(string ModelSha256, string Sha256, ulong Wei
     public static StoredUpdate Save(string path, StoredUpdate update)
     {
         string record = RecordOf(path);
-        File.WriteAllText(record + ".new", JsonSerializer.Serialize(update));
+        using (FileStream file = File.Create(record + ".new"))
+        {
+            JsonSerializer.Serialize(file, update);
+            file.Flush(flushToDisk: true); // before it gets its name
+        }
+
         File.Move(record + ".new", record, overwrite: true);
         return update;
     }

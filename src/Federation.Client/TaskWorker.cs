@@ -46,6 +46,13 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         _ => Task.CompletedTask,
     };
 
+    /// <summary>Tells the coordinator that a task will not be done, where it waits for an answer of this kind.</summary>
+    public async Task GiveUpAsync(NodeTask task, string runId, int round, string reason, CancellationToken cancellationToken)
+    {
+        if (task.CheckData is not null) await client.ReportReadinessAsync(new ReadinessReport { RunId = runId, Mismatches = { reason } }, cancellationToken: cancellationToken);
+        else if (task.Train is not null || task.Evaluate is not null) await FailAsync(runId, round, reason, cancellationToken);
+    }
+
     private async Task CheckAsync(CheckData check, CancellationToken cancellationToken)
     {
         IReadOnlyList<string> mismatches;
@@ -220,10 +227,11 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
 
     private async Task EndAsync(RunEnded ended, CancellationToken cancellationToken)
     {
-        if (ended.ModelSha256.Length > 0 && await KeepAsync(ended, ended.ModelSha256, ModelFile, cancellationToken) is var model && runs.Has(ended.RunId)) MeasureFinal(ended, model, cancellationToken);
-        if (ended.StatisticsSha256.Length > 0) await KeepAsync(ended, ended.StatisticsSha256, StatisticsFile, cancellationToken);
+        // First: whatever becomes of the result, nothing of the run's keys is kept.
         StoredUpdate.DropBefore(folder, ended.RunId, int.MaxValue);
         duty.Forget(ended.RunId);
+        if (ended.ModelSha256.Length > 0 && await KeepAsync(ended, ended.ModelSha256, ModelFile, cancellationToken) is var model && runs.Has(ended.RunId)) MeasureFinal(ended, model, cancellationToken);
+        if (ended.StatisticsSha256.Length > 0) await KeepAsync(ended, ended.StatisticsSha256, StatisticsFile, cancellationToken);
         logger.LogInformation("Run {Run} {State} after {Rounds} rounds. {Reason}", ended.RunId, ended.State, ended.Rounds, ended.Reason);
     }
 
@@ -242,7 +250,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         {
             Measure(runs.Load(ended.RunId), (int)Math.Min(ended.Rounds, int.MaxValue), ended.ModelSha256, ModelState.Read(model), cancellationToken);
         }
-        catch (Exception error) when (error is LearningException or InvalidInputException)
+        catch (Exception error) when (error is LearningException or InvalidInputException or ProtocolException)
         {
             logger.LogWarning("The final model was not evaluated here: {Message}", error.Message);
         }

@@ -189,7 +189,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
                 made.Add(Signed(member.Accept(messages, EpochShares.Decode(await ReadAsync(task.ContentSha256, cancellationToken)))));
                 break;
             case 3:
-                made.Add(Signed(member.Qualify([.. task.Members.Select(index => (int)index)])));
+                made.Add(Signed(member.Qualify(MembersOf(task))));
                 break;
             case 4:
                 made.Add(Body(member.Reveal(messages).Encode()));
@@ -228,7 +228,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
         {
             store.Save(task.RunId, certificate, roster, share);
             EpochMessage message = MessageOf(task, descriptor);
-            int[] active = [.. task.Members.Select(index => (int)index)];
+            int[] active = MembersOf(task);
             if (active.Contains(share.Index))
             {
                 OpeningMember opener = new(certificate, share, roster, policy.ToCommittee(), identity, _random, store.Record(), entry => store.Append(task.RunId, entry));
@@ -240,6 +240,8 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
             return message;
         }
     }
+
+    private static int[] MembersOf(EpochTask task) => [.. task.Members.Select(index => index is > 0 and <= CommitteePolicy.LargestCommittee ? (int)index : throw new ProtocolException(Refusal.Malformed, $"There is no member {index}: a committee has at most {CommitteePolicy.LargestCommittee}."))];
 
     private static EpochMessage MessageOf(EpochTask task, EpochDescriptor descriptor, string refusal = "") =>
         new() { RunId = task.RunId, Epoch = descriptor.Epoch, Attempt = descriptor.Attempt, Step = task.Step, Refusal = refusal.Length <= 1000 ? refusal : refusal[..1000] };

@@ -1,0 +1,25 @@
+namespace Federation.Client.Tests;
+
+/// <summary>What counts as stored: only a file whose record can be read.</summary>
+public sealed class StoredUpdateTests : IDisposable
+{
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("fed-stored");
+
+    public void Dispose() => _folder.Delete(recursive: true);
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("{\"ModelSha256\":\"m")]
+    [InlineData("null")]
+    [InlineData("{\"ModelSha256\":\"model\"}")]
+    public void Find_ARecordThatCannotBeRead_IsAbsent(string record)
+    {
+        string path = Path.Combine(_folder.FullName, "1.contribution");
+        File.WriteAllText(path, "bytes");
+        StoredUpdate saved = StoredUpdate.Save(path, new StoredUpdate("model", "update", 3, 0.5, 7, "key"));
+        Assert.Equal(saved, StoredUpdate.Find(path, "model"));
+        Assert.Null(StoredUpdate.Find(path, "another"));
+        File.WriteAllText(path + ".json", record);
+        Assert.Null(StoredUpdate.Find(path, "model"));
+    }
+}
