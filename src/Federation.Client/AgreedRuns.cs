@@ -13,7 +13,20 @@ internal sealed class AgreedRuns(NodeFolder folder, string site, NodePolicy poli
 {
     private const string SpecFile = "spec.yaml", SchemaFile = "schema.yaml";
 
-    public bool Has(string runId) => File.Exists(Path.Combine(folder.Run(runId), SpecFile));
+    /// <summary>Whether spec and schema are kept. What cannot be read, or lacks its schema, was never written to its end.</summary>
+    public bool Has(string runId)
+    {
+        if (!File.Exists(Path.Combine(folder.Run(runId), SpecFile)) || !File.Exists(Path.Combine(folder.Run(runId), SchemaFile))) return false;
+        try
+        {
+            LearningTask task = Load(runId);
+            return task.Schema is not null || task.Spec.Data is null;
+        }
+        catch (ProtocolException)
+        {
+            return false;
+        }
+    }
 
     /// <summary>Keeps the run if the policy allows it: what is not agreed to leaves nothing behind that a later task could use.</summary>
     /// <exception cref="ProtocolException">The run asks for less than the policy, or it is another one than was agreed to under its id.</exception>
@@ -22,13 +35,16 @@ internal sealed class AgreedRuns(NodeFolder folder, string site, NodePolicy poli
         LearningTask task = Parse(run.RunId, run.SpecYaml, run.SchemaYaml);
         RequirePolicy(task);
         // What a site agreed to stays: a run that was to be encrypted cannot become another one under its name.
-        if (Has(run.RunId) && (SpecOf(run.RunId) != run.SpecYaml || SchemaOf(run.RunId) != run.SchemaYaml))
+        if (!Has(run.RunId))
+        {
+            WholeFile.Write(Path.Combine(folder.Run(run.RunId), SchemaFile), run.SchemaYaml);
+            WholeFile.Write(Path.Combine(folder.Run(run.RunId), SpecFile), run.SpecYaml); // last: with it the run counts as known
+        }
+        else if (SpecOf(run.RunId) != run.SpecYaml || SchemaOf(run.RunId) != run.SchemaYaml)
         {
             throw new ProtocolException(Refusal.AnotherOpening, $"The coordinator sent another spec or schema for run {run.RunId} than the one this site agreed to.");
         }
 
-        File.WriteAllText(Path.Combine(folder.Run(run.RunId), SchemaFile), run.SchemaYaml);
-        File.WriteAllText(Path.Combine(folder.Run(run.RunId), SpecFile), run.SpecYaml); // last: with it the run counts as known
         return task;
     }
 

@@ -34,7 +34,13 @@ internal static class BlobDownload
             using AsyncServerStreamingCall<Chunk> call = client.Download(new DownloadRequest { Sha256 = sha256, Offset = (ulong)file.Length }, cancellationToken: cancellationToken);
             await foreach (Chunk chunk in call.ResponseStream.ReadAllAsync(cancellationToken))
             {
-                if (chunk.Offset != (ulong)file.Position || file.Position + chunk.Data.Length > most) throw new InvalidDataException($"The coordinator sent a piece at {chunk.Offset}; {file.Position} is right, up to {most} bytes.");
+                if (chunk.Offset != (ulong)file.Position || file.Position + chunk.Data.Length > most)
+                {
+                    long right = file.Position;
+                    file.SetLength(0); // nothing that will not be used stays
+                    throw new InvalidDataException($"The coordinator sent {chunk.Data.Length} bytes at {chunk.Offset}; a piece at {right} is right, and {most} bytes at most.");
+                }
+
                 await file.WriteAsync(chunk.Data.Memory, cancellationToken);
             }
 

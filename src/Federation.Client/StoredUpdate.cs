@@ -47,14 +47,7 @@ internal sealed record StoredUpdate(string ModelSha256, string Sha256, ulong Wei
     /// <summary>Of a file that was written to its place: with this record it counts as stored.</summary>
     public static StoredUpdate Save(string path, StoredUpdate update)
     {
-        string record = RecordOf(path);
-        using (FileStream file = File.Create(record + ".new"))
-        {
-            JsonSerializer.Serialize(file, update);
-            file.Flush(flushToDisk: true); // before it gets its name
-        }
-
-        File.Move(record + ".new", record, overwrite: true);
+        WholeFile.Write(RecordOf(path), JsonSerializer.Serialize(update));
         return update;
     }
 

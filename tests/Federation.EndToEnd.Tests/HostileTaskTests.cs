@@ -71,6 +71,20 @@ public sealed class HostileTaskTests : IAsyncDisposable
         return task;
     });
 
+    [Theory] // four ciphertexts have 4 · 133,120 bytes; nothing of what came stays on disk
+    [InlineData(2_000_000, "532480 bytes at most")]
+    [InlineData(100, "of 4 contributions have 532480 bytes; 100 came")]
+    public async Task Open_OfCiphertextsOfAnotherSize_IsRefused(int bytes, string why)
+    {
+        await SurvivedAsync(why, liar => task =>
+        {
+            if (task.Open is not { } open) return null;
+            open.SecondsSha256 = liar.Plant(new byte[bytes]);
+            return task;
+        });
+        Assert.All(Directory.EnumerateFiles(Path.Combine(_sites.Federation.NodeState("a"), "blobs")), file => Assert.False(new FileInfo(file).Length is 100 or > 10_000)); // models are there
+    }
+
     [Fact] // the machine lost power while the record of a contribution was written
     public Task Contribution_WhoseRecordIsEmpty_IsMadeAnew() => SurvivedAsync(null, _ => task =>
     {

@@ -71,9 +71,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
             if (request.Opening.Epoch != epoch) throw new LostShareException($"This site holds a share of epoch {kept.Certificate.Descriptor.Epoch}.");
             if (kept.Roster.Sites.GetValueOrDefault(site) != IdentitySha256) throw new LostShareException($"This site's identity key has changed since epoch {request.Opening.Epoch} was made: nobody would take an answer for its share.");
             OpeningMember member = new(kept.Certificate, share, kept.Roster, policy.ToCommittee(), identity, _random, store.Record(), entry => store.Append(request.Opening.Run, entry));
-            string seconds = await BlobDownload.FetchAsync(client, folder, task.SecondsSha256, cancellationToken);
-            SignedOpeningAnswer answer = member.Answer(request, Pieces(seconds, request.Contributions.Count));
-            File.Delete(seconds);
+            SignedOpeningAnswer answer = await AnswerAsync(member, request, task.SecondsSha256, cancellationToken);
             (message.Answer, message.Part) = (ByteString.CopyFrom(answer.Message.Encode()), ByteString.CopyFrom(answer.Part));
             logger.LogInformation("Answered for the {Opening}: {Count} contributions", request.Opening, request.Contributions.Count);
         }
@@ -248,11 +246,27 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
 
     private Task<byte[]> ReadAsync(string sha256, CancellationToken cancellationToken) => BlobDownload.ReadAsync(client, folder, sha256, cancellationToken);
 
+    /// <summary>Answers with the ciphertexts that were named, of exactly the size that they have; whatever comes of it, the file is not kept.</summary>
+    private async Task<SignedOpeningAnswer> AnswerAsync(OpeningMember member, OpeningRequest request, string secondsSha256, CancellationToken cancellationToken)
+    {
+        long length = member.SecondsLength(request);
+        string seconds = await BlobDownload.FetchAsync(client, folder, secondsSha256, cancellationToken, length);
+        try
+        {
+            long actual = new FileInfo(seconds).Length;
+            if (actual != length) throw new ProtocolException(Refusal.Malformed, $"The ciphertexts of {request.Contributions.Count} contributions have {length} bytes; {actual} came.");
+            return member.Answer(request, Pieces(seconds, request.Contributions.Count));
+        }
+        finally
+        {
+            File.Delete(seconds);
+        }
+    }
+
     private static IEnumerable<byte[]> Pieces(string path, int count)
     {
         using FileStream file = File.OpenRead(path);
-        if (count == 0 || file.Length % count != 0) throw new ProtocolException(Refusal.Malformed, $"The ciphertexts have {file.Length} bytes, which {count} contributions do not share evenly.");
-        byte[] piece = new byte[file.Length / count];
+        byte[] piece = new byte[count == 0 ? 0 : file.Length / count];
         for (int i = 0; i < count; i++)
         {
             file.ReadExactly(piece);

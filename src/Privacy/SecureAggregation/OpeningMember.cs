@@ -36,6 +36,9 @@ public sealed class OpeningMember
     /// <summary>What has been answered.</summary>
     public OpeningRecord Record { get; private set; }
 
+    /// <summary>Bytes of all c₁ of a request, one after the other.</summary>
+    public long SecondsLength(OpeningRequest request) => (long)request.Contributions.Count * PackedElement.Length(_ring);
+
     /// <param name="seconds">The packed c₁ of each contribution's key ciphertext, in the order of the request; read only for a new answer, one after the other.</param>
     /// <returns>The answer; for a request answered before, with the stored part.</returns>
     /// <exception cref="ProtocolException">A check failed; nothing is answered.</exception>

@@ -12,7 +12,7 @@ public static class OpeningTranscriptFile
         return writer.ToArray();
     }
 
-    /// <summary>Checks every signature, that all contributions are for one opening, epoch and descriptor, and that t members of the epoch signed answers for exactly them.</summary>
+    /// <summary>Checks every signature, that all contributions are for one opening, epoch and descriptor, no site and no ciphertext twice, and that t members that hold shares signed answers for exactly them.</summary>
     /// <returns>What was opened.</returns>
     /// <exception cref="FormatException">The bytes are no such record.</exception>
     /// <exception cref="ProtocolException">Something in it does not hold.</exception>
@@ -28,6 +28,7 @@ public static class OpeningTranscriptFile
         SiteRound round = new(request.Opening, request.Round, certificate);
         List<ContributionHeader> headers = [.. request.Contributions.Select(contribution => ContributionFile.Header(contribution, round, roster))];
         if (headers.Select(header => header.Site).Distinct().Count() != headers.Count) throw new ProtocolException(Refusal.DuplicateSite, "A site contributed twice.");
+        if (headers.SelectMany(header => new[] { Convert.ToHexString(header.First), Convert.ToHexString(header.Second) }).GroupBy(hash => hash).Any(group => group.Count() > 1)) throw new ProtocolException(Refusal.ReplayedCiphertext, "One key ciphertext counts for two sites.");
         if (headers.FirstOrDefault(header => !request.Round.Cohort.Contains(header.Site)) is { } foreign) throw new ProtocolException(Refusal.NotInCohort, $"'{foreign.Site}' is not in the round's cohort.");
         if (headers.Count < Math.Max(request.Round.MinContributors, CommitteePolicy.FewestContributors)) throw new ProtocolException(Refusal.TooFewContributors, $"{headers.Count} sites contributed.");
         byte[] set = ContributionHeader.SetHash(headers);
@@ -40,6 +41,7 @@ public static class OpeningTranscriptFile
             EpochTranscript.Same(answer.Certificate, certificate.Hash, Refusal.WrongEpoch, $"The answer of '{message.Site}' belongs to another epoch");
             EpochTranscript.Same(answer.Set, set, Refusal.AnotherSet, $"'{message.Site}' answered for another set of contributors");
             if (answer.Opening != request.Opening || !answer.Active.SequenceEqual(request.Active)) throw new ProtocolException(Refusal.AnotherOpening, $"'{message.Site}' answered for another opening or active set.");
+            if (!certificate.Qualified.Contains(answer.Index)) throw new ProtocolException(Refusal.WrongActiveSet, $"'{message.Site}' answered, and holds no share of the epoch.");
             seen.Add(answer.Index);
         }
 

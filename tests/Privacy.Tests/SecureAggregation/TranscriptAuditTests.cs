@@ -71,12 +71,35 @@ public sealed class TranscriptAuditTests : IDisposable
         Assert.Equal(Refusal.WrongActiveSet, Refused(new TestRound(_federation, _certificate, contributors: 3), active: [1, 2]));
     }
 
+    [Fact] // named in the descriptor, and left out of Q: its signature counts for nothing
+    public void Verify_AnAnswerOfAMemberWithoutAShare_IsRefused()
+    {
+        var unsigned = new EpochCertificate(_certificate.Descriptor, _certificate.Transcript, s_active, _certificate.Key, []);
+        EpochCertificate certificate = unsigned.Signed(s_active.Select(member => _federation.Sign(member, unsigned.Body)));
+        certificate.Verify(_federation.Roster, new CommitteePolicy(lyingOrRestored: 0));
+        var round = new TestRound(_federation, certificate, contributors: 3);
+        OpeningTranscriptFile.Verify(Signed(round), certificate, _federation.Roster);
+
+        Assert.Equal(Refusal.WrongActiveSet, Assert.Throws<ProtocolException>(() => OpeningTranscriptFile.Verify(Signed(round, [1, 2, 4]), certificate, _federation.Roster)).Reason);
+    }
+
+    [Theory] // one site's ciphertext, or half of it, under another's signature
+    [InlineData(true)]
+    [InlineData(false)]
+    public void AddOpening_OneCiphertextForTwoSites_IsRefused(bool isWhole)
+    {
+        var round = new TestRound(_federation, _certificate, contributors: 4);
+        round.Headers[3] = round.Headers[3] with { First = isWhole ? round.Headers[0].First : round.Headers[3].First, Second = round.Headers[0].Second };
+
+        Assert.Equal(Refusal.ReplayedCiphertext, Refused(round));
+    }
+
     private Refusal Refused(TestRound round, int[]? active = null) => Assert.Throws<ProtocolException>(() => _audit.AddOpening(Signed(round, active ?? s_active))).Reason;
 
     private byte[] Signed(TestRound round, int[]? active = null)
     {
         active ??= s_active;
         byte[] set = ContributionHeader.SetHash(round.Headers);
-        return OpeningTranscriptFile.Encode(round.Request(active), [.. active.Select(member => _federation.Sign(member, new OpeningAnswer(round.Opening, _certificate.Hash, set, active, member, new byte[32], 1, new byte[32]).Encode()))]);
+        return OpeningTranscriptFile.Encode(round.Request(active), [.. active.Select(member => _federation.Sign(member, new OpeningAnswer(round.Opening, round.Certificate.Hash, set, active, member, new byte[32], 1, new byte[32]).Encode()))]);
     }
 }
