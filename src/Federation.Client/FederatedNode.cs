@@ -57,10 +57,11 @@ public static class FederatedNode
         using ECDsa identity = credential.Certificate.GetECDsaPrivateKey()!;
         using CommitteeStore committee = folder.OpenCommitteeStore();
         using var audit = new NodeAudit(folder.Audit, options.Time, logger);
-        using var duty = new CommitteeDuty(client, folder, credential.Name, identity, options.Configuration.Policy, committee, audit, logger);
+        var runs = new AgreedRuns(folder, credential.Name, options.Configuration.Policy);
+        using var duty = new CommitteeDuty(client, folder, credential.Name, identity, options.Configuration.Policy, committee, runs, audit, logger);
         var contribution = new SecureContribution(client, folder, credential.Name, identity, options.Configuration.Policy, committee, options.Configuration.Threads);
         var worker = new TaskWorker(
-            client, folder, new GuardedLearner(learner, logger), options.Configuration.Role == Formats.Configuration.NodeRole.Evaluator ? null : ledgers, duty, contribution, new SiteStatistics(options.Configuration.Data), new AgreedRuns(folder, credential.Name, options.Configuration.Policy), audit, () => JoinRequestOf(options.Configuration), logger);
+            client, folder, new GuardedLearner(learner, logger), options.Configuration.Role == Formats.Configuration.NodeRole.Evaluator ? null : ledgers, duty, contribution, new SiteStatistics(options.Configuration.Data), runs, audit, () => JoinRequestOf(options.Configuration), logger);
         var tasks = new GuardedTasks(worker, audit, logger);
         var backoff = new Backoff();
         bool reachable = false;

@@ -103,7 +103,7 @@ public sealed class SecureOpeningFaultTests : IAsyncDisposable
         _sites.Run(s_sites[1..]);
         string run = await _sites.SubmitAsync(rounds: 4);
         RunEvent refused = await Federation.WaitForAsync(run, "refused");
-        Assert.Contains("Epoch 1 has had 2 openings, as many as this site's policy allows", refused.Message, StringComparison.Ordinal);
+        Assert.Contains("Epoch 1 has had 2 openings, as many as spec and policy allow", refused.Message, StringComparison.Ordinal);
         Assert.Equal(4u, refused.Round);
         Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal(("completed", 4), (outcome.State, outcome.Rounds)));
         RunSite standing = (await Federation.ShowAsync(run)).Sites.Single(site => site.Name == "a");
@@ -183,6 +183,17 @@ public sealed class SecureOpeningFaultTests : IAsyncDisposable
         Assert.Contains("Key epoch 2", (await Federation.WaitForAsync(run, "keys-made", happened => happened.Round == 2)).Message, StringComparison.Ordinal);
         Assert.Equal(2, await CountAsync(run, "keys-made"));
         Assert.All(_sites.Model(run), value => Assert.Equal(3 * RunningSites.MeanOf(s_sites), value, 3e-3f));
+    }
+
+    [Fact] // an update and its evaluation are two sums under one key, and the spec allows one: the members that agreed to it hold it against the coordinator
+    public async Task Members_AskedForMoreOpeningsThanTheSpecAllows_Refuse()
+    {
+        _sites = await RunningSites.StartAsync(s_sites);
+        _sites.Run(s_sites);
+        string run = await _sites.SubmitAsync(rounds: 1, settings: "threshold: 3, maxOpenings: 1", extra: "evaluate: { every: 1 }");
+        Assert.Contains("Epoch 1 has had 1 openings, as many as spec and policy allow", (await Federation.WaitForAsync(run, "refused")).Message, StringComparison.Ordinal);
+        Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal(("completed", 1), (outcome.State, outcome.Rounds)));
+        Assert.Equal(0, await CountAsync(run, "evaluated"));
     }
 
     [Fact] // a has sent its evaluation and is gone when the sum is to be opened

@@ -85,6 +85,18 @@ public sealed class StatisticsTests : IAsyncDisposable
         Assert.Contains("Another set of contributors was answered for this query and version of the data", failed.Message, StringComparison.Ordinal);
     }
 
+    [Fact] // another version of the data, another run: over one site less the difference of the two is that site's figures
+    public async Task Statistics_OfFourSitesAndThenOfThree_AreRefusedByMembers()
+    {
+        await StartAsync(s_sites, agree: s_sites, exit: false);
+        await _federation.WaitForAsync(await SubmitAsync(), "completed");
+        RunEvent failed = await FailedAsync(await SubmitAsync(version: "2", sites: "[a, b, c]"));
+        Assert.Contains("only 'd' is in one of the two sets alone", failed.Message, StringComparison.Ordinal);
+        Assert.Contains("Ask the same sites as before (a, b, c, d)", failed.Message, StringComparison.Ordinal);
+        Assert.Contains(AuditVerification.Of(new NodeFolder(_federation.NodeState("a")).Audit).Entries, entry => entry.Kind == "opening-refused" && entry.What.Contains("'d' is in one of the two sets alone", StringComparison.Ordinal));
+        await _federation.WaitForAsync(await SubmitAsync(version: "3"), "completed"); // the same four
+    }
+
     private async Task ForgetRunsAsync()
     {
         int port = _federation.Coordinator.NodesAddress.Port;

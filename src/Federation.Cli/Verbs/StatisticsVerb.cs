@@ -27,7 +27,7 @@ internal static class StatisticsVerb
 
     private static readonly Option<int> Bins = new("--bins") { Description = "Of a number's histogram over its public range.", DefaultValueFactory = _ => 50 };
 
-    private static readonly Option<string[]> Sites = new("--site") { Description = "A site; may be given again. Default: all. Those whose policy does not allow it take no part.", HelpName = "name" };
+    private static readonly Option<string[]> Sites = new("--site") { Description = "A site; may be given again. Default: all. Those whose policy does not allow it take no part. Members refuse a set that is almost one asked before.", HelpName = "name" };
 
     private static readonly Option<int> Least = new("--min-contributors") { Description = "At least so many sites in the sum; 3 or more.", DefaultValueFactory = _ => 3 };
 

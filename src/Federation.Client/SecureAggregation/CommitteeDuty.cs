@@ -12,7 +12,7 @@ using OpeningAnswer = Federation.V1.OpeningAnswer;
 namespace Federation.Client.SecureAggregation;
 
 /// <summary>A site's part in the committees of its runs: the steps of a key epoch, and openings. Whatever it refuses, it says why, to the coordinator and in its audit log.</summary>
-internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, string site, ECDsa identity, NodePolicy policy, CommitteeStore store, NodeAudit audit, ILogger logger) : IDisposable
+internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, string site, ECDsa identity, NodePolicy policy, CommitteeStore store, AgreedRuns runs, NodeAudit audit, ILogger logger) : IDisposable
 {
     private readonly SecureRandom _random = new();
     private readonly Dictionary<string, Attempt> _attempts = []; // by run
@@ -70,7 +70,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
             if (request.Opening.Epoch < epoch) throw new ProtocolException(Refusal.WrongEpoch, $"The {request.Opening} is to be opened after this site has taken a share of epoch {epoch}: with new keys nothing of the old ones is opened.");
             if (request.Opening.Epoch != epoch) throw new LostShareException($"This site holds a share of epoch {kept.Certificate.Descriptor.Epoch}.");
             if (kept.Roster.Sites.GetValueOrDefault(site) != IdentitySha256) throw new LostShareException($"This site's identity key has changed since epoch {request.Opening.Epoch} was made: nobody would take an answer for its share.");
-            OpeningMember member = new(kept.Certificate, share, kept.Roster, policy.ToCommittee(), identity, _random, store.Record(), entry => store.Append(request.Opening.Run, entry));
+            OpeningMember member = new(kept.Certificate, share, kept.Roster, PolicyFor(request.Opening.Run), identity, _random, store.Record(), entry => store.Append(request.Opening.Run, entry), store.Statistics());
             SignedOpeningAnswer answer = await AnswerAsync(member, request, task.SecondsSha256, cancellationToken);
             (message.Answer, message.Part) = (ByteString.CopyFrom(answer.Message.Encode()), ByteString.CopyFrom(answer.Part));
             logger.LogInformation("Answered for the {Opening}: {Count} contributions", request.Opening, request.Contributions.Count);
@@ -243,6 +243,8 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
 
     private static EpochMessage MessageOf(EpochTask task, EpochDescriptor descriptor, string refusal = "") =>
         new() { RunId = task.RunId, Epoch = descriptor.Epoch, Attempt = descriptor.Attempt, Step = task.Step, Refusal = refusal.Length <= 1000 ? refusal : refusal[..1000] };
+
+    private CommitteePolicy PolicyFor(string run) => policy.ToCommittee(runs.Has(run) ? runs.Load(run).Spec.SecureAggregation?.MaxOpenings : null);
 
     private Task<byte[]> ReadAsync(string sha256, CancellationToken cancellationToken) => BlobDownload.ReadAsync(client, folder, sha256, cancellationToken);
 

@@ -15,7 +15,8 @@ public sealed record NodePolicy(
     /// <summary>The row of the threat table that holds where nobody has pinned the roster.</summary>
     public const string Unpinned = "The roster comes from the coordinator's CA: secrecy holds against a coordinator that follows the protocol, not against one that invents sites.";
 
-    public CommitteePolicy ToCommittee() => new(MinContributors, MaxColluding, MaxOpenings);
+    /// <param name="openings">Of one key epoch by a run's own spec, where this site has agreed to it: the smaller number holds.</param>
+    public CommitteePolicy ToCommittee(int? openings = null) => new(MinContributors, MaxColluding, Math.Min(MaxOpenings, openings ?? MaxOpenings));
 
     /// <exception cref="ProtocolException">The roster is not the pinned one.</exception>
     public void Require(Roster roster)

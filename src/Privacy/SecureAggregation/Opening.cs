@@ -30,6 +30,8 @@ public sealed record Opening
 
     public string Purpose { get; }
 
+    public bool IsStatistics => Purpose.StartsWith(StatisticsPrefix, StringComparison.Ordinal);
+
     public byte[] Encode() => new CanonicalWriter("opening").Field(Run).Field(Epoch).Field(Round).Field(Purpose).ToArray();
 
     /// <exception cref="FormatException">The bytes are no opening.</exception>

@@ -17,6 +17,7 @@ public sealed class OpeningMember
     private readonly SecureRandom _random;
     private readonly Action<OpeningEntry> _store;
     private readonly RnsRing _ring;
+    private readonly List<IReadOnlyList<string>> _statistics;
     private bool _uncertain;
 
     /// <param name="roster">The epoch's.</param>
@@ -24,12 +25,14 @@ public sealed class OpeningMember
     /// <param name="random">Of smudges; not disposed.</param>
     /// <param name="record">As it is stored.</param>
     /// <param name="store">Makes an entry durable, or throws; then nothing is answered any more, until the record has been read again.</param>
+    /// <param name="statistics">The sets of sites whose statistics this member has answered for, in whatever run.</param>
     /// <exception cref="ProtocolException">The certificate does not hold before roster and policy, or the share is of another epoch.</exception>
-    public OpeningMember(EpochCertificate certificate, CommitteeShare share, Roster roster, CommitteePolicy policy, ECDsa identity, SecureRandom random, OpeningRecord record, Action<OpeningEntry> store)
+    public OpeningMember(EpochCertificate certificate, CommitteeShare share, Roster roster, CommitteePolicy policy, ECDsa identity, SecureRandom random, OpeningRecord record, Action<OpeningEntry> store, IEnumerable<IReadOnlyList<string>>? statistics = null)
     {
         certificate.Verify(roster, policy);
         if (!share.CertificateHash.AsSpan().SequenceEqual(certificate.Hash)) throw new ProtocolException(Refusal.WrongEpoch, $"This member's share is not of epoch {certificate.Descriptor.Epoch}.");
         (_certificate, _share, _roster, _policy, _identity, _random, Record, _store) = (certificate, share, roster, policy, identity, random, record, store);
+        _statistics = [.. statistics ?? []];
         _ring = certificate.Descriptor.Parameters.DataRing;
     }
 
@@ -51,6 +54,7 @@ public sealed class OpeningMember
         List<ContributionHeader> headers = [.. request.Contributions.Select(contribution => ContributionFile.Header(contribution, round, _roster))];
         CheckSet(request.Round, headers);
         byte[] set = ContributionHeader.SetHash(headers);
+        string[] sites = [.. headers.Select(header => header.Site)];
         lock (_share.Gate)
         {
             if (Before() is { } before) return before;
@@ -59,13 +63,14 @@ public sealed class OpeningMember
         ulong[] sum = Sum(headers, seconds); // as slow as whoever sends them: without the gate
         lock (_share.Gate)
         {
-            return Before() ?? Give(request.Opening, request.Round.Model, set, request.Active, sum, headers.Count);
+            return Before() ?? Give(request.Opening, request.Round.Model, set, request.Active, sum, headers.Count, request.Opening.IsStatistics ? sites : null);
         }
 
         SignedOpeningAnswer? Before()
         {
             if (Record.Answered(request.Opening, set, request.Active) is { } stored) return Signed(request.Opening, request.Active, set, stored);
             Record.Check(request.Opening, request.Round.Model, set, _policy);
+            if (request.Opening.IsStatistics) StatisticsRule.Check(sites, _statistics, Least(request.Round));
             return null;
         }
     }
@@ -87,13 +92,14 @@ public sealed class OpeningMember
     }
 
     /// <summary>Durable first, then known here, then given.</summary>
-    private SignedOpeningAnswer Give(Opening opening, byte[] model, byte[] set, IReadOnlyList<int> active, ReadOnlySpan<ulong> second, int contributions)
+    private SignedOpeningAnswer Give(Opening opening, byte[] model, byte[] set, IReadOnlyList<int> active, ReadOnlySpan<ulong> second, int contributions, IReadOnlyList<string>? statistics = null)
     {
         if (_uncertain) throw new ProtocolException(Refusal.UnexpectedMessage, "An entry could not be stored: the record has to be read again before anything new is answered.");
         byte[] part = Part(opening, active, set, second, contributions);
         OpeningRecord next = Record.With(opening, model, set, active, part);
         _uncertain = true;
-        _store(next.Last);
+        _store(next.Last with { Statistics = statistics });
+        if (statistics is not null) _statistics.Add(statistics);
         (_uncertain, Record) = (false, next);
         return Signed(opening, active, set, part);
     }
@@ -135,10 +141,12 @@ public sealed class OpeningMember
             if (!keys.Add(Convert.ToHexString(header.First)) | !keys.Add(Convert.ToHexString(header.Second))) throw new ProtocolException(Refusal.ReplayedCiphertext, $"The key ciphertext of '{header.Site}' is another site's too.");
         }
 
-        int least = Math.Max(Math.Max(round.MinContributors, _policy.MinContributors), CommitteePolicy.FewestContributors);
+        int least = Least(round);
         if (headers.Count < least) throw new ProtocolException(Refusal.TooFewContributors, $"{headers.Count} sites contributed; a sum of fewer than {least} is not opened.");
         if (headers.Count > round.Cohort.Count) throw new ProtocolException(Refusal.TooManyContributors, $"{headers.Count} sites contributed, the cohort has {round.Cohort.Count}.");
     }
+
+    private int Least(RoundDescriptor round) => Math.Max(Math.Max(round.MinContributors, _policy.MinContributors), CommitteePolicy.FewestContributors);
 
     /// <summary>Σc₁, summed here from signed contributions.</summary>
     private ulong[] Sum(List<ContributionHeader> headers, IEnumerable<byte[]> seconds)

@@ -43,7 +43,7 @@ public sealed record OpeningRecord
     /// <exception cref="ProtocolException">Another U was answered for this opening or this model, or three active sets for this U, or the epoch is used up.</exception>
     internal void Check(Opening opening, byte[] model, byte[] set, CommitteePolicy policy)
     {
-        bool statistics = opening.Purpose.StartsWith(Opening.StatisticsPrefix, StringComparison.Ordinal); // of one query and data version one sum in whatever run
+        bool statistics = opening.IsStatistics; // of one query and data version one sum in whatever run
         foreach (Entry entry in _entries.Where(entry => entry.Opening.Purpose == opening.Purpose && (statistics || entry.Opening.Run == opening.Run)))
         {
             bool same = entry.Set.AsSpan().SequenceEqual(set);
@@ -54,8 +54,9 @@ public sealed record OpeningRecord
         }
 
         if (_entries.Count(entry => entry.Opening == opening) >= MostActiveSets) throw new ProtocolException(Refusal.TooManyActiveSets, $"{MostActiveSets} active sets were answered for the {opening}.");
-        int openings = _entries.Where(entry => entry.Opening.Run == opening.Run && entry.Opening.Epoch == opening.Epoch).Select(entry => entry.Opening).Distinct().Count(other => other != opening);
-        if (openings >= policy.MaxOpenings) throw new ProtocolException(Refusal.EpochUsedUp, $"Epoch {opening.Epoch} has had {openings} openings, as many as this site's policy allows: a new epoch is needed.");
+        // The test of the keys opens nobody's sum.
+        int openings = _entries.Where(entry => entry.Opening.Purpose != Opening.Test && entry.Opening.Run == opening.Run && entry.Opening.Epoch == opening.Epoch).Select(entry => entry.Opening).Distinct().Count(other => other != opening);
+        if (openings >= policy.MaxOpenings) throw new ProtocolException(Refusal.EpochUsedUp, $"Epoch {opening.Epoch} has had {openings} openings, as many as spec and policy allow: a new epoch is needed.");
     }
 
     internal OpeningRecord With(Opening opening, byte[] model, byte[] set, IReadOnlyList<int> active, byte[] answer)
@@ -113,4 +114,5 @@ public sealed record OpeningRecord
 /// <param name="Number">From 1 on; a store refuses a number that it has.</param>
 /// <param name="Bytes">What is chained.</param>
 /// <param name="Answer">The part that was given, to be kept as long as the epoch's share.</param>
-public sealed record OpeningEntry(int Number, byte[] Bytes, byte[] Answer);
+/// <param name="Statistics">The contributors, where the answer is for statistics: remembered with it, whatever becomes of the run.</param>
+public sealed record OpeningEntry(int Number, byte[] Bytes, byte[] Answer, IReadOnlyList<string>? Statistics = null);

@@ -55,6 +55,9 @@ public enum Refusal
     /// <summary>Another set of contributors was answered for this opening or this model.</summary>
     AnotherSet,
 
+    /// <summary>Statistics over almost the same sites were answered: the difference would show the others' figures.</summary>
+    NearbySet,
+
     /// <summary>The active set is not t distinct members of the epoch with this one among them.</summary>
     WrongActiveSet,
 
