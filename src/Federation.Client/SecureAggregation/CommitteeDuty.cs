@@ -251,6 +251,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
     /// <summary>Answers with the ciphertexts that were named, of exactly the size that they have; whatever comes of it, the file is not kept.</summary>
     private async Task<SignedOpeningAnswer> AnswerAsync(OpeningMember member, OpeningRequest request, string secondsSha256, CancellationToken cancellationToken)
     {
+        if (member.Answered(request) is { } before) return before;
         long length = member.SecondsLength(request);
         string seconds = await BlobDownload.FetchAsync(client, folder, secondsSha256, cancellationToken, length);
         try

@@ -19,6 +19,7 @@ public sealed class OpeningMember
     private readonly RnsRing _ring;
     private readonly List<IReadOnlyList<string>> _statistics;
     private bool _uncertain;
+    private CheckedRequest? _checked;
 
     /// <param name="roster">The epoch's.</param>
     /// <param name="identity">The site's key, which signs answers; not disposed.</param>
@@ -39,6 +40,8 @@ public sealed class OpeningMember
     /// <summary>What has been answered.</summary>
     public OpeningRecord Record { get; private set; }
 
+    private sealed record CheckedRequest(OpeningRequest Request, List<ContributionHeader> Headers);
+
     /// <summary>Bytes of all c₁ of a request, one after the other.</summary>
     public long SecondsLength(OpeningRequest request) => (long)request.Contributions.Count * PackedElement.Length(_ring);
 
@@ -47,32 +50,44 @@ public sealed class OpeningMember
     /// <exception cref="ProtocolException">A check failed; nothing is answered.</exception>
     public SignedOpeningAnswer Answer(OpeningRequest request, IEnumerable<byte[]> seconds)
     {
+        if (Answered(request) is { } before) return before;
+        List<ContributionHeader> headers = HeadersOf(request);
+        byte[] set = ContributionHeader.SetHash(headers);
+        ulong[] sum = Sum(headers, seconds); // as slow as whoever sends them: without the gate
+        lock (_share.Gate)
+        {
+            return Before(request, headers, set) ?? Give(request.Opening, request.Round.Model, set, request.Active, sum, headers.Count, request.Opening.IsStatistics ? [.. headers.Select(header => header.Site)] : null);
+        }
+    }
+
+    /// <summary>Everything that can be checked without the ciphertexts.</summary>
+    /// <returns>The answer to a request answered before; null: a new one needs the ciphertexts.</returns>
+    /// <exception cref="ProtocolException">A check failed; nothing is answered.</exception>
+    public SignedOpeningAnswer? Answered(OpeningRequest request)
+    {
+        List<ContributionHeader> headers = HeadersOf(request);
+        lock (_share.Gate) return Before(request, headers, ContributionHeader.SetHash(headers));
+    }
+
+    private List<ContributionHeader> HeadersOf(OpeningRequest request)
+    {
+        if (_checked is { } known && ReferenceEquals(known.Request, request)) return known.Headers; // a thousand signatures, once
         if (request.Opening.Epoch != _certificate.Descriptor.Epoch) throw new ProtocolException(Refusal.WrongEpoch, $"This member's share is of epoch {_certificate.Descriptor.Epoch}, asked for is epoch {request.Opening.Epoch}.");
         if (request.Opening.Purpose == Opening.Test) throw new ProtocolException(Refusal.AnotherOpening, "A test is computed by each member itself, never asked for with ciphertexts.");
         CheckActive(request.Active);
         SiteRound round = new(request.Opening, request.Round, _certificate);
         List<ContributionHeader> headers = [.. request.Contributions.Select(contribution => ContributionFile.Header(contribution, round, _roster))];
         CheckSet(request.Round, headers);
-        byte[] set = ContributionHeader.SetHash(headers);
-        string[] sites = [.. headers.Select(header => header.Site)];
-        lock (_share.Gate)
-        {
-            if (Before() is { } before) return before;
-        }
+        _checked = new(request, headers);
+        return headers;
+    }
 
-        ulong[] sum = Sum(headers, seconds); // as slow as whoever sends them: without the gate
-        lock (_share.Gate)
-        {
-            return Before() ?? Give(request.Opening, request.Round.Model, set, request.Active, sum, headers.Count, request.Opening.IsStatistics ? sites : null);
-        }
-
-        SignedOpeningAnswer? Before()
-        {
-            if (Record.Answered(request.Opening, set, request.Active) is { } stored) return Signed(request.Opening, request.Active, set, stored);
-            Record.Check(request.Opening, request.Round.Model, set, _policy);
-            if (request.Opening.IsStatistics) StatisticsRule.Check(sites, _statistics, Least(request.Round));
-            return null;
-        }
+    private SignedOpeningAnswer? Before(OpeningRequest request, List<ContributionHeader> headers, byte[] set)
+    {
+        if (Record.Answered(request.Opening, set, request.Active) is { } stored) return Signed(request.Opening, request.Active, set, stored);
+        Record.Check(request.Opening, request.Round.Model, set, _policy);
+        if (request.Opening.IsStatistics) StatisticsRule.Check([.. headers.Select(header => header.Site)], _statistics, Least(request.Round));
+        return null;
     }
 
     /// <summary>Step 5 of an epoch: this member's part in opening <see cref="EpochTest"/>, which it computes itself. For one active set only.</summary>
