@@ -1,5 +1,6 @@
 using Federation.Client;
 using Federation.Formats.Configuration;
+using Federation.Privacy.Ledger;
 using Federation.V1;
 using Grpc.Core;
 
@@ -138,6 +139,37 @@ public sealed class SecureMembershipTests : IAsyncDisposable
         inner!.Release();
         Assert.Contains("opened by b, c, d", (await Federation.WaitForAsync(run, "opened", happened => happened.Round == 5)).Message, StringComparison.Ordinal);
         Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal("completed", outcome.State));
+    }
+
+    [Fact] // a coordinator puts a site of its own beside four that have compared their roster: no key is made, nothing is trained, and each of them keeps what was tried
+    public async Task Site_InventedUnderAPinnedRoster_IsRefusedByEveryPinnedNode()
+    {
+        _sites = await RunningSites.StartAsync(s_sites);
+        var pinned = new NodePolicy(RosterSha256: (await RosterAsync()).Hash);
+        await Federation.EnrollAsync("invented");
+        foreach (string site in s_sites) _sites.Run(site, policy: pinned);
+        _sites.Run("invented", new SteppingLearner(0));
+        string run = await _sites.SubmitAsync(rounds: 1, settings: "");
+        await Federation.WaitForAsync(run, "keys-failed", happened => happened.Message.Contains("this site's policy pins", StringComparison.Ordinal));
+        await Federation.Operator.CancelRunAsync(new CancelRunRequest { RunId = run });
+        await _sites.EndedAsync();
+        string invented = (await RosterAsync()).Hash;
+        foreach (string site in s_sites)
+        {
+            AuditVerification audit = AuditVerification.Of(new NodeFolder(Federation.NodeState(site)).Audit);
+            Assert.Empty(audit.Problems);
+            Assert.Contains(audit.Entries, entry => entry.Kind == "key-epoch-refused" && entry.Run == run && entry.What.Contains($"5 sites) has the hash {invented}; this site's policy pins {pinned.RosterSha256}", StringComparison.Ordinal));
+        }
+
+        Assert.Empty((await Federation.ShowAsync(run)).Rounds);
+    }
+
+    private async Task<Privacy.SecureAggregation.Roster> RosterAsync()
+    {
+        using var bytes = new MemoryStream();
+        using AsyncServerStreamingCall<Chunk> call = Federation.Operator.ShowRoster(new ShowRosterRequest());
+        await foreach (Chunk chunk in call.ResponseStream.ReadAllAsync(TestContext.Current.CancellationToken)) bytes.Write(chunk.Data.Span);
+        return Privacy.SecureAggregation.Roster.Decode(bytes.ToArray());
     }
 
     /// <summary>The run's round is open, d is held in it.</summary>
