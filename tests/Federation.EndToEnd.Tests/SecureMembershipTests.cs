@@ -2,7 +2,6 @@ using Federation.Client;
 using Federation.Formats.Configuration;
 using Federation.Privacy.Ledger;
 using Federation.V1;
-using Grpc.Core;
 
 namespace Federation.EndToEnd.Tests;
 
@@ -145,7 +144,7 @@ public sealed class SecureMembershipTests : IAsyncDisposable
     public async Task Site_InventedUnderAPinnedRoster_IsRefusedByEveryPinnedNode()
     {
         _sites = await RunningSites.StartAsync(s_sites);
-        var pinned = new NodePolicy(RosterSha256: (await RosterAsync()).Hash);
+        var pinned = new NodePolicy(RosterSha256: await Federation.RosterHashAsync());
         await Federation.EnrollAsync("invented");
         foreach (string site in s_sites) _sites.Run(site, policy: pinned);
         _sites.Run("invented", new SteppingLearner(0));
@@ -153,7 +152,7 @@ public sealed class SecureMembershipTests : IAsyncDisposable
         await Federation.WaitForAsync(run, "keys-failed", happened => happened.Message.Contains("this site's policy pins", StringComparison.Ordinal));
         await Federation.Operator.CancelRunAsync(new CancelRunRequest { RunId = run });
         await _sites.EndedAsync();
-        string invented = (await RosterAsync()).Hash;
+        string invented = await Federation.RosterHashAsync();
         foreach (string site in s_sites)
         {
             AuditVerification audit = AuditVerification.Of(new NodeFolder(Federation.NodeState(site)).Audit);
@@ -162,14 +161,6 @@ public sealed class SecureMembershipTests : IAsyncDisposable
         }
 
         Assert.Empty((await Federation.ShowAsync(run)).Rounds);
-    }
-
-    private async Task<Privacy.SecureAggregation.Roster> RosterAsync()
-    {
-        using var bytes = new MemoryStream();
-        using AsyncServerStreamingCall<Chunk> call = Federation.Operator.ShowRoster(new ShowRosterRequest());
-        await foreach (Chunk chunk in call.ResponseStream.ReadAllAsync(TestContext.Current.CancellationToken)) bytes.Write(chunk.Data.Span);
-        return Privacy.SecureAggregation.Roster.Decode(bytes.ToArray());
     }
 
     /// <summary>The run's round is open, d is held in it.</summary>
