@@ -1,0 +1,163 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Federation.Learning.DifferentialPrivacy;
+
+/// <summary>
+/// The clipped sum with one forward and one backward pass: the backward pass asks for the gradients of the layers' outputs alone; norms follow from those and the layers' inputs; then each weight's sum Σ c_u·g_u is one product, as its plain gradient would be.
+/// </summary>
+/// <remarks>Bu, Wang, Zha, Karypis 2023 (differentially private optimisation on large models at small cost), Algorithm 1, "book-keeping"; the norms: see <see cref="OuterProductPart"/>.</remarks>
+internal sealed class BookKeeping : IClippedSum
+{
+    private readonly GradientBuffer _sums;
+    private readonly IReadOnlyList<Layer> _layers;
+    private readonly LayerRules _rules;
+    private readonly LayerRecorder _recorder;
+    private readonly ClippingKind _kind;
+    private readonly IReadOnlyList<double> _bounds;
+    private readonly double _stability;
+    private bool _checked;
+
+    public BookKeeping(GradientBuffer sums, IReadOnlyList<Layer> layers, LayerRules rules, ClippingKind kind, IReadOnlyList<double> bounds, double stability)
+    {
+        (_sums, _layers, _rules, _kind, _bounds, _stability) = (sums, layers, rules, kind, bounds, stability);
+        _recorder = new(layers);
+    }
+
+    public PrivateFigures Add(Func<Tensor, Tensor> losses, PrivateBatch batch)
+    {
+        using IDisposable scope = NewDisposeScope();
+        if (batch.Records.Count == 0) return PrivateFigures.None;
+        Tensor indices = tensor(batch.Records.ToArray(), device: _sums.Flat.device);
+        if (!_checked) Check(losses, batch, indices);
+        (Tensor values, Tensor weights, List<LayerParts> parts) = Pass(losses, batch, indices, null);
+        (IReadOnlyList<Tensor> factors, int clipped) = ClipFactors.Of(SquaredNorms(parts, batch.Units.Count), _kind, _bounds, _stability);
+        foreach (LayerParts layer in parts) layer.AddSum(factors[layer.Index], name => _sums[name]);
+        return new(batch.Records.Count, batch.Units.Count, (values.detach() * weights).sum().item<float>(), clipped);
+    }
+
+    /// <summary>‖g_u‖ over all layers, before clipping: [U].</summary>
+    internal Tensor Norms(Func<Tensor, Tensor> losses, PrivateBatch batch)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        List<LayerParts> parts = Pass(losses, batch, tensor(batch.Records.ToArray(), device: _sums.Flat.device), null).Parts;
+        return stack(SquaredNorms(parts, batch.Units.Count)).to(ScalarType.Float64).sum(new long[] { 0 }).sqrt().MoveToOuterDisposeScope();
+    }
+
+    public void Dispose() => _recorder.Dispose();
+
+    /// <summary>For every layer, also one that this batch did not use.</summary>
+    private Tensor[] SquaredNorms(List<LayerParts> parts, int units)
+    {
+        Tensor[] norms = new Tensor[_layers.Count];
+        foreach (LayerParts layer in parts) norms[layer.Index] = layer.SquaredNorms();
+        for (int i = 0; i < norms.Length; i++) norms[i] ??= zeros(units, device: _sums.Flat.device);
+        return norms;
+    }
+
+    /// <param name="inspect">Sees losses, weights and recorded outputs while the graph still stands.</param>
+    private (Tensor Losses, Tensor Weights, List<LayerParts> Parts) Pass(Func<Tensor, Tensor> losses, PrivateBatch batch, Tensor indices, Action<Tensor, Tensor, IReadOnlyList<RecordedCall>>? inspect)
+    {
+        (Tensor values, IReadOnlyList<RecordedCall> calls) = _recorder.Record(() => losses(indices));
+        try
+        {
+            Losses.Check(values, batch.Records.Count);
+            Tensor weights = Losses.Weights(batch, Enumerable.Range(0, batch.Records.Count), values);
+            inspect?.Invoke(values, weights, calls);
+            IList<Tensor> gradients = calls.Count == 0 ? [] : autograd.grad([values], [.. calls.Select(call => call.Output)], [weights], allow_unused: true);
+            List<LayerParts> parts = [];
+            foreach (IGrouping<Layer, (RecordedCall Call, Tensor Gradient)> layer in calls.Zip(gradients).Where(pair => pair.Second is { IsInvalid: false }).GroupBy(pair => pair.First.Layer))
+            {
+                LayerCall[] used = [.. layer.Select(pair => new LayerCall(pair.Call.Input.alias(), pair.Gradient))];
+                if (used.FirstOrDefault(call => call.Input.shape[0] != batch.Records.Count || call.OutputGradient.shape[0] != batch.Records.Count) is { } wrong)
+                {
+                    throw new LearningException($"'{layer.Key.Name}' got an input of shape [{string.Join(", ", wrong.Input.shape)}] for {batch.Records.Count} records; the first dimension must be the record (batch first). {Advice}");
+                }
+
+                parts.Add(new(layer.Key, _layers.Index().First(entry => entry.Item == layer.Key).Index, _rules.Parts(new(layer.Key.Module, used, batch.Units, name => layer.Key.Parameters.ContainsKey(name)))));
+            }
+
+            return (values, weights, parts);
+        }
+        finally
+        {
+            foreach (RecordedCall call in calls) call.Dispose();
+        }
+    }
+
+    private const string Advice = "DpSgdOptions.Method = RecordByRecord is right for any model, and slow.";
+
+    /// <summary>
+    /// Once, on real records: the unclipped sum must be the plain gradient (a weight used outside its module, tied weights and changes in place would show), and no layer's output may carry gradients of another unit's loss.
+    /// </summary>
+    private void Check(Func<Tensor, Tensor> losses, PrivateBatch batch, Tensor indices)
+    {
+        string? problem = Problem(losses, batch, indices);
+        if (problem is not null && !_recorder.CopiesOutputs)
+        {
+            _recorder.CopiesOutputs = true;
+            problem = Problem(losses, batch, indices);
+        }
+
+        if (problem is not null) throw new LearningException($"{problem} {Advice}");
+        _checked = batch.Units.Count > 1; // one unit alone cannot show mixing
+    }
+
+    private string? Problem(Func<Tensor, Tensor> losses, PrivateBatch batch, Tensor indices)
+    {
+        using IDisposable scope = NewDisposeScope();
+        IList<Tensor> plain = [];
+        string? mixing = null;
+        (_, _, List<LayerParts> parts) = Pass(losses, batch, indices, (values, weights, calls) =>
+        {
+            plain = autograd.grad([values], [.. _sums.Parameters], [weights], retain_graph: true, allow_unused: true);
+            mixing = batch.Units.Count < 2 || calls.Count == 0 ? null : Mixing(values, batch.Units.Index(values.device) == 0, calls);
+        });
+        if (mixing is not null) return mixing;
+        Dictionary<string, Tensor> sums = [];
+        Dictionary<string, double> scale = [];
+        foreach (LayerParts layer in parts)
+        {
+            double norms = layer.SquaredNorms().sqrt().sum().item<float>();
+            layer.AddSum(ones(batch.Units.Count, device: indices.device), name => sums.TryGetValue(name, out Tensor? sum) ? sum : sums[name] = zeros_like(_sums[name]));
+            foreach (string name in layer.Layer.Parameters.Values) scale[name] = norms;
+        }
+
+        for (int i = 0; i < _sums.Names.Count; i++)
+        {
+            string name = _sums.Names[i];
+            Tensor expected = plain[i] is { IsInvalid: false } gradient ? gradient : zeros_like(_sums.Parameters[i]);
+            double off = (sums.TryGetValue(name, out Tensor? sum) ? sum - expected : expected).norm().item<float>();
+            if (!(off <= 1e-3 * scale.GetValueOrDefault(name))) return $"The records' gradients of '{name}' do not add up to its gradient: it is used outside its module, shared by two, changed in place, or its module is random.";
+        }
+
+        return null;
+    }
+
+    private static string? Mixing(Tensor losses, Tensor first, IReadOnlyList<RecordedCall> calls)
+    {
+        IList<Tensor> gradients = autograd.grad([losses], [.. calls.Select(call => call.Output)], [first.to(ScalarType.Float32)], retain_graph: true, allow_unused: true);
+        foreach ((RecordedCall call, Tensor gradient) in calls.Zip(gradients))
+        {
+            if (gradient is not { IsInvalid: false } || gradient.shape[0] != first.shape[0]) continue;
+            if (gradient[first.logical_not()].count_nonzero().item<long>() != 0) return $"The loss of one record depends on others through '{call.Layer.Name}': records must not be mixed.";
+        }
+
+        return null;
+    }
+
+    private sealed record LayerParts(Layer Layer, int Index, IReadOnlyList<GradientPart> Parts)
+    {
+        public Tensor SquaredNorms()
+        {
+            Tensor sum = Parts[0].SquaredNorms();
+            foreach (GradientPart part in Parts.Skip(1)) sum += part.SquaredNorms();
+            return sum;
+        }
+
+        public void AddSum(Tensor factors, Func<string, Tensor> sums)
+        {
+            foreach (GradientPart part in Parts) part.AddSum(factors, name => sums(Layer.Parameters[name]));
+        }
+    }
+}

@@ -1,0 +1,50 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Federation.Learning.DifferentialPrivacy;
+
+/// <summary>The calls of one layer in a batch.</summary>
+/// <param name="Calls">At least one; where a layer is called several times its gradient is the sum.</param>
+/// <param name="Trains">Whether a parameter, by its name in the module, is trained.</param>
+public sealed record LayerCalls<TModule>(TModule Module, IReadOnlyList<LayerCall> Calls, BatchUnits Units, Func<string, bool> Trains);
+
+/// <summary>How the gradients of each kind of module are clipped. Modules without a rule are run again for each record, which is correct and slow.</summary>
+public sealed class LayerRules
+{
+    private readonly Dictionary<Type, Func<LayerCalls<nn.Module>, IReadOnlyList<GradientPart>>> _rules = [];
+
+    /// <summary>Rules for Linear.</summary>
+    public LayerRules()
+    {
+        Register<Linear>(LinearRule.Parts);
+    }
+
+    /// <summary>A rule for modules of exactly this type, in place of the former one.</summary>
+    public void Register<TModule>(Func<LayerCalls<TModule>, IReadOnlyList<GradientPart>> rule)
+        where TModule : nn.Module => _rules[typeof(TModule)] = calls => rule(new((TModule)calls.Module, calls.Calls, calls.Units, calls.Trains));
+
+    /// <summary>A rule that gives each record's gradients outright, [B, …parameter's shape] by the parameter's name in the module, for one call.</summary>
+    public void RegisterPerRecord<TModule>(Func<TModule, LayerCall, IReadOnlyDictionary<string, Tensor>> gradients)
+        where TModule : nn.Module => Register<TModule>(calls => Materialised(calls.Calls.Select(call => gradients(calls.Module, call)), calls.Units, calls.Trains));
+
+    internal bool Has(Type module) => _rules.ContainsKey(module);
+
+    internal IReadOnlyList<GradientPart> Parts(LayerCalls<nn.Module> calls) => _rules.TryGetValue(calls.Module.GetType(), out var rule) ? rule(calls) : RecordByRecordRule.Parts(calls);
+
+    /// <summary>Parts from gradients of each record in each call.</summary>
+    internal static IReadOnlyList<GradientPart> Materialised(IEnumerable<IReadOnlyDictionary<string, Tensor>> calls, BatchUnits units, Func<string, bool> trains)
+    {
+        Dictionary<string, Tensor> sums = [];
+        foreach (IReadOnlyDictionary<string, Tensor> call in calls)
+        {
+            foreach ((string name, Tensor gradient) in call)
+            {
+                if (!trains(name)) continue;
+                sums[name] = sums.TryGetValue(name, out Tensor? before) ? before + gradient : gradient;
+            }
+        }
+
+        return [.. sums.Select(sum => new MaterialisedPart(sum.Key, units.Sum(sum.Value)))];
+    }
+}

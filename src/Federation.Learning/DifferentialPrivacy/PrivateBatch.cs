@@ -1,0 +1,33 @@
+using static TorchSharp.torch;
+
+namespace Federation.Learning.DifferentialPrivacy;
+
+/// <summary>The records of some privacy units.</summary>
+/// <param name="Records">Which of the data set's, one unit's after another.</param>
+/// <param name="Units">Of the records.</param>
+/// <param name="Weights">Of each record's loss: 1, or a share of a person that counts with its mean. Null: all 1.</param>
+public sealed record PrivateBatch(IReadOnlyList<long> Records, BatchUnits Units, IReadOnlyList<float>? Weights = null)
+{
+    public static PrivateBatch OneEach(IReadOnlyList<long> records) => new(records, BatchUnits.OneEach(records.Count));
+}
+
+/// <summary>What one batch looked like before the noise. Private data: it is for the eyes of whoever may see the records, and never part of a release.</summary>
+/// <param name="Loss">Weighted sum of the losses.</param>
+/// <param name="Clipped">Units whose gradient was longer than the bound; under automatic clipping, all.</param>
+public sealed record PrivateFigures(int Records, int Units, double Loss, int Clipped)
+{
+    public static PrivateFigures None { get; } = new(0, 0, 0, 0);
+
+    public PrivateFigures Plus(PrivateFigures other) => new(Records + other.Records, Units + other.Units, Loss + other.Loss, Clipped + other.Clipped);
+}
+
+/// <summary>Adds up the clipped gradients of a batch's units.</summary>
+internal interface IClippedSum : IDisposable
+{
+    /// <param name="losses">From the indices of records [B], int64, to their losses [B].</param>
+    /// <exception cref="NonFiniteTrainingException">A loss or a gradient is NaN or ∞; what was added so far must be thrown away.</exception>
+    PrivateFigures Add(Func<Tensor, Tensor> losses, PrivateBatch batch);
+}
+
+/// <summary>A loss or gradient is not finite: nothing of the step is released.</summary>
+public sealed class NonFiniteTrainingException(string message) : ArithmeticException(message);
