@@ -12,6 +12,7 @@ return args switch
     ["timing", .. var rest] => TimingBenchmark.Run(rest),
     ["secagg", .. var rest] => await SecureAggregationBenchmark.Run(rest),
     ["secagg-round", .. var rest] => await SecureRoundBenchmark.Run(rest),
+    ["dpsgd", .. var rest] => DpSgdBenchmark.Run(rest),
     ["kernels", .. var rest] => Kernels(rest),
     _ => Usage(),
 };
@@ -33,6 +34,7 @@ static int Usage()
         bench timing [--samples 10000]                             whether the time of BFV depends on plaintexts and keys: Welch's t
         bench secagg [--parameters N] [--cohort n] [--threads T] [--json]   an update encoded, encrypted, added, opened
         bench secagg-round [--parameters N] [--nodes n] [--bits b]   one whole secure round over gRPC on loopback
+        bench dpsgd [--model mlp|cnn|resnet18] [--batch N] [--optimizer sgd|adam] [--threads T] [--physical N] [--steps N] [--json]   a DP-SGD step beside the plain one
         bench kernels [BenchmarkDotNet's options]
         """);
     return 2;

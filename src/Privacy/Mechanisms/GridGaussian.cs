@@ -1,3 +1,4 @@
+using System.Numerics;
 using Federation.Privacy.Accounting;
 
 namespace Federation.Privacy.Mechanisms;
@@ -60,7 +61,7 @@ public sealed class GridGaussian
         if (values.Length != _dimension || noisy.Length != _dimension) throw new ArgumentException($"{values.Length} values and {noisy.Length} places, where the dimension is {_dimension}.", nameof(values));
         for (int i = 0; i < values.Length; i++)
         {
-            if (!(Math.Abs(values[i] / Step) <= LargestMultiple)) throw new NonFiniteValueException($"Value {i} of {values.Length} is not finite, or beyond the grid's ±{LargestMultiple * Step}."); // never the value: messages are logged
+            if (!(Math.Abs(values[i] / Step) <= LargestMultiple)) throw Refused(i, values.Length);
         }
 
         Span<long> noise = stackalloc long[Chunk];
@@ -73,4 +74,62 @@ public sealed class GridGaussian
 
         noise.Clear();
     }
+
+    /// <summary>Noise of one release, in steps of the grid, for <see cref="Release"/>: so it can be drawn before the values are known.</summary>
+    /// <param name="noise">Length d.</param>
+    public void Draw(Span<long> noise)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(noise.Length, _dimension);
+        for (; noise.Length > 0; noise = noise[Math.Min(Chunk, noise.Length)..]) _sampler.Fill(noise[..Math.Min(Chunk, noise.Length)]);
+    }
+
+    /// <summary>(values + noise)/divisor; the division is of what is released already.</summary>
+    /// <param name="values">Length d; clipped before, so that Δ holds. The released ones come in their place.</param>
+    /// <param name="noise">From <see cref="Draw"/>, fresh for this release; zeros afterwards.</param>
+    /// <param name="divisor">A public number, positive.</param>
+    /// <exception cref="NonFiniteValueException">As of <see cref="AddNoise"/>; the values are unchanged and nothing of them may be released.</exception>
+    public void Release(Span<float> values, Span<long> noise, double divisor)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(values.Length, _dimension);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(noise.Length, _dimension);
+        if (divisor is not (> 0 and < double.PositiveInfinity)) throw new ArgumentOutOfRangeException(nameof(divisor), divisor, "A divisor must be in (0, ∞).");
+        Check(values);
+        int i = 0, half = Vector<double>.Count;
+        for (; i <= values.Length - Vector<float>.Count; i += Vector<float>.Count)
+        {
+            Vector.Widen(new Vector<float>(values[i..]), out Vector<double> low, out Vector<double> high);
+            Vector.Narrow(Noisy(low, noise[i..], divisor), Noisy(high, noise[(i + half)..], divisor)).CopyTo(values[i..]);
+        }
+
+        ReleaseScalar(values[i..], noise[i..], divisor);
+        noise.Clear();
+    }
+
+    /// <summary>The plain twin, without the check.</summary>
+    internal void ReleaseScalar(Span<float> values, ReadOnlySpan<long> noise, double divisor)
+    {
+        for (int i = 0; i < values.Length; i++) values[i] = (float)(((long)Math.Round(values[i] / Step) + noise[i]) * Step / divisor);
+    }
+
+    private Vector<double> Noisy(Vector<double> values, ReadOnlySpan<long> noise, double divisor) =>
+        Vector.ConvertToDouble(Vector.ConvertToInt64(Vector.Round(values / Step)) + new Vector<long>(noise)) * Step / new Vector<double>(divisor);
+
+    private void Check(ReadOnlySpan<float> values)
+    {
+        double largest = LargestMultiple * Step;
+        float bound = largest < float.MaxValue ? (float)(largest / 2) : float.MaxValue;
+        int i = 0;
+        for (; i <= values.Length - Vector<float>.Count; i += Vector<float>.Count)
+        {
+            if (!Vector.LessThanOrEqualAll(Vector.Abs(new Vector<float>(values[i..])), new Vector<float>(bound))) break;
+        }
+
+        for (; i < values.Length; i++)
+        {
+            if (!(Math.Abs(values[i]) <= bound)) throw Refused(i, values.Length);
+        }
+    }
+
+    // Never the value: messages are logged.
+    private NonFiniteValueException Refused(int i, int count) => new($"Value {i} of {count} is not finite, or beyond the grid's ±{LargestMultiple * Step}.");
 }

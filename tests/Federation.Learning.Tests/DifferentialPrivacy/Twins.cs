@@ -90,8 +90,6 @@ internal sealed class Twins : IDisposable
         _inputs.Dispose();
     }
 
-    private static double Mechanisms(double[] bounds) => Federation.Privacy.Mechanisms.Clipping.Sensitivity(bounds);
-
     private float[] Run(IClippedSum sum, PrivateBatch batch)
     {
         _sums.Flat.zero_();

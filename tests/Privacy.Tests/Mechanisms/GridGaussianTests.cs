@@ -48,6 +48,41 @@ public sealed class GridGaussianTests
         }
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(15)]
+    [InlineData(64)]
+    [InlineData(2051)]
+    public void Release_AnyLength_EqualsScalarTwinAndUsesUpTheNoise(int dimension)
+    {
+        using SecureRandom random = new();
+        GridGaussian mechanism = new(0.7, 2, dimension, random);
+        long[] noise = new long[dimension];
+        mechanism.Draw(noise);
+        float[] values = [.. Enumerable.Range(0, dimension).Select(i => (float)Math.Sin(i + 1))], expected = [.. values], exact = [.. values];
+        mechanism.ReleaseScalar(expected, noise, 3);
+        for (int i = 0; i < dimension; i++) Assert.Equal((exact[i] + (noise[i] * mechanism.Step)) / 3, expected[i], 2e-4);
+        mechanism.Release(values, noise, 3);
+        Assert.Equal(expected, values);
+        Assert.All(noise, value => Assert.Equal(0, value));
+    }
+
+    [Fact]
+    public void Release_NotFiniteOrTooLarge_IsRefusedAndChangesNothing()
+    {
+        using SecureRandom random = new();
+        foreach (float bad in (float[])[float.NaN, float.NegativeInfinity, 3e38f])
+        {
+            GridGaussian mechanism = new(1, 1, 40, random);
+            float[] values = new float[40];
+            (values[3], values[37]) = (0.123f, bad);
+            Assert.Contains("Value 37 of 40", Assert.Throws<NonFiniteValueException>(() => mechanism.Release(values, new long[40], 1)).Message, StringComparison.Ordinal);
+            Assert.Equal(0.123f, values[3]);
+        }
+
+        Assert.Throws<ArgumentOutOfRangeException>(() => new GridGaussian(1, 1, 1, random).Release([0f], [0], 0));
+    }
+
     [Fact]
     public void AddNoise_NotFiniteOrTooLarge_IsRefused()
     {

@@ -1,0 +1,119 @@
+using Federation.Privacy.Accounting;
+using Federation.Privacy.Mechanisms;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Federation.Learning.DifferentialPrivacy;
+
+/// <summary>
+/// DP-SGD around one's own loop: each step samples units, clips their gradients, adds noise and lets the optimizer (SGD, Adam, AdamW or any other) go on with the noisy mean. What a model shows after any number of steps costs <see cref="Epsilon"/>.
+/// </summary>
+/// <remarks>
+/// Abadi et al. 2016, Algorithm 1, with Poisson sampling and division by a public number in place of the batch's size; neighbours differ by one unit more or less. The model and what is released of it must come from these steps alone, and all of them are counted.
+/// Not thread-safe; one trainer at a time may hold a model.
+/// </remarks>
+public sealed class DpTrainer : IDisposable
+{
+    private readonly optim.Optimizer _optimizer;
+    private readonly DpSgdParameters _parameters;
+    private readonly PrivacyUnits _units;
+    private readonly SecureRandom _random;
+    private readonly PoissonSampler _sampler;
+    private readonly GradientBuffer _sums;
+    private readonly IClippedSum _clipped;
+    private readonly GradientNoise _noise;
+
+    /// <param name="model">Its parameters that require a gradient now are trained; their <c>grad</c> is the trainer's from then on.</param>
+    /// <param name="optimizer">Of the model's parameters; it sees noisy gradients only.</param>
+    /// <param name="units">Of the training records.</param>
+    /// <param name="random">For sampling and noise; a generator with a known key makes a run repeatable and worth no privacy.</param>
+    /// <param name="rules">Of own modules; null: the built-in ones.</param>
+    /// <exception cref="LearningException">The model cannot be trained this way; says what to do.</exception>
+    public DpTrainer(nn.Module model, optim.Optimizer optimizer, PrivacyUnits units, DpSgdParameters parameters, SecureRandom random, LayerRules? rules = null)
+    {
+        (_optimizer, _parameters, _units, _random) = (optimizer, parameters, units, random);
+        _sampler = new(units.Count, parameters.SamplingRate, random);
+        _sums = new(model);
+        try
+        {
+            IReadOnlyList<Layer> layers = ModelLayers.Of(model, _sums);
+            IReadOnlyList<double> bounds = parameters.Bounds(layers);
+            Sensitivity = bounds.Count == 1 ? bounds[0] : Clipping.Sensitivity([.. bounds]);
+            MethodReason = parameters.Method == ClippedSumMethod.RecordByRecord ? "It was asked for." : ModelLayers.Unsupported(layers);
+            Method = MethodReason is null ? ClippedSumMethod.BookKeeping : ClippedSumMethod.RecordByRecord;
+            _noise = new(checked((int)_sums.Flat.numel()), Sensitivity, parameters.NoiseMultiplier, parameters.SamplingRate, parameters.ExpectedBatchSize, random);
+            _clipped = Method == ClippedSumMethod.BookKeeping
+                ? new BookKeeping(_sums, layers, rules ?? new(), parameters.Clipping, bounds, parameters.Stability)
+                : new RecordByRecordSum(_sums, layers, parameters.Clipping, bounds, parameters.Stability);
+        }
+        catch
+        {
+            _sums.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Steps that were released.</summary>
+    public long Steps { get; private set; }
+
+    /// <summary>C: how far one unit more or less moves the sum of clipped gradients, in L2 norm.</summary>
+    public double Sensitivity { get; }
+
+    /// <summary>The way in which clipped sums are found.</summary>
+    public ClippedSumMethod Method { get; }
+
+    /// <summary>Why it is <see cref="ClippedSumMethod.RecordByRecord"/>; null where it is not.</summary>
+    public string? MethodReason { get; }
+
+    /// <summary>What the steps so far released, for a ledger or an accountant.</summary>
+    public IReadOnlyList<PrivacyEvent> Events => Steps == 0 ? [] : [new RepeatedEvent(_noise.Event, Steps)];
+
+    /// <summary>What one more step would release.</summary>
+    public PrivacyEvent StepEvent => _noise.Event;
+
+    /// <summary>ε at δ of all steps so far, by privacy loss distributions, for one unit more or less.</summary>
+    public PrivacyLoss Epsilon(double delta) => new PldAccountant().AtDelta(Events, delta, NeighboringRelation.AddOrRemoveOne);
+
+    /// <summary>One step: sample, clip, add noise, let the optimizer go on. A sample without any unit is a step of noise alone.</summary>
+    /// <param name="losses">From record indices [B] (int64, on the model's device) to the records' losses [B], each of its own record alone. Called for some of the sample at a time, or not at all.</param>
+    /// <returns>Private figures of the sample, before noise: not for release.</returns>
+    /// <exception cref="NonFiniteTrainingException">A loss or gradient is not finite. Nothing was released, the model is unchanged. (That it happened may itself tell something about the records.)</exception>
+    public PrivateFigures Step(Func<Tensor, Tensor> losses)
+    {
+        using IDisposable scope = NewDisposeScope();
+        PrivateFigures figures = PrivateFigures.None;
+        _sums.Flat.zero_();
+        bool released = false;
+        try
+        {
+            // All that is drawn for the batches comes before the noise, so that one key gives one stream.
+            PrivateBatch[] batches = [.. _units.Batches(_sampler.Next(), _parameters.PhysicalBatchSize, _random)];
+            _noise.Draw();
+            foreach (PrivateBatch batch in batches) figures = figures.Plus(_clipped.Add(losses, batch));
+            _noise.Apply(_sums.Flat);
+            Steps++; // counted before anything is changed by it
+            released = true;
+        }
+        finally
+        {
+            if (!released)
+            {
+                _sums.Flat.zero_(); // what was not noised must not stay in the parameters' grad
+                _noise.Discard();
+            }
+        }
+
+        // Each time, because a loop that is used to zero_grad may have taken them away.
+        for (int i = 0; i < _sums.Names.Count; i++) _sums.Parameters[i].grad = _sums[_sums.Names[i]];
+        _optimizer.step();
+        return figures;
+    }
+
+    public void Dispose()
+    {
+        foreach (Tensor parameter in _sums.Parameters) parameter.grad = null;
+        _noise.Discard();
+        _clipped.Dispose();
+        _sums.Dispose();
+    }
+}
