@@ -1,3 +1,4 @@
+using Federation.Learning.DifferentialPrivacy;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -18,7 +19,7 @@ internal static class BenchmarkModels
     /// <summary>ResNet-18 (He, Zhang, Ren, Sun 2016) as for 32×32 images, with GroupNorm.</summary>
     public static nn.Module<Tensor, Tensor> ResNet18()
     {
-        List<nn.Module<Tensor, Tensor>> layers = [nn.Conv2d(3, 64, 3, padding: 1, bias: false), nn.GroupNorm(16, 64), nn.ReLU()];
+        List<nn.Module<Tensor, Tensor>> layers = [nn.Conv2d(3, 64, 3, padding: 1, bias: false), Normalization.Group(16, 64), nn.ReLU()];
         long channels = 64;
         foreach (long width in (long[])[64, 128, 256, 512])
         {
@@ -39,9 +40,9 @@ internal static class BenchmarkModels
         public Block(long channels, long width, long stride)
             : base(nameof(Block))
         {
-            (_first, _firstNorm) = (nn.Conv2d(channels, width, 3, stride: stride, padding: 1, bias: false), nn.GroupNorm(16, width));
-            (_second, _secondNorm) = (nn.Conv2d(width, width, 3, padding: 1, bias: false), nn.GroupNorm(16, width));
-            if (stride != 1) _shortcut = nn.Sequential(nn.Conv2d(channels, width, 1, stride: stride, bias: false), nn.GroupNorm(16, width));
+            (_first, _firstNorm) = (nn.Conv2d(channels, width, 3, stride: stride, padding: 1, bias: false), Normalization.Group(16, width));
+            (_second, _secondNorm) = (nn.Conv2d(width, width, 3, padding: 1, bias: false), Normalization.Group(16, width));
+            if (stride != 1) _shortcut = nn.Sequential(nn.Conv2d(channels, width, 1, stride: stride, bias: false), Normalization.Group(16, width));
             RegisterComponents();
         }
 

@@ -1,4 +1,5 @@
 using TorchSharp;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Federation.Learning.DifferentialPrivacy;
@@ -16,21 +17,23 @@ internal sealed class BookKeeping : IClippedSum
     private readonly ClippingKind _kind;
     private readonly IReadOnlyList<double> _bounds;
     private readonly double _stability;
+    private readonly bool _keepsGraph; // convolutions ask it for their weights' sums
     private bool _checked;
 
     public BookKeeping(GradientBuffer sums, IReadOnlyList<Layer> layers, LayerRules rules, ClippingKind kind, IReadOnlyList<double> bounds, double stability)
     {
         (_sums, _layers, _rules, _kind, _bounds, _stability) = (sums, layers, rules, kind, bounds, stability);
         _recorder = new(layers);
+        _keepsGraph = layers.Any(layer => layer.Module is Convolution);
     }
 
     public PrivateFigures Add(Func<Tensor, Tensor> losses, PrivateBatch batch)
     {
-        using IDisposable scope = NewDisposeScope();
+        using DisposeScope scope = NewDisposeScope();
         if (batch.Records.Count == 0) return PrivateFigures.None;
         Tensor indices = tensor(batch.Records.ToArray(), device: _sums.Flat.device);
         if (!_checked) Check(losses, batch, indices);
-        (Tensor values, Tensor weights, List<LayerParts> parts) = Pass(losses, batch, indices, null);
+        (Tensor values, Tensor weights, List<LayerParts> parts) = Pass(scope, losses, batch, indices, null);
         (IReadOnlyList<Tensor> factors, int clipped) = ClipFactors.Of(SquaredNorms(parts, batch.Units.Count), _kind, _bounds, _stability);
         foreach (LayerParts layer in parts) layer.AddSum(factors[layer.Index], name => _sums[name]);
         return new(batch.Records.Count, batch.Units.Count, (values.detach() * weights).sum().item<float>(), clipped);
@@ -40,7 +43,7 @@ internal sealed class BookKeeping : IClippedSum
     internal Tensor Norms(Func<Tensor, Tensor> losses, PrivateBatch batch)
     {
         using DisposeScope scope = NewDisposeScope();
-        List<LayerParts> parts = Pass(losses, batch, tensor(batch.Records.ToArray(), device: _sums.Flat.device), null).Parts;
+        List<LayerParts> parts = Pass(scope, losses, batch, tensor(batch.Records.ToArray(), device: _sums.Flat.device), null).Parts;
         return stack(SquaredNorms(parts, batch.Units.Count)).to(ScalarType.Float64).sum(new long[] { 0 }).sqrt().MoveToOuterDisposeScope();
     }
 
@@ -55,34 +58,29 @@ internal sealed class BookKeeping : IClippedSum
         return norms;
     }
 
+    /// <param name="scope">Takes what was recorded: it must outlive the parts.</param>
     /// <param name="inspect">Sees losses, weights and recorded outputs while the graph still stands.</param>
-    private (Tensor Losses, Tensor Weights, List<LayerParts> Parts) Pass(Func<Tensor, Tensor> losses, PrivateBatch batch, Tensor indices, Action<Tensor, Tensor, IReadOnlyList<RecordedCall>>? inspect)
+    private (Tensor Losses, Tensor Weights, List<LayerParts> Parts) Pass(DisposeScope scope, Func<Tensor, Tensor> losses, PrivateBatch batch, Tensor indices, Action<Tensor, Tensor, IReadOnlyList<RecordedCall>>? inspect)
     {
         (Tensor values, IReadOnlyList<RecordedCall> calls) = _recorder.Record(() => losses(indices));
-        try
+        foreach (RecordedCall call in calls) scope.Attach(call.Input, call.Output);
+        Losses.Check(values, batch.Records.Count);
+        Tensor weights = Losses.Weights(batch, Enumerable.Range(0, batch.Records.Count), values);
+        inspect?.Invoke(values, weights, calls);
+        IList<Tensor> gradients = calls.Count == 0 ? [] : autograd.grad([values], [.. calls.Select(call => call.Output)], [weights], retain_graph: _keepsGraph, allow_unused: true);
+        List<LayerParts> parts = [];
+        foreach (IGrouping<Layer, (RecordedCall Call, Tensor Gradient)> layer in calls.Zip(gradients).Where(pair => pair.Second is { IsInvalid: false }).GroupBy(pair => pair.First.Layer))
         {
-            Losses.Check(values, batch.Records.Count);
-            Tensor weights = Losses.Weights(batch, Enumerable.Range(0, batch.Records.Count), values);
-            inspect?.Invoke(values, weights, calls);
-            IList<Tensor> gradients = calls.Count == 0 ? [] : autograd.grad([values], [.. calls.Select(call => call.Output)], [weights], allow_unused: true);
-            List<LayerParts> parts = [];
-            foreach (IGrouping<Layer, (RecordedCall Call, Tensor Gradient)> layer in calls.Zip(gradients).Where(pair => pair.Second is { IsInvalid: false }).GroupBy(pair => pair.First.Layer))
+            LayerCall[] used = [.. layer.Select(pair => new LayerCall(pair.Call.Input, pair.Gradient) { Output = pair.Call.Output })];
+            if (used.FirstOrDefault(call => call.Input.shape[0] != batch.Records.Count || call.OutputGradient.shape[0] != batch.Records.Count) is { } wrong)
             {
-                LayerCall[] used = [.. layer.Select(pair => new LayerCall(pair.Call.Input.alias(), pair.Gradient))];
-                if (used.FirstOrDefault(call => call.Input.shape[0] != batch.Records.Count || call.OutputGradient.shape[0] != batch.Records.Count) is { } wrong)
-                {
-                    throw new LearningException($"'{layer.Key.Name}' got an input of shape [{string.Join(", ", wrong.Input.shape)}] for {batch.Records.Count} records; the first dimension must be the record (batch first). {Advice}");
-                }
-
-                parts.Add(new(layer.Key, _layers.Index().First(entry => entry.Item == layer.Key).Index, _rules.Parts(new(layer.Key.Module, used, batch.Units, name => layer.Key.Parameters.ContainsKey(name)))));
+                throw new LearningException($"'{layer.Key.Name}' got an input of shape [{string.Join(", ", wrong.Input.shape)}] for {batch.Records.Count} records; the first dimension must be the record (batch first). {Advice}");
             }
 
-            return (values, weights, parts);
+            parts.Add(new(layer.Key, _layers.Index().First(entry => entry.Item == layer.Key).Index, _rules.Parts(new(layer.Key.Module, used, batch.Units, name => layer.Key.Parameters.ContainsKey(name)))));
         }
-        finally
-        {
-            foreach (RecordedCall call in calls) call.Dispose();
-        }
+
+        return (values, weights, parts);
     }
 
     private const string Advice = "DpSgdOptions.Method = RecordByRecord is right for any model, and slow.";
@@ -105,10 +103,10 @@ internal sealed class BookKeeping : IClippedSum
 
     private string? Problem(Func<Tensor, Tensor> losses, PrivateBatch batch, Tensor indices)
     {
-        using IDisposable scope = NewDisposeScope();
+        using DisposeScope scope = NewDisposeScope();
         IList<Tensor> plain = [];
         string? mixing = null;
-        (_, _, List<LayerParts> parts) = Pass(losses, batch, indices, (values, weights, calls) =>
+        (_, _, List<LayerParts> parts) = Pass(scope, losses, batch, indices, (values, weights, calls) =>
         {
             plain = autograd.grad([values], [.. _sums.Parameters], [weights], retain_graph: true, allow_unused: true);
             mixing = batch.Units.Count < 2 || calls.Count == 0 ? null : Mixing(values, batch.Units.Index(values.device) == 0, calls);
@@ -126,7 +124,7 @@ internal sealed class BookKeeping : IClippedSum
         for (int i = 0; i < _sums.Names.Count; i++)
         {
             string name = _sums.Names[i];
-            Tensor expected = plain[i] is { IsInvalid: false } gradient ? gradient : zeros_like(_sums.Parameters[i]);
+            Tensor expected = plain[i] is { IsInvalid: false } gradient ? EmbeddingRule.Dense(gradient) : zeros_like(_sums.Parameters[i]);
             double off = (sums.TryGetValue(name, out Tensor? sum) ? sum - expected : expected).norm().item<float>();
             if (!(off <= 1e-3 * scale.GetValueOrDefault(name))) return $"The records' gradients of '{name}' do not add up to its gradient: it is used outside its module, shared by two, changed in place, or its module is random.";
         }

@@ -14,10 +14,15 @@ public sealed class LayerRules
 {
     private readonly Dictionary<Type, Func<LayerCalls<nn.Module>, IReadOnlyList<GradientPart>>> _rules = [];
 
-    /// <summary>Rules for Linear.</summary>
+    /// <summary>Rules for Linear, Conv1d, Conv2d, Embedding, LayerNorm and GroupNorm; <see cref="DpLstm"/> and <see cref="DpGru"/> are made of Linear.</summary>
     public LayerRules()
     {
         Register<Linear>(LinearRule.Parts);
+        Register<Conv1d>(calls => ConvolutionRule.Parts(calls.Module, calls.Calls, calls.Units, calls.Trains));
+        Register<Conv2d>(calls => ConvolutionRule.Parts(calls.Module, calls.Calls, calls.Units, calls.Trains));
+        Register<Embedding>(EmbeddingRule.Parts);
+        Register<LayerNorm>(NormalizationRule.Parts);
+        Register<GroupNorm>(NormalizationRule.Parts);
     }
 
     /// <summary>A rule for modules of exactly this type, in place of the former one.</summary>

@@ -17,7 +17,7 @@ internal static class LinearRule
         if (trains(weight))
         {
             Tensor a = units.Concatenate(Positions(calls.Select(call => call.Input)));
-            parts.Add(new OuterProductPart(weight, units.Count, a.shape[1], a.shape[2], g.shape[2], (first, count) => (Slice(a, first, count), Slice(g, first, count))));
+            parts.Add(new OuterProductPart(weight, new(units.Count, 1, a.shape[1], a.shape[2], g.shape[2]), (first, count) => (Slice(a, first, count), Slice(g, first, count))));
         }
 
         if (trains(bias)) parts.Add(new MaterialisedPart(bias, g.shape[1] == 1 ? g.view(g.shape[0], g.shape[2]) : g.sum(new long[] { 1 })));

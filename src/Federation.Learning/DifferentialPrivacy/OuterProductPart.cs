@@ -2,6 +2,16 @@ using static TorchSharp.torch;
 
 namespace Federation.Learning.DifferentialPrivacy;
 
+/// <summary>Of a weight [G·p, d] that is G blocks of p outputs, each from d inputs of its own (a convolution's groups; else G = 1), used at T positions of each of U units.</summary>
+internal readonly record struct OuterProductShape(int Units, long Groups, long Positions, long Inputs, long Outputs)
+{
+    /// <summary>Values of one unit's gradient.</summary>
+    public long Weights => Groups * Inputs * Outputs;
+
+    /// <summary>Values of one unit's inputs and output gradients.</summary>
+    public long Held => Groups * Positions * (Inputs + Outputs);
+}
+
 /// <summary>
 /// A weight W whose unit's gradient is G_u·A_uᵀ, A the inputs and G the output gradients at T positions (of a sequence, of an image, of a person's records).
 /// At one position ‖g·aᵀ‖² = ‖g‖²·‖a‖² (Goodfellow 2015); at more, whichever takes less work of ⟨AᵀA, GᵀG⟩ (Li, Tramèr, Liang, Hashimoto 2022, section 4) and the product itself (Bu, Mao, Xu 2022).
@@ -12,19 +22,20 @@ internal sealed class OuterProductPart : GradientPart
     private const long MostHeld = 1L << 22, ChunkValues = 1L << 21;
 
     private readonly string _weight;
-    private readonly int _units;
-    private readonly long _positions, _inputs, _outputs;
+    private readonly OuterProductShape _shape;
     private readonly Func<int, int, (Tensor A, Tensor G)> _slice;
+    private readonly Func<Tensor, Tensor>? _sum;
     private readonly bool _gram, _held;
     private Tensor? _products;
 
-    /// <param name="slice">(first unit, count) → A [n, d, T] and G [n, p, T], views or fresh.</param>
-    public OuterProductPart(string weight, int units, long positions, long inputs, long outputs, Func<int, int, (Tensor A, Tensor G)> slice)
+    /// <param name="slice">(first unit, count) → A [n, G·d, T] and G [n, G·p, T], views or fresh.</param>
+    /// <param name="sum">From factors [U] to Σ_u factors_u·g_u, if the layer has a faster way than the product.</param>
+    public OuterProductPart(string weight, OuterProductShape shape, Func<int, int, (Tensor A, Tensor G)> slice, Func<Tensor, Tensor>? sum = null)
     {
-        (_weight, _units, _positions, _inputs, _outputs, _slice) = (weight, units, positions, inputs, outputs, slice);
+        (_weight, _shape, _slice, _sum) = (weight, shape, slice, sum);
         // Twice, for double precision.
-        _gram = 2 * positions * (inputs + outputs) < inputs * outputs;
-        _held = !_gram && units * inputs * outputs <= Math.Max(MostHeld, units * positions * (inputs + outputs));
+        _gram = 2 * shape.Positions * (shape.Inputs + shape.Outputs) < shape.Inputs * shape.Outputs;
+        _held = !_gram && shape.Units * shape.Weights <= Math.Max(MostHeld, shape.Units * shape.Held);
     }
 
     public override Tensor SquaredNorms()
@@ -34,9 +45,10 @@ internal sealed class OuterProductPart : GradientPart
         {
             using IDisposable scope = NewDisposeScope();
             (Tensor a, Tensor g) = _slice(first, count);
-            if (_positions == 1)
+            (a, g) = (a.reshape(count * _shape.Groups, _shape.Inputs, _shape.Positions), g.reshape(count * _shape.Groups, _shape.Outputs, _shape.Positions));
+            if (_shape.Positions == 1)
             {
-                norms.Add((RowNorms.Squared(a.reshape(count, -1)) * RowNorms.Squared(g.reshape(count, -1))).MoveToOuterDisposeScope());
+                norms.Add(OverGroups(RowNorms.Squared(a.view(a.shape[0], -1)) * RowNorms.Squared(g.view(g.shape[0], -1))).MoveToOuterDisposeScope());
                 continue;
             }
 
@@ -44,7 +56,7 @@ internal sealed class OuterProductPart : GradientPart
             {
                 (a, g) = (a.to(ScalarType.Float64), g.to(ScalarType.Float64));
                 Tensor gram = (a.transpose(1, 2).bmm(a) * g.transpose(1, 2).bmm(g)).sum(new long[] { 1, 2 });
-                norms.Add(gram.clamp_min(0).to(ScalarType.Float32).MoveToOuterDisposeScope());
+                norms.Add(OverGroups(gram).clamp_min(0).to(ScalarType.Float32).MoveToOuterDisposeScope());
                 continue;
             }
 
@@ -59,10 +71,16 @@ internal sealed class OuterProductPart : GradientPart
 
     public override void AddSum(Tensor factors, Func<string, Tensor> sums)
     {
-        Tensor weight = sums(_weight), sum = weight.view(_outputs, _inputs);
+        Tensor weight = sums(_weight);
         if (_products is not null)
         {
-            sum.add_(factors.unsqueeze(0).mm(_products).view(sum.shape));
+            weight.view(1, -1).addmm_(factors.unsqueeze(0), _products, beta: 1, alpha: 1);
+            return;
+        }
+
+        if (_sum is not null)
+        {
+            weight.add_(_sum(factors));
             return;
         }
 
@@ -71,14 +89,24 @@ internal sealed class OuterProductPart : GradientPart
             using IDisposable scope = NewDisposeScope();
             (Tensor a, Tensor g) = _slice(first, count);
             Tensor scaled = g * factors.slice(0, first, first + count, 1).view(count, 1, 1);
-            sum.addmm_(scaled.transpose(0, 1).reshape(_outputs, -1), a.transpose(1, 2).reshape(-1, _inputs), beta: 1, alpha: 1);
+            if (_shape.Groups == 1)
+            {
+                weight.view(_shape.Outputs, _shape.Inputs).addmm_(scaled.transpose(0, 1).reshape(_shape.Outputs, -1), a.transpose(1, 2).reshape(-1, _shape.Inputs), beta: 1, alpha: 1);
+                continue;
+            }
+
+            Tensor left = scaled.reshape(count, _shape.Groups, _shape.Outputs, -1).permute(1, 2, 0, 3).reshape(_shape.Groups, _shape.Outputs, -1);
+            Tensor right = a.reshape(count, _shape.Groups, _shape.Inputs, -1).permute(1, 0, 3, 2).reshape(_shape.Groups, -1, _shape.Inputs);
+            weight.view(_shape.Groups, _shape.Outputs, _shape.Inputs).add_(left.bmm(right));
         }
     }
 
+    private Tensor OverGroups(Tensor squares) => _shape.Groups == 1 ? squares : squares.view(-1, _shape.Groups).sum(new long[] { 1 });
+
     private IEnumerable<(int First, int Count)> Chunks()
     {
-        long each = Math.Max(1, _positions == 1 ? 1 : (_positions * (_inputs + _outputs)) + (_gram ? 0 : _inputs * _outputs));
-        int size = _positions == 1 ? _units : (int)Math.Clamp(ChunkValues / each, 1, _units);
-        for (int first = 0; first < _units; first += size) yield return (first, Math.Min(size, _units - first));
+        long each = Math.Max(1, _shape.Positions == 1 ? 1 : _shape.Held + (_gram ? _shape.Groups * _shape.Positions * _shape.Positions : _shape.Weights));
+        int size = _shape.Positions == 1 ? _shape.Units : (int)Math.Clamp(ChunkValues / each, 1, _shape.Units);
+        for (int first = 0; first < _shape.Units; first += size) yield return (first, Math.Min(size, _shape.Units - first));
     }
 }

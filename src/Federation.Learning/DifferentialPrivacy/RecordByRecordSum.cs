@@ -36,7 +36,7 @@ internal sealed class RecordByRecordSum(GradientBuffer sums, IReadOnlyList<Layer
         Tensor weights = Losses.Weights(batch, places, values);
         IList<Tensor> gradients = autograd.grad([values], [.. sums.Parameters], [weights], allow_unused: true);
         Dictionary<string, Tensor> named = [];
-        for (int i = 0; i < sums.Names.Count; i++) named[sums.Names[i]] = gradients[i] is { IsInvalid: false } gradient ? gradient : zeros_like(sums.Parameters[i]);
+        for (int i = 0; i < sums.Names.Count; i++) named[sums.Names[i]] = gradients[i] is { IsInvalid: false } gradient ? EmbeddingRule.Dense(gradient) : zeros_like(sums.Parameters[i]);
         return (named, (values.detach() * weights).sum().item<float>());
     }
 
