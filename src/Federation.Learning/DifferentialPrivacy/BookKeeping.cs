@@ -43,7 +43,9 @@ internal sealed class BookKeeping : IClippedSum
     internal Tensor Norms(Func<Tensor, Tensor> losses, PrivateBatch batch)
     {
         using DisposeScope scope = NewDisposeScope();
-        List<LayerParts> parts = Pass(scope, losses, batch, tensor(batch.Records.ToArray(), device: _sums.Flat.device), null).Parts;
+        Tensor indices = tensor(batch.Records.ToArray(), device: _sums.Flat.device);
+        if (!_checked) Check(losses, batch, indices);
+        List<LayerParts> parts = Pass(scope, losses, batch, indices, null).Parts;
         return stack(SquaredNorms(parts, batch.Units.Count)).to(ScalarType.Float64).sum(new long[] { 0 }).sqrt().MoveToOuterDisposeScope();
     }
 

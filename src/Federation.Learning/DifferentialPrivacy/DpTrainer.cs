@@ -22,6 +22,8 @@ public sealed class DpTrainer : IDisposable
     private readonly GradientBuffer _sums;
     private readonly IClippedSum _clipped;
     private readonly GradientNoise _noise;
+    private readonly (string Name, Tensor Value)[] _buffers;
+    private bool _checked;
 
     /// <param name="model">Its parameters that require a gradient now are trained; their <c>grad</c> is the trainer's from then on.</param>
     /// <param name="optimizer">Of the model's parameters; it sees noisy gradients only.</param>
@@ -31,6 +33,8 @@ public sealed class DpTrainer : IDisposable
     /// <exception cref="LearningException">The model cannot be trained this way; says what to do.</exception>
     public DpTrainer(nn.Module model, optim.Optimizer optimizer, PrivacyUnits units, DpSgdParameters parameters, SecureRandom random, LayerRules? rules = null)
     {
+        ModelCheck.Require(model);
+        _buffers = [.. model.named_buffers().Select(buffer => (buffer.name, buffer.buffer))];
         (_optimizer, _parameters, _units, _random) = (optimizer, parameters, units, random);
         _sampler = new(units.Count, parameters.SamplingRate, random);
         _sums = new(model);
@@ -41,7 +45,7 @@ public sealed class DpTrainer : IDisposable
             Sensitivity = bounds.Count == 1 ? bounds[0] : Clipping.Sensitivity([.. bounds]);
             MethodReason = parameters.Method == ClippedSumMethod.RecordByRecord ? "It was asked for." : ModelLayers.Unsupported(layers);
             Method = MethodReason is null ? ClippedSumMethod.BookKeeping : ClippedSumMethod.RecordByRecord;
-            _noise = new(checked((int)_sums.Flat.numel()), Sensitivity, parameters.NoiseMultiplier, parameters.SamplingRate, parameters.ExpectedBatchSize, random);
+            _noise = new(checked((int)_sums.Flat.numel()), Sensitivity * (1 + NormRounding), new(parameters.NoiseMultiplier.Value / (1 + NormRounding)), parameters.SamplingRate, parameters.ExpectedBatchSize, random);
             _clipped = Method == ClippedSumMethod.BookKeeping
                 ? new BookKeeping(_sums, layers, rules ?? new(), parameters.Clipping, bounds, parameters.Stability)
                 : new RecordByRecordSum(_sums, layers, parameters.Clipping, bounds, parameters.Stability);
@@ -52,6 +56,9 @@ public sealed class DpTrainer : IDisposable
             throw;
         }
     }
+
+    // A float32 norm of up to 2²⁴ values, and the factor from it, may be too small by less than this: the noise is accounted for at C(1 + 2⁻¹⁶).
+    private const double NormRounding = 1.0 / (1 << 16);
 
     /// <summary>Steps that were released.</summary>
     public long Steps { get; private set; }
@@ -89,6 +96,7 @@ public sealed class DpTrainer : IDisposable
             // All that is drawn for the batches comes before the noise, so that one key gives one stream.
             PrivateBatch[] batches = [.. _units.Batches(_sampler.Next(), _parameters.PhysicalBatchSize, _random)];
             _noise.Draw();
+            if (!_checked && _buffers.Length > 0 && batches.Length > 0) CheckBuffers(losses, batches[0]);
             foreach (PrivateBatch batch in batches) figures = figures.Plus(_clipped.Add(losses, batch));
             _noise.Apply(_sums.Flat);
             Steps++; // counted before anything is changed by it
@@ -107,6 +115,22 @@ public sealed class DpTrainer : IDisposable
         for (int i = 0; i < _sums.Names.Count; i++) _sums.Parameters[i].grad = _sums[_sums.Names[i]];
         _optimizer.step();
         return figures;
+    }
+
+    /// <summary>Once: a module of the user's own that keeps something of the records, as BatchNorm does, would release it without noise.</summary>
+    private void CheckBuffers(Func<Tensor, Tensor> losses, PrivateBatch batch)
+    {
+        using IDisposable scope = NewDisposeScope(), off = no_grad();
+        Tensor[] before = [.. _buffers.Select(buffer => buffer.Value.clone())];
+        Tensor _ = losses(tensor(batch.Records.ToArray(), device: _sums.Flat.device));
+        for (int i = 0; i < before.Length; i++)
+        {
+            if (_buffers[i].Value.ne(before[i]).any().item<bool>() is false) continue;
+            _buffers[i].Value.copy_(before[i]);
+            throw new LearningException($"The buffer '{_buffers[i].Name}' changes when records go through the model: it would be released without noise. Remove it, or compute it from public data.");
+        }
+
+        _checked = true;
     }
 
     public void Dispose()

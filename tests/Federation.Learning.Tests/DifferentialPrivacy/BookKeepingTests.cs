@@ -1,4 +1,3 @@
-using System.Globalization;
 using CsCheck;
 using Federation.Learning.DifferentialPrivacy;
 using TorchSharp;
@@ -9,7 +8,7 @@ namespace Federation.Learning.Tests.DifferentialPrivacy;
 /// <summary>Norms and clipped sums against one backward pass a record (<see cref="Twins"/>), in random architectures.</summary>
 public sealed class BookKeepingTests
 {
-    private static readonly int s_iterations = int.Parse(Environment.GetEnvironmentVariable("FED_ITERATIONS") ?? "40", CultureInfo.InvariantCulture);
+    private const int Iterations = 40;
     private static readonly Gen<long> s_seed = Gen.Long[1, 1L << 40];
 
     [Fact]
@@ -26,7 +25,7 @@ public sealed class BookKeepingTests
 
             using Twins twins = new(nn.Sequential(modules), randn(records, widths[0]));
             twins.AssertEqual();
-        }, iter: s_iterations, threads: 1);
+        }, iter: Iterations, threads: 1);
 
     [Fact]
     public void Add_LinearOnSequences_EqualsOneBackwardPassARecord() =>
@@ -35,7 +34,7 @@ public sealed class BookKeepingTests
             random.manual_seed(seed);
             using Twins twins = new(nn.Sequential(nn.Linear(inputs, outputs), nn.GELU(), nn.Linear(outputs, 3, hasBias: false)), randn(records, steps, inputs));
             twins.AssertEqual();
-        }, iter: s_iterations, threads: 1);
+        }, iter: Iterations, threads: 1);
 
     [Fact]
     public void Add_AnyConv2d_EqualsOneBackwardPassARecord() =>
@@ -50,7 +49,7 @@ public sealed class BookKeepingTests
                 : nn.Conv2d(groups * inputs, groups * outputs, kernel, stride: stride, padding: ((long, long)?)(height.Padding, width.Padding), dilation: dilation, groups: groups, bias: seed % 2 == 0, padding_mode: padding);
             using Twins twins = new(nn.Sequential(first, nn.ReLU(), nn.Conv2d(groups * outputs, 2, (1L, 1L))), randn(records, groups * inputs, 9, 11));
             twins.AssertEqual();
-        }, iter: 2 * s_iterations, threads: 1);
+        }, iter: 2 * Iterations, threads: 1);
 
     [Fact]
     public void Add_AnyConv1d_EqualsOneBackwardPassARecord() =>
@@ -64,7 +63,7 @@ public sealed class BookKeepingTests
                     nn.Tanh(), nn.Conv1d(groups * outputs, 3, 1L)),
                 randn(records, groups * inputs, 13));
             twins.AssertEqual();
-        }, iter: s_iterations, threads: 1);
+        }, iter: Iterations, threads: 1);
 
     [Fact] // wide channels on a small image: Gram matrices, and the sum from the graph
     public void Add_WideConvolution_EqualsOneBackwardPassARecord() =>
@@ -75,7 +74,7 @@ public sealed class BookKeepingTests
                 nn.Sequential(nn.Conv2d(groups * channels, groups * channels, (3L, 3L), padding: ((long, long)?)(1, 1), groups: groups), nn.ReLU(), nn.Conv2d(groups * channels, 4, (2L, 2L))),
                 randn(records, groups * channels, 2, 3));
             twins.AssertEqual();
-        }, iter: s_iterations / 2, threads: 1);
+        }, iter: Iterations / 2, threads: 1);
 
     [Fact]
     public void Add_NormalisedConvolutions_EqualsOneBackwardPassARecord() =>
@@ -89,7 +88,7 @@ public sealed class BookKeepingTests
                     nn.Linear(channels * 20, 6), nn.LayerNorm(6), nn.Tanh(), nn.Linear(6, 2)),
                 randn(records, 2, 6, 7));
             twins.AssertEqual();
-        }, iter: s_iterations, threads: 1);
+        }, iter: Iterations, threads: 1);
 
     [Theory]
     [InlineData(null)]
@@ -101,7 +100,7 @@ public sealed class BookKeepingTests
             random.manual_seed(seed);
             using Twins twins = new(nn.Sequential(nn.Embedding(words, width, padding_idx: padding), nn.Tanh(), nn.Linear(width, 3)), randint(0, words, [records, steps], dtype: ScalarType.Int64));
             twins.AssertEqual();
-        }, iter: s_iterations, threads: 1);
+        }, iter: Iterations, threads: 1);
 
     [Fact]
     public void Add_AnyLstmOrGru_EqualsOneBackwardPassARecord() =>
@@ -110,7 +109,7 @@ public sealed class BookKeepingTests
             random.manual_seed(seed);
             using Twins twins = new(new Recurrent(inputs, hidden, new() { Layers = layers, Bidirectional = both, BatchFirst = true, HasBias = seed % 2 == 0 }, lstm), randn(records, steps, inputs));
             twins.AssertEqual();
-        }, iter: s_iterations / 2, threads: 1);
+        }, iter: Iterations / 2, threads: 1);
 
     [Fact]
     public void Add_ModulesWithoutRule_EqualsOneBackwardPassARecord() =>
@@ -121,7 +120,7 @@ public sealed class BookKeepingTests
                 nn.Sequential(nn.ConvTranspose1d(channels, 3, 3L), nn.InstanceNorm1d(3, affine: true), nn.PReLU(3), new Scaled(3), nn.Flatten(), nn.Linear(21, 2)),
                 randn(records, channels, 5));
             twins.AssertEqual();
-        }, iter: s_iterations / 2, threads: 1);
+        }, iter: Iterations / 2, threads: 1);
 
     [Fact]
     public void Add_PersonsWithSeveralRecords_EqualsOneBackwardPassAPerson() =>
@@ -141,7 +140,7 @@ public sealed class BookKeepingTests
             int[] units = [.. sorted.Select(entry => entry.Person)];
             float[] weights = [.. units.Select(unit => 1f / units.Count(other => other == unit))];
             twins.AssertEqual(new([.. sorted.Select(entry => (long)entry.Record)], BatchUnits.Of(units, order.Length), weights));
-        }, iter: 2 * s_iterations, threads: 1);
+        }, iter: 2 * Iterations, threads: 1);
 
     [Fact]
     public void Add_LayerUsedTwiceOrFrozen_EqualsOneBackwardPassARecord() =>
@@ -150,7 +149,7 @@ public sealed class BookKeepingTests
             random.manual_seed(seed);
             using Twins twins = new(new Twice(width, frozen), randn(records, width, 5));
             twins.AssertEqual();
-        }, iter: s_iterations, threads: 1);
+        }, iter: Iterations, threads: 1);
 
     private static Gen<(int Size, int Stride, int Dilation, int Padding)> Kernel => Gen.Select(Gen.Int[1, 4], Gen.Int[1, 3], Gen.Int[1, 2], Gen.Int[0, 2]);
 
