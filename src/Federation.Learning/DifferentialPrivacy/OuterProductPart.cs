@@ -24,15 +24,16 @@ internal sealed class OuterProductPart : GradientPart
     private readonly string _weight;
     private readonly OuterProductShape _shape;
     private readonly Func<int, int, (Tensor A, Tensor G)> _slice;
-    private readonly Func<Tensor, Tensor>? _sum;
+    private readonly Func<Tensor, Tensor>? _sum, _arrange;
     private readonly bool _gram, _held;
     private Tensor? _products;
 
-    /// <param name="slice">(first unit, count) → A [n, G·d, T] and G [n, G·p, T], views or fresh.</param>
-    /// <param name="sum">From factors [U] to Σ_u factors_u·g_u, if the layer has a faster way than the product.</param>
-    public OuterProductPart(string weight, OuterProductShape shape, Func<int, int, (Tensor A, Tensor G)> slice, Func<Tensor, Tensor>? sum = null)
+    /// <param name="slice">(first unit, count) → A [n·G, d, T] and G [n·G, p, T], views or fresh.</param>
+    /// <param name="sum">From factors [U] to Σ_u factors_u·g_u, if the layer has a faster way than the product. Required where there are groups.</param>
+    /// <param name="arrange">From a product G·Aᵀ to the weight's shape and order, if those are others.</param>
+    public OuterProductPart(string weight, OuterProductShape shape, Func<int, int, (Tensor A, Tensor G)> slice, Func<Tensor, Tensor>? sum = null, Func<Tensor, Tensor>? arrange = null)
     {
-        (_weight, _shape, _slice, _sum) = (weight, shape, slice, sum);
+        (_weight, _shape, _slice, _sum, _arrange) = (weight, shape, slice, sum, arrange);
         // Twice, for double precision.
         _gram = 2 * shape.Positions * (shape.Inputs + shape.Outputs) < shape.Inputs * shape.Outputs;
         _held = !_gram && shape.Units * shape.Weights <= Math.Max(MostHeld, shape.Units * shape.Held);
@@ -45,10 +46,9 @@ internal sealed class OuterProductPart : GradientPart
         {
             using IDisposable scope = NewDisposeScope();
             (Tensor a, Tensor g) = _slice(first, count);
-            (a, g) = (a.reshape(count * _shape.Groups, _shape.Inputs, _shape.Positions), g.reshape(count * _shape.Groups, _shape.Outputs, _shape.Positions));
             if (_shape.Positions == 1)
             {
-                norms.Add(OverGroups(RowNorms.Squared(a.view(a.shape[0], -1)) * RowNorms.Squared(g.view(g.shape[0], -1))).MoveToOuterDisposeScope());
+                norms.Add(OverGroups(RowNorms.Squared(a.reshape(a.shape[0], -1)) * RowNorms.Squared(g.reshape(g.shape[0], -1))).MoveToOuterDisposeScope());
                 continue;
             }
 
@@ -74,7 +74,8 @@ internal sealed class OuterProductPart : GradientPart
         Tensor weight = sums(_weight);
         if (_products is not null)
         {
-            weight.view(1, -1).addmm_(factors.unsqueeze(0), _products, beta: 1, alpha: 1);
+            if (_arrange is null) weight.view(1, -1).addmm_(factors.unsqueeze(0), _products, beta: 1, alpha: 1);
+            else weight.add_(_arrange(factors.unsqueeze(0).mm(_products)));
             return;
         }
 
@@ -89,15 +90,7 @@ internal sealed class OuterProductPart : GradientPart
             using IDisposable scope = NewDisposeScope();
             (Tensor a, Tensor g) = _slice(first, count);
             Tensor scaled = g * factors.slice(0, first, first + count, 1).view(count, 1, 1);
-            if (_shape.Groups == 1)
-            {
-                weight.view(_shape.Outputs, _shape.Inputs).addmm_(scaled.transpose(0, 1).reshape(_shape.Outputs, -1), a.transpose(1, 2).reshape(-1, _shape.Inputs), beta: 1, alpha: 1);
-                continue;
-            }
-
-            Tensor left = scaled.reshape(count, _shape.Groups, _shape.Outputs, -1).permute(1, 2, 0, 3).reshape(_shape.Groups, _shape.Outputs, -1);
-            Tensor right = a.reshape(count, _shape.Groups, _shape.Inputs, -1).permute(1, 0, 3, 2).reshape(_shape.Groups, -1, _shape.Inputs);
-            weight.view(_shape.Groups, _shape.Outputs, _shape.Inputs).add_(left.bmm(right));
+            weight.view(_shape.Outputs, _shape.Inputs).addmm_(scaled.transpose(0, 1).reshape(_shape.Outputs, -1), a.transpose(1, 2).reshape(-1, _shape.Inputs), beta: 1, alpha: 1);
         }
     }
 
