@@ -1,5 +1,4 @@
 using TorchSharp;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Federation.Learning.DifferentialPrivacy;
@@ -17,26 +16,24 @@ internal sealed class BookKeeping : IClippedSum
     private readonly ClippingKind _kind;
     private readonly IReadOnlyList<double> _bounds;
     private readonly double _stability;
-    private readonly bool _keepsGraph; // convolutions ask it for their weights' sums
     private bool _checked;
 
     public BookKeeping(GradientBuffer sums, IReadOnlyList<Layer> layers, LayerRules rules, ClippingKind kind, IReadOnlyList<double> bounds, double stability)
     {
         (_sums, _layers, _rules, _kind, _bounds, _stability) = (sums, layers, rules, kind, bounds, stability);
         _recorder = new(layers);
-        _keepsGraph = layers.Any(layer => layer.Module is Convolution);
     }
 
     public PrivateFigures Add(Func<Tensor, Tensor> losses, PrivateBatch batch)
     {
-        using DisposeScope scope = NewDisposeScope();
+        using IDisposable scope = NewDisposeScope();
         if (batch.Records.Count == 0) return PrivateFigures.None;
         Tensor indices = tensor(batch.Records.ToArray(), device: _sums.Flat.device);
-        if (!_checked) Check(losses, batch, indices);
-        (Tensor values, Tensor weights, List<LayerParts> parts) = Pass(scope, losses, batch, indices, null);
+        if (!_checked) Check(losses, batch.First(MostChecked));
+        (Tensor values, Tensor weights, List<LayerParts> parts) = Pass(losses, batch, indices, null);
         (IReadOnlyList<Tensor> factors, int clipped) = ClipFactors.Of(SquaredNorms(parts, batch.Units.Count), _kind, _bounds, _stability);
         foreach (LayerParts layer in parts) layer.AddSum(factors[layer.Index], name => _sums[name]);
-        return new(batch.Records.Count, batch.Units.Count, (values.detach() * weights).sum().item<float>(), clipped);
+        return new(batch.Records.Count, batch.Units.Count, (values * weights).sum().item<float>(), clipped);
     }
 
     /// <summary>‖g_u‖ over all layers, before clipping: [U].</summary>
@@ -44,8 +41,8 @@ internal sealed class BookKeeping : IClippedSum
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor indices = tensor(batch.Records.ToArray(), device: _sums.Flat.device);
-        if (!_checked) Check(losses, batch, indices);
-        List<LayerParts> parts = Pass(scope, losses, batch, indices, null).Parts;
+        if (!_checked) Check(losses, batch.First(MostChecked));
+        List<LayerParts> parts = Pass(losses, batch, indices, null).Parts;
         return stack(SquaredNorms(parts, batch.Units.Count)).to(ScalarType.Float64).sum(new long[] { 0 }).sqrt().MoveToOuterDisposeScope();
     }
 
@@ -60,38 +57,62 @@ internal sealed class BookKeeping : IClippedSum
         return norms;
     }
 
-    /// <param name="scope">Takes what was recorded: it must outlive the parts.</param>
     /// <param name="inspect">Sees losses, weights and recorded outputs while the graph still stands.</param>
-    private (Tensor Losses, Tensor Weights, List<LayerParts> Parts) Pass(DisposeScope scope, Func<Tensor, Tensor> losses, PrivateBatch batch, Tensor indices, Action<Tensor, Tensor, IReadOnlyList<RecordedCall>>? inspect)
+    private (Tensor Losses, Tensor Weights, List<LayerParts> Parts) Pass(Func<Tensor, Tensor> losses, PrivateBatch batch, Tensor indices, Action<Tensor, Tensor, IReadOnlyList<RecordedCall>>? inspect)
     {
-        (Tensor values, IReadOnlyList<RecordedCall> calls) = _recorder.Record(() => losses(indices));
-        foreach (RecordedCall call in calls) scope.Attach(call.Input, call.Output);
-        Losses.Check(values, batch.Records.Count);
-        Tensor weights = Losses.Weights(batch, Enumerable.Range(0, batch.Records.Count), values);
-        inspect?.Invoke(values, weights, calls);
-        IList<Tensor> gradients = calls.Count == 0 ? [] : autograd.grad([values], [.. calls.Select(call => call.Output)], [weights], retain_graph: _keepsGraph, allow_unused: true);
+        (Tensor values, Tensor weights, List<(Layer Layer, LayerCall Call)> calls) = Backward(losses, batch, indices, inspect);
         List<LayerParts> parts = [];
-        foreach (IGrouping<Layer, (RecordedCall Call, Tensor Gradient)> layer in calls.Zip(gradients).Where(pair => pair.Second is { IsInvalid: false }).GroupBy(pair => pair.First.Layer))
+        foreach (IGrouping<Layer, (Layer Layer, LayerCall Call)> layer in calls.GroupBy(pair => pair.Layer))
         {
-            LayerCall[] used = [.. layer.Select(pair => new LayerCall(pair.Call.Input, pair.Gradient) { Output = pair.Call.Output })];
+            LayerCall[] used = [.. layer.Select(pair => pair.Call)];
             if (used.FirstOrDefault(call => call.Input.shape[0] != batch.Records.Count || call.OutputGradient.shape[0] != batch.Records.Count) is { } wrong)
             {
                 throw new LearningException($"'{layer.Key.Name}' got an input of shape [{string.Join(", ", wrong.Input.shape)}] for {batch.Records.Count} records; the first dimension must be the record (batch first). {Advice}");
             }
 
-            parts.Add(new(layer.Key, _layers.Index().First(entry => entry.Item == layer.Key).Index, _rules.Parts(new(layer.Key.Module, used, batch.Units, name => layer.Key.Parameters.ContainsKey(name)))));
+            IReadOnlyList<GradientPart> made = _rules.Parts(new(layer.Key.Module, used, batch.Units, name => layer.Key.Parameters.ContainsKey(name)));
+            parts.Add(new(layer.Key, _layers.Index().First(entry => entry.Item == layer.Key).Index, made));
+            if (!made.All(part => part is MaterialisedPart)) continue;
+            foreach (LayerCall call in used)
+            {
+                call.Input.Dispose();
+                call.OutputGradient.Dispose();
+            }
         }
 
         return (values, weights, parts);
     }
+
+    /// <summary>Keeps of the pass what the layers' rules need, and lets the rest go.</summary>
+    private (Tensor Losses, Tensor Weights, List<(Layer Layer, LayerCall Call)> Calls) Backward(Func<Tensor, Tensor> losses, PrivateBatch batch, Tensor indices, Action<Tensor, Tensor, IReadOnlyList<RecordedCall>>? inspect)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        (Tensor values, IReadOnlyList<RecordedCall> calls) = _recorder.Record(() => losses(indices));
+        foreach (RecordedCall call in calls) scope.Attach(call.Input, call.Output);
+        Losses.Check(values, batch.Records.Count);
+        Tensor weights = Losses.Weights(batch, Enumerable.Range(0, batch.Records.Count), values);
+        inspect?.Invoke(values, weights, calls);
+        IList<Tensor> gradients = calls.Count == 0 ? [] : autograd.grad([values], [.. calls.Select(call => call.Output)], [weights], allow_unused: true);
+        List<(Layer, LayerCall)> used = [];
+        foreach ((RecordedCall call, Tensor gradient) in calls.Zip(gradients))
+        {
+            if (gradient is { IsInvalid: false }) used.Add((call.Layer, new(call.Input.MoveToOuterDisposeScope(), gradient.MoveToOuterDisposeScope())));
+        }
+
+        return (values.detach().MoveToOuterDisposeScope(), weights.MoveToOuterDisposeScope(), used);
+    }
+
+    private const int MostChecked = 8; // units: it takes more memory than a step
 
     private const string Advice = "DpSgdOptions.Method = RecordByRecord is right for any model, and slow.";
 
     /// <summary>
     /// Once, on real records: the unclipped sum must be the plain gradient (a weight used outside its module, tied weights and changes in place would show), and no layer's output may carry gradients of another unit's loss.
     /// </summary>
-    private void Check(Func<Tensor, Tensor> losses, PrivateBatch batch, Tensor indices)
+    private void Check(Func<Tensor, Tensor> losses, PrivateBatch batch)
     {
+        using IDisposable scope = NewDisposeScope();
+        Tensor indices = tensor(batch.Records.ToArray(), device: _sums.Flat.device);
         string? problem = Problem(losses, batch, indices);
         if (problem is not null && !_recorder.CopiesOutputs)
         {
@@ -105,12 +126,12 @@ internal sealed class BookKeeping : IClippedSum
 
     private string? Problem(Func<Tensor, Tensor> losses, PrivateBatch batch, Tensor indices)
     {
-        using DisposeScope scope = NewDisposeScope();
+        using IDisposable scope = NewDisposeScope();
         IList<Tensor> plain = [];
         string? mixing = null;
-        (_, _, List<LayerParts> parts) = Pass(scope, losses, batch, indices, (values, weights, calls) =>
+        (_, _, List<LayerParts> parts) = Pass(losses, batch, indices, (values, weights, calls) =>
         {
-            plain = autograd.grad([values], [.. _sums.Parameters], [weights], retain_graph: true, allow_unused: true);
+            plain = [.. autograd.grad([values], [.. _sums.Parameters], [weights], retain_graph: true, allow_unused: true).Select(gradient => gradient is { IsInvalid: false } ? gradient.MoveToOuterDisposeScope() : gradient)];
             mixing = batch.Units.Count < 2 || calls.Count == 0 ? null : Mixing(values, batch.Units.Index(values.device) == 0, calls);
         });
         if (mixing is not null) return mixing;

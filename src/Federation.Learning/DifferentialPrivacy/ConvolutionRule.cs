@@ -7,7 +7,7 @@ namespace Federation.Learning.DifferentialPrivacy;
 /// Conv1d and Conv2d: a linear layer at each place of the output, its input the patch under the kernel, within each group.
 /// Stride, padding (zeros, reflected, replicated, circular, "same"), dilation and groups as the module has them.
 /// </summary>
-/// <remarks>Bu, Mao, Xu 2022 (scalable and efficient training of large convolutional neural networks with differential privacy), equation 2.5. Sums of large weights are the convolution's own weight gradient, from the graph that is still there.</remarks>
+/// <remarks>Bu, Mao, Xu 2022 (scalable and efficient training of large convolutional neural networks with differential privacy), equation 2.5.</remarks>
 internal static class ConvolutionRule
 {
     public static IReadOnlyList<GradientPart> Parts(Convolution module, IReadOnlyList<LayerCall> calls, BatchUnits units, Func<string, bool> trains)
@@ -30,16 +30,12 @@ internal static class ConvolutionRule
                 (first, count) => (
                     Joined(used.Select(call => patches.Of(Slice(call.Input, first, count).reshape([-1, .. call.Shape[1..]]), count))),
                     Joined(used.Select(call => Gradients(Slice(call.Gradient, first, count), shape, call.Positions)))),
-                factors => Sum(module, calls, factors.index_select(0, units.Index(factors.device))),
                 patches.Arranged));
         }
 
         if (trains("bias")) parts.Add(new MaterialisedPart("bias", units.Sum(gradients.Select(gradient => gradient.sum(new long[] { 2 })).Aggregate((a, b) => a + b))));
         return parts;
     }
-
-    private static Tensor Sum(Convolution module, IReadOnlyList<LayerCall> calls, Tensor factors) =>
-        calls.Select(call => call.ParameterGradient(module.weight!, call.OutputGradient * factors.view([-1, .. Enumerable.Repeat(1L, (int)call.OutputGradient.dim() - 1)]))).Aggregate((a, b) => a + b);
 
     private static Tensor PerUnit(BatchUnits units, Tensor perRecord) => units.Concatenate(perRecord.reshape(perRecord.shape[0], 1, -1));
 

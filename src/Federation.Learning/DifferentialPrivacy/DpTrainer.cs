@@ -96,7 +96,7 @@ public sealed class DpTrainer : IDisposable
             // All that is drawn for the batches comes before the noise, so that one key gives one stream.
             PrivateBatch[] batches = [.. _units.Batches(_sampler.Next(), _parameters.PhysicalBatchSize, _random)];
             _noise.Draw();
-            if (!_checked && _buffers.Length > 0 && batches.Length > 0) CheckBuffers(losses, batches[0]);
+            if (!_checked && _buffers.Length > 0 && batches.Length > 0) CheckBuffers(losses, batches[0].First(2));
             foreach (PrivateBatch batch in batches) figures = figures.Plus(_clipped.Add(losses, batch));
             _noise.Apply(_sums.Flat);
             Steps++; // counted before anything is changed by it

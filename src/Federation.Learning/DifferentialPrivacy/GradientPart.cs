@@ -5,14 +5,7 @@ namespace Federation.Learning.DifferentialPrivacy;
 /// <summary>One forward call of a layer in a batch.</summary>
 /// <param name="Input">[B, …], without its graph.</param>
 /// <param name="OutputGradient">Of the summed losses, [B, …]; row b belongs to record b.</param>
-public sealed record LayerCall(Tensor Input, Tensor OutputGradient)
-{
-    /// <summary>The output as a point of the graph, which stands until the batch is done.</summary>
-    internal Tensor? Output { get; init; }
-
-    /// <summary>A parameter's gradient, summed over the batch, for other gradients of the output: the module's own backward pass, of the weight alone.</summary>
-    internal Tensor ParameterGradient(Tensor parameter, Tensor outputGradient) => autograd.grad([Output!], [parameter], [outputGradient], retain_graph: true)[0];
-}
+public sealed record LayerCall(Tensor Input, Tensor OutputGradient);
 
 /// <summary>
 /// What a layer's parameters contribute in one batch: norms of the units' gradients, and sums of the scaled ones, if possible without ever holding a gradient for each unit.

@@ -38,8 +38,12 @@ public sealed class LayerRules
     internal IReadOnlyList<GradientPart> Parts(LayerCalls<nn.Module> calls) => _rules.TryGetValue(calls.Module.GetType(), out var rule) ? rule(calls) : RecordByRecordRule.Parts(calls);
 
     /// <summary>Parts from gradients of each record in each call.</summary>
-    internal static IReadOnlyList<GradientPart> Materialised(IEnumerable<IReadOnlyDictionary<string, Tensor>> calls, BatchUnits units, Func<string, bool> trains)
+    internal static IReadOnlyList<GradientPart> Materialised(IEnumerable<IReadOnlyDictionary<string, Tensor>> calls, BatchUnits units, Func<string, bool> trains) =>
+        [.. Sums(calls, units, trains).Select(sum => new MaterialisedPart(sum.Key, sum.Value))];
+
+    private static Dictionary<string, Tensor> Sums(IEnumerable<IReadOnlyDictionary<string, Tensor>> calls, BatchUnits units, Func<string, bool> trains)
     {
+        using IDisposable scope = NewDisposeScope();
         Dictionary<string, Tensor> sums = [];
         foreach (IReadOnlyDictionary<string, Tensor> call in calls)
         {
@@ -50,6 +54,7 @@ public sealed class LayerRules
             }
         }
 
-        return [.. sums.Select(sum => new MaterialisedPart(sum.Key, units.Sum(sum.Value)))];
+        // An alias, because a rule may hand out a tensor that is not its own.
+        return sums.ToDictionary(sum => sum.Key, sum => units.Sum(sum.Value).alias().MoveToOuterDisposeScope());
     }
 }

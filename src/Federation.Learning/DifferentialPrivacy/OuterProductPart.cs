@@ -24,19 +24,18 @@ internal sealed class OuterProductPart : GradientPart
     private readonly string _weight;
     private readonly OuterProductShape _shape;
     private readonly Func<int, int, (Tensor A, Tensor G)> _slice;
-    private readonly Func<Tensor, Tensor>? _sum, _arrange;
+    private readonly Func<Tensor, Tensor>? _arrange;
     private readonly bool _gram, _held;
     private Tensor? _products;
 
     /// <param name="slice">(first unit, count) → A [n·G, d, T] and G [n·G, p, T], views or fresh.</param>
-    /// <param name="sum">From factors [U] to Σ_u factors_u·g_u, if the layer has a faster way than the product. Required where there are groups.</param>
     /// <param name="arrange">From a product G·Aᵀ to the weight's shape and order, if those are others.</param>
-    public OuterProductPart(string weight, OuterProductShape shape, Func<int, int, (Tensor A, Tensor G)> slice, Func<Tensor, Tensor>? sum = null, Func<Tensor, Tensor>? arrange = null)
+    public OuterProductPart(string weight, OuterProductShape shape, Func<int, int, (Tensor A, Tensor G)> slice, Func<Tensor, Tensor>? arrange = null)
     {
-        (_weight, _shape, _slice, _sum, _arrange) = (weight, shape, slice, sum, arrange);
+        (_weight, _shape, _slice, _arrange) = (weight, shape, slice, arrange);
         // Twice, for double precision.
         _gram = 2 * shape.Positions * (shape.Inputs + shape.Outputs) < shape.Inputs * shape.Outputs;
-        _held = !_gram && shape.Units * shape.Weights <= Math.Max(MostHeld, shape.Units * shape.Held);
+        _held = !_gram && shape.Units * shape.Weights <= Math.Max(MostHeld, shape.Units * shape.Held / 4);
     }
 
     public override Tensor SquaredNorms()
@@ -79,19 +78,21 @@ internal sealed class OuterProductPart : GradientPart
             return;
         }
 
-        if (_sum is not null)
-        {
-            weight.add_(_sum(factors));
-            return;
-        }
-
+        using IDisposable outer = NewDisposeScope();
+        Tensor sum = _arrange is null ? weight.view(_shape.Groups, _shape.Outputs, _shape.Inputs) : zeros([_shape.Groups, _shape.Outputs, _shape.Inputs], device: weight.device);
         foreach ((int first, int count) in Chunks())
         {
             using IDisposable scope = NewDisposeScope();
             (Tensor a, Tensor g) = _slice(first, count);
-            Tensor scaled = g * factors.slice(0, first, first + count, 1).view(count, 1, 1);
-            weight.view(_shape.Outputs, _shape.Inputs).addmm_(scaled.transpose(0, 1).reshape(_shape.Outputs, -1), a.transpose(1, 2).reshape(-1, _shape.Inputs), beta: 1, alpha: 1);
+            // [G, p, n·T] · [G, n·T, d]; factors on the smaller of the two.
+            Tensor left = (g.reshape(count, -1, _shape.Positions) * factors.slice(0, first, first + count, 1).view(count, 1, 1))
+                .view(count, _shape.Groups, _shape.Outputs, _shape.Positions).permute(1, 2, 0, 3).reshape(_shape.Groups, _shape.Outputs, -1);
+            Tensor right = a.transpose(1, 2).reshape(count, _shape.Groups, _shape.Positions, _shape.Inputs).transpose(0, 1).reshape(_shape.Groups, -1, _shape.Inputs);
+            if (_shape.Groups == 1) sum[0].addmm_(left[0], right[0], beta: 1, alpha: 1);
+            else sum.add_(left.bmm(right));
         }
+
+        if (_arrange is not null) weight.add_(_arrange(sum));
     }
 
     private Tensor OverGroups(Tensor squares) => _shape.Groups == 1 ? squares : squares.view(-1, _shape.Groups).sum(new long[] { 1 });

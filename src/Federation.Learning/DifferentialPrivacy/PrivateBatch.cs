@@ -9,6 +9,16 @@ namespace Federation.Learning.DifferentialPrivacy;
 public sealed record PrivateBatch(IReadOnlyList<long> Records, BatchUnits Units, IReadOnlyList<float>? Weights = null)
 {
     public static PrivateBatch OneEach(IReadOnlyList<long> records) => new(records, BatchUnits.OneEach(records.Count));
+
+    /// <summary>The first units of it.</summary>
+    internal PrivateBatch First(int units)
+    {
+        if (units >= Units.Count) return this;
+        if (Units.IsOneEach && Weights is null) return OneEach([.. Records.Take(units)]);
+        long[] unitOf = Units.Index(CPU).data<long>().ToArray();
+        int[] kept = [.. Enumerable.Range(0, unitOf.Length).Where(i => unitOf[i] < units)];
+        return new([.. kept.Select(i => Records[i])], BatchUnits.Of([.. kept.Select(i => (int)unitOf[i])], units), Weights is null ? null : [.. kept.Select(i => Weights[i])]);
+    }
 }
 
 /// <summary>What one batch looked like before the noise. Private data: it is for the eyes of whoever may see the records, and never part of a release.</summary>
