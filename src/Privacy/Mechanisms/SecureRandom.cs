@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using System.Security.Cryptography;
 
 namespace Federation.Privacy.Mechanisms;
@@ -20,6 +21,8 @@ public sealed class SecureRandom : IDisposable
 
     /// <summary>From uniform bits, for each 16 bytes drawn: 2^−115.</summary>
     internal const double StatisticalDistancePerBlock = 1.0 / (1UL << 58) / (1UL << 57);
+
+    private static readonly Vector128<ulong>[] s_places = [.. Enumerable.Range(0, BufferBlocks).Select(i => Vector128.Create(0UL, BinaryPrimitives.ReverseEndianness((ulong)i)))];
 
     private readonly Lock _lock = new();
     private byte[]? _knownKey;
@@ -98,7 +101,10 @@ public sealed class SecureRandom : IDisposable
     private void Refill()
     {
         if (_cipher == null || _block >= BlocksPerKey) Rekey();
-        for (int i = 0; i < BufferBlocks; i++) BinaryPrimitives.WriteUInt64BigEndian(_counters.AsSpan((i * BlockLength) + 8), _block + (ulong)i);
+        // Block numbers are multiples of the buffer's length, so what is added to one has bits of its own.
+        Vector128<ulong> first = Vector128.Create(0UL, BinaryPrimitives.ReverseEndianness(_block));
+        Span<Vector128<ulong>> counters = MemoryMarshal.Cast<byte, Vector128<ulong>>(_counters.AsSpan());
+        for (int i = 0; i < counters.Length; i++) counters[i] = first | s_places[i];
         _cipher!.TransformBlock(_counters, 0, _counters.Length, _buffer, 0);
         _block += BufferBlocks;
         _used = 0;
