@@ -14,6 +14,7 @@ namespace Federation.Learning.DifferentialPrivacy;
 /// </remarks>
 public sealed class DpTrainer : IDisposable
 {
+    private readonly nn.Module _model;
     private readonly optim.Optimizer _optimizer;
     private readonly DpSgdParameters _parameters;
     private readonly PrivacyUnits _units;
@@ -22,7 +23,6 @@ public sealed class DpTrainer : IDisposable
     private readonly GradientBuffer _sums;
     private readonly IClippedSum _clipped;
     private readonly GradientNoise _noise;
-    private readonly (string Name, Tensor Value)[] _buffers;
     private bool _checked;
 
     /// <param name="model">Its parameters that require a gradient now are trained; their <c>grad</c> is the trainer's from then on.</param>
@@ -34,8 +34,7 @@ public sealed class DpTrainer : IDisposable
     public DpTrainer(nn.Module model, optim.Optimizer optimizer, PrivacyUnits units, DpSgdParameters parameters, SecureRandom random, LayerRules? rules = null)
     {
         ModelCheck.Require(model);
-        _buffers = [.. model.named_buffers().Select(buffer => (buffer.name, buffer.buffer))];
-        (_optimizer, _parameters, _units, _random) = (optimizer, parameters, units, random);
+        (_model, _optimizer, _parameters, _units, _random) = (model, optimizer, parameters, units, random);
         _sampler = new(units.Count, parameters.SamplingRate, random);
         _sums = new(model);
         try
@@ -96,7 +95,12 @@ public sealed class DpTrainer : IDisposable
             // All that is drawn for the batches comes before the noise, so that one key gives one stream.
             PrivateBatch[] batches = [.. _units.Batches(_sampler.Next(), _parameters.PhysicalBatchSize, _random)];
             _noise.Draw();
-            if (!_checked && _buffers.Length > 0 && batches.Length > 0) CheckBuffers(losses, batches[0].First(2));
+            if (!_checked && batches.Length > 0)
+            {
+                RecordCheck.Require(_model, losses, batches[0], _sums.Flat.device);
+                _checked = true;
+            }
+
             foreach (PrivateBatch batch in batches) figures = figures.Plus(_clipped.Add(losses, batch));
             _noise.Apply(_sums.Flat);
             Steps++; // counted before anything is changed by it
@@ -115,22 +119,6 @@ public sealed class DpTrainer : IDisposable
         for (int i = 0; i < _sums.Names.Count; i++) _sums.Parameters[i].grad = _sums[_sums.Names[i]];
         _optimizer.step();
         return figures;
-    }
-
-    /// <summary>Once: a module of the user's own that keeps something of the records, as BatchNorm does, would release it without noise.</summary>
-    private void CheckBuffers(Func<Tensor, Tensor> losses, PrivateBatch batch)
-    {
-        using IDisposable scope = NewDisposeScope(), off = no_grad();
-        Tensor[] before = [.. _buffers.Select(buffer => buffer.Value.clone())];
-        Tensor _ = losses(tensor(batch.Records.ToArray(), device: _sums.Flat.device));
-        for (int i = 0; i < before.Length; i++)
-        {
-            if (_buffers[i].Value.ne(before[i]).any().item<bool>() is false) continue;
-            _buffers[i].Value.copy_(before[i]);
-            throw new LearningException($"The buffer '{_buffers[i].Name}' changes when records go through the model: it would be released without noise. Remove it, or compute it from public data.");
-        }
-
-        _checked = true;
     }
 
     public void Dispose()

@@ -89,7 +89,35 @@ public sealed class ModelCheckTests
             Tensor output = model.call(inputs.index_select(0, indices));
             return (output - output.mean(new long[] { 0 }, keepdim: true)).square().sum(new long[] { 1 });
         }));
+        Assert.Contains("depends on", error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory] // no gradient shows it: the inputs have none
+    [InlineData(ClippedSumMethod.BookKeeping)]
+    [InlineData(ClippedSumMethod.RecordByRecord)]
+    public void Step_InputsAreCentredOnTheBatch_IsRefused(ClippedSumMethod method)
+    {
+        using var model = nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.5));
+        model.train();
+        using DpTrainer trainer = Trainer(model, method);
+        Tensor inputs = randn(8, 3);
+        LearningException error = Assert.Throws<LearningException>(() => trainer.Step(indices =>
+        {
+            Tensor input = inputs.index_select(0, indices);
+            return model.call(input - input.mean(new long[] { 0 }, keepdim: true)).square().sum(new long[] { 1 });
+        }));
         Assert.Contains("must not be mixed", error.Message, StringComparison.Ordinal);
+        Assert.All(model.modules(), module => Assert.True(module.training));
+        trainer.Step(indices => model.call(inputs.index_select(0, indices)).square().sum(new long[] { 1 }));
+        Assert.Equal(1, trainer.Steps);
+    }
+
+    [Fact]
+    public void Add_LayersOutputsAreMixed_IsRefusedByLayer()
+    {
+        using Twins twins = new(nn.Sequential(("first", nn.Linear(3, 4)), ("mixing", new Centred()), ("last", nn.Linear(4, 2))), randn(8, 3));
+        LearningException error = Assert.Throws<LearningException>(() => twins.Sum(PrivateBatch.OneEach([0, 1, 2, 3]), ClippingKind.Flat, [1]));
+        Assert.Contains("through 'first': records must not be mixed", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -134,10 +162,10 @@ public sealed class ModelCheckTests
         Assert.Contains("do not add up", Assert.Throws<LearningException>(() => twins.Sum(PrivateBatch.OneEach([0, 1, 2]), ClippingKind.Flat, [1])).Message, StringComparison.Ordinal);
     }
 
-    private static DpTrainer Trainer(nn.Module model)
+    private static DpTrainer Trainer(nn.Module model, ClippedSumMethod method = ClippedSumMethod.BookKeeping)
     {
         DpSgdOptions options = DpSgdOptionsTests.Valid();
-        options.SamplingRate = 1;
+        (options.SamplingRate, options.Method) = (1, method);
         return new(model, optim.SGD(model.parameters(), 0.1), PrivacyUnits.Records(8), options.ToParameters(), new SecureRandom());
     }
 
@@ -178,6 +206,11 @@ public sealed class ModelCheckTests
             mean.add_(input.detach().mean(new long[] { 0 }), 0.1);
             return linear.call(input);
         }
+    }
+
+    private sealed class Centred() : nn.Module<Tensor, Tensor>(nameof(Centred))
+    {
+        public override Tensor forward(Tensor input) => input - input.mean(new long[] { 0 }, keepdim: true);
     }
 
     private sealed class Halved : nn.Module<Tensor, Tensor>
