@@ -45,11 +45,12 @@ public sealed class ContributionSum(SiteRound round, IReadOnlyList<Stream> files
     /// <summary>The mean update: Σ weighted updates / Σ weights.</summary>
     /// <param name="opened">Of <see cref="Keys"/>.</param>
     /// <param name="write">Gets the values in order.</param>
+    /// <param name="knownWeight">The sum of the weights where it is public; null: it is opened with the rest.</param>
     /// <returns>The opened sum of weights.</returns>
     /// <exception cref="PadResidualException">The opened secret does not fit the blocks.</exception>
     /// <exception cref="UpdateWeightException">The weight is not positive.</exception>
     /// <exception cref="UpdateSumException">A sum cannot be that of so many contributors.</exception>
-    public double WriteMean(Plaintext opened, Action<ReadOnlySpan<float>> write)
+    public double WriteMean(Plaintext opened, Action<ReadOnlySpan<float>> write, double? knownWeight = null)
     {
         UpdateEncoding encoding = round.Descriptor.Encoding ?? throw new InvalidOperationException("This round is for whole numbers, not for updates.");
         UpdateDecoder decoder = new(encoding, files.Count);
@@ -76,8 +77,16 @@ public sealed class ContributionSum(SiteRound round, IReadOnlyList<Stream> files
         void Decode(Action<int, ulong[]> messagesOf)
         {
             ulong[] messages = new ulong[PadRing.Degree];
-            messagesOf(decoder.WeightBlock, messages);
-            decoder.OpenWeight(messages, workspace);
+            if (knownWeight is { } known)
+            {
+                decoder.SetWeight(known);
+            }
+            else
+            {
+                messagesOf(decoder.WeightBlock, messages);
+                decoder.OpenWeight(messages, workspace);
+            }
+
             for (int block = 0; block < encoding.Blocks; block++)
             {
                 Span<float> own = values.AsSpan(0, decoder.ValuesOfBlock(block));

@@ -52,6 +52,14 @@ public sealed class UpdateDecoder
         Weight = weight;
     }
 
+    /// <summary>In place of <see cref="OpenWeight"/> where the sum of the weights is public: an opened one would have noise in it.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The weight is not positive and finite.</exception>
+    public void SetWeight(double weight)
+    {
+        if (weight is not (> 0 and < double.PositiveInfinity)) throw new ArgumentOutOfRangeException(nameof(weight), weight, "A weight must be in (0, ∞).");
+        Weight = weight;
+    }
+
     /// <summary>A block of the mean: sum of the weighted updates over sum of the weights.</summary>
     /// <param name="block">0 to <see cref="UpdateEncoding.Blocks"/> − 1.</param>
     /// <param name="sums">Of the block's 2048 coefficients.</param>

@@ -26,10 +26,11 @@ public sealed class UpdateEncoding
     /// <param name="cut">x_cut: larger coordinates are cut. Null with rotation: min(C, 6·C/√d), made for updates whose blocks of 2048 values are about equally long. Required without.</param>
     /// <param name="noiseVariance">σ² of one site's noise in a value, in the square of its unit; 0: none.</param>
     /// <param name="largestWeight">The most that a site may claim; 1 where all count the same.</param>
+    /// <param name="unitClip">How far one privacy unit within a site (a record, a person) moves the site's vector in L2 norm; then clip and cut only keep the vector in range. Null: the site itself is the unit, and moves it by C.</param>
     /// <exception cref="ArgumentException">A value is out of range, or the cut is missing.</exception>
     /// <exception cref="UpdateLayoutException">The noise is finer than the grid allows, the weight is finer than the grid or beyond the cut, or the values do not fit direct mode.</exception>
-    public UpdateEncoding(UpdateLayout layout, int values, double clip, float weightScale, byte[]? rotationSeed, double? cut, double noiseVariance, double largestWeight = 1)
-        : this(layout, values, clip, weightScale, rotationSeed, cut, noiseVariance, largestWeight, LeastRange)
+    public UpdateEncoding(UpdateLayout layout, int values, double clip, float weightScale, byte[]? rotationSeed, double? cut, double noiseVariance, double largestWeight = 1, double? unitClip = null)
+        : this(layout, values, clip, weightScale, rotationSeed, cut, noiseVariance, largestWeight, LeastRange, unitClip)
     {
         // A cut weight, or one lost in the rounding, would be wrong without a sign of it, and the whole mean with it.
         double weight = (double)weightScale * largestWeight, room = IsRotated ? Clip : Cut;
@@ -43,7 +44,7 @@ public sealed class UpdateEncoding
 
     /// <summary>For tests: without what holds the weight against grid and cut.</summary>
     /// <param name="range">Room for the noise, in σ of a site; tests make it small to see what happens beyond.</param>
-    internal UpdateEncoding(UpdateLayout layout, int values, double clip, float weightScale, byte[]? rotationSeed, double? cut, double noiseVariance, double largestWeight, double range)
+    internal UpdateEncoding(UpdateLayout layout, int values, double clip, float weightScale, byte[]? rotationSeed, double? cut, double noiseVariance, double largestWeight, double range, double? unitClip = null)
     {
         const double largest = 1L << 60;
         if (values is < 1 or > int.MaxValue - (1 << 17)) throw new ArgumentOutOfRangeException(nameof(values), values, $"An update must have 1 to {int.MaxValue - (1 << 17)} values.");
@@ -53,6 +54,9 @@ public sealed class UpdateEncoding
         if (rotationSeed == null && cut == null) throw new ArgumentException("Without rotation the cut must be given: the largest absolute value that a weighted value may have.", nameof(cut));
         if (noiseVariance is not (>= 0 and < double.PositiveInfinity)) throw new ArgumentOutOfRangeException(nameof(noiseVariance), noiseVariance, "A variance must be in [0, ∞).");
         if (largestWeight is not (> 0 and < double.PositiveInfinity)) throw new ArgumentOutOfRangeException(nameof(largestWeight), largestWeight, "The largest weight must be in (0, ∞).");
+        if (unitClip is { } unit && !(unit > 0 && unit <= clip)) throw new ArgumentOutOfRangeException(nameof(unitClip), unitClip, $"A unit's clipping norm must be in (0, {clip}], the site's.");
+        if (unitClip != null && rotationSeed != null) throw new ArgumentException("Vectors of which a unit is a part are not rotated: the rotation's rounding is bounded for whole vectors only.", nameof(rotationSeed));
+        UnitClip = unitClip;
         (Layout, Values, Clip, WeightScale, NoiseVariance, LargestWeight, _rotationSeed) = (layout, values, clip, weightScale, noiseVariance, largestWeight, rotationSeed?.AsSpan().ToArray());
         Dimension = rotationSeed == null ? values + 1 : (values + UpdateLayout.BlockLength) / UpdateLayout.BlockLength * UpdateLayout.BlockLength;
         if (layout.IsDirect && Dimension > MostDirectValues) throw new UpdateLayoutException($"{Dimension} values with the weight do not fit direct mode: at most {MostDirectValues} do. Choose the hybrid layout.");
@@ -75,8 +79,8 @@ public sealed class UpdateEncoding
 
         double root = Math.Sqrt(Dimension), norm = Clip / Grid;
         double bound = Math.Min((norm + root) * (norm + root), (norm * norm) + (Dimension / 4.0) + norm + (root / 2)); // √(2·ln(1/β)) = 1
-        LargestSquaredNorm = (UInt128)bound;
-        SquaredSensitivity = bound * Grid * Grid * RoundedUp;
+        LargestSquaredNorm = unitClip == null ? (UInt128)bound : UInt128.MaxValue;
+        SquaredSensitivity = (unitClip is { } moved ? Math.Pow(moved + (Grid * root), 2) : bound * Grid * Grid) * RoundedUp;
     }
 
     public UpdateLayout Layout { get; }
@@ -121,10 +125,16 @@ public sealed class UpdateEncoding
     /// <summary>σ/γ of one site; at least 2 if there is noise.</summary>
     public double NoiseDeviationSteps { get; }
 
-    /// <summary>The bound on the squared norm of a site's rounded vector in steps, noise left out: ⌊(Δ₂/γ)²⌋.</summary>
+    /// <summary>C_u: one privacy unit moves a site's vector by at most this before it is rounded. Null: the site is the unit.</summary>
+    public double? UnitClip { get; }
+
+    /// <summary>The bound on the squared norm of a site's rounded vector in steps, noise left out: ⌊(Δ₂/γ)²⌋. None where the unit is within a site: a rounding chosen by the whole vector's norm would depend on every unit.</summary>
     public UInt128 LargestSquaredNorm { get; }
 
-    /// <summary>Δ₂² = min{(C + γ√d)², C² + γ²d/4 + γ·(C + γ√d/2)}, the most that one site adds to the sum before noise, squared. β = e^(−1/2).</summary>
+    /// <summary>
+    /// Δ₂², the most that one unit adds to the sum before noise, squared. A site: min{(C + γ√d)², C² + γ²d/4 + γ·(C + γ√d/2)}, β = e^(−1/2).
+    /// A unit within one: (C_u + γ√d)², because clipping and cutting bring no two vectors further apart, and roundings with the same random bits move each coordinate by less than one step more.
+    /// </summary>
     public double SquaredSensitivity { get; }
 
     /// <summary>At most how probable is it that one upload is withheld because a value with its noise is out of range. Part of δ. 0 without noise.</summary>
@@ -158,9 +168,34 @@ public sealed class UpdateEncoding
     /// <param name="dimension">d.</param>
     internal static double ConcentratedEpsilon(double squaredRatio, int noisySites, double steps, int dimension)
     {
-        double tau = 0, squared = squaredRatio / noisySites;
-        for (int k = 1; k < noisySites; k++) tau += 10 * Math.Exp(-2 * Math.PI * Math.PI * steps * steps * k / (k + 1));
+        double tau = Tau(noisySites, steps), squared = squaredRatio / noisySites;
         return Math.Min(Math.Sqrt(squared + (2 * tau * dimension)), Math.Sqrt(squared) + (tau * Math.Sqrt(dimension))) * RoundedUp;
+    }
+
+    /// <summary>What one opening costs, for accountants: a continuous Gaussian, its units sampled before, and how far the opened sum is at most from one.</summary>
+    /// <param name="noisySites">n, as for <see cref="ConcentratedEpsilon(int)"/>.</param>
+    /// <param name="samplingRate">With which each unit entered its site's vector.</param>
+    /// <remarks>
+    /// In each coordinate the sum of n discrete Gaussians of variance s² is within e^τ of one of variance ns² (Kairouz, Liu, Steinke 2021, Theorem 1), which around integers is, within 2⁻¹¹¹, the continuous one of variance ns² − 4 and a discrete one around its outcome:
+    /// post-processing, as for <see cref="GridGaussian"/>. Added to that distance: the sampler's, of each site, and the chance that an upload is withheld.
+    /// </remarks>
+    /// <exception cref="ArgumentOutOfRangeException">There are no such sites, or more than the cohort.</exception>
+    public PrivacyEvent Event(int noisySites, SamplingRate samplingRate)
+    {
+        if (noisySites < 1 || noisySites > Layout.Cohort) throw new ArgumentOutOfRangeException(nameof(noisySites), noisySites, $"The noise must come from 1 to {Layout.Cohort} sites.");
+        double variance = (noisySites * NoiseDeviationSteps * NoiseDeviationSteps) - DiscreteGaussian.RoundingVariance;
+        if (!IsNoisy || !(variance > 0)) return new NonPrivateEvent();
+        double multiplier = Math.Sqrt(variance) * Grid / (Math.Sqrt(SquaredSensitivity) * RoundedUp);
+        double distance = (Dimension * (Math.Exp(Tau(noisySites, NoiseDeviationSteps)) - 1 + DiscreteGaussian.RoundingDistance)) + (noisySites * SamplerDistance) + RangeErrorProbability;
+        return new InexactEvent(new GaussianEvent(new NoiseMultiplier(multiplier), samplingRate), Math.Min(1, distance * RoundedUp));
+    }
+
+    /// <summary>τ of Kairouz, Liu, Steinke 2021, Theorem 1.</summary>
+    private static double Tau(int noisySites, double steps)
+    {
+        double tau = 0;
+        for (int k = 1; k < noisySites; k++) tau += 10 * Math.Exp(-2 * Math.PI * Math.PI * steps * steps * k / (k + 1));
+        return tau;
     }
 
     /// <summary>ρ = ε²/2 of <see cref="ConcentratedEpsilon(int)"/>.</summary>
@@ -174,7 +209,7 @@ public sealed class UpdateEncoding
     public byte[] Encode()
     {
         CanonicalWriter writer = Layout.Write(new CanonicalWriter("update-encoding")).Field((ulong)Values);
-        return writer.Field(Clip).Field((double)WeightScale).Field(RotationSeed).Field(Cut).Field(NoiseVariance).Field(LargestWeight).Field(Grid).ToArray();
+        return writer.Field(Clip).Field((double)WeightScale).Field(RotationSeed).Field(Cut).Field(NoiseVariance).Field(LargestWeight).Field(UnitClip ?? 0).Field(Grid).ToArray();
     }
 
     /// <exception cref="FormatException">The bytes are no encoding, or its grid is not the one that this program computes.</exception>
@@ -185,11 +220,11 @@ public sealed class UpdateEncoding
         int values = reader.Int32(1, int.MaxValue);
         double clip = reader.Double(), weightScale = reader.Double();
         byte[] seed = reader.Field(32).ToArray();
-        double cut = reader.Double(), variance = reader.Double(), largest = reader.Double(), grid = reader.Double();
+        double cut = reader.Double(), variance = reader.Double(), largest = reader.Double(), unit = reader.Double(), grid = reader.Double();
         reader.End();
         try
         {
-            UpdateEncoding encoding = new(layout, values, clip, (float)weightScale, seed.Length == 0 ? null : seed, cut, variance, largest);
+            UpdateEncoding encoding = new(layout, values, clip, (float)weightScale, seed.Length == 0 ? null : seed, cut, variance, largest, unit == 0 ? null : unit);
             if (encoding.WeightScale != weightScale) throw new FormatException($"The scale of the weight, {weightScale}, is no float.");
             return encoding.Grid == grid ? encoding : throw new FormatException($"The grid is said to be {grid}; clip, cut, levels and noise give {encoding.Grid}.");
         }

@@ -1,3 +1,4 @@
+using Federation.Privacy.Accounting;
 using Federation.Privacy.SecureAggregation;
 using Xunit;
 
@@ -30,6 +31,73 @@ public sealed class UpdateEncodingTests
         Assert.Equal(42_706_232.4375 / 24, encoding.Rho(3), 1e-5);
         Assert.Equal(Math.Sqrt(42_706_232.4375 / 16), encoding.ConcentratedEpsilon(4), 1e-8);
         Assert.InRange(encoding.RangeErrorProbability / RangeError, 1, 1 + 1e-9);
+    }
+
+    [Fact] // (C_u + γ√d)², and no rounding is drawn again
+    public void Sensitivity_OfARecordWithinASite_IsTheHandDerivedOne()
+    {
+        UpdateEncoding encoding = new(s_two, 99, 6534.75, 1, null, 6534.75, 4, unitClip: 12);
+        Assert.Equal(17 * 17, encoding.SquaredSensitivity, 1e-9); // γ√d = 5
+        Assert.True(encoding.SquaredSensitivity >= 17 * 17);
+        Assert.Equal(UInt128.MaxValue, encoding.LargestSquaredNorm);
+        InexactEvent cost = Assert.IsType<InexactEvent>(encoding.Event(3, new SamplingRate(0.1)));
+        GaussianEvent gaussian = Assert.IsType<GaussianEvent>(cost.Exact);
+        Assert.Equal(Math.Sqrt((3 * 16) - 4) * 0.5 / 17, gaussian.NoiseMultiplier.Value, 1e-12);
+        Assert.Equal(0.1, gaussian.SamplingRate.Value);
+        Assert.InRange(cost.StatisticalDistance, RangeError, 1.01 * RangeError);
+        Assert.IsType<NonPrivateEvent>(UpdateEncoding.AnyWeight(s_two, 99, 6553.5, 1, null, 6553.5, 0).Event(3, SamplingRate.All));
+        Assert.Equal("noisySites", Assert.Throws<ArgumentOutOfRangeException>(() => encoding.Event(11, SamplingRate.All)).ParamName);
+    }
+
+    [Theory] // by enumeration: what one coordinate really opens, with and without one record that moves it by as many steps as it can
+    [InlineData(1, 2.5, 1)]
+    [InlineData(2, 2.1, 0.3)]
+    [InlineData(3, 4, 0.05)]
+    public void Event_OfASharedNoise_IsAboveTheTrueLoss(int sites, double steps, double rate)
+    {
+        const double grid = 1.0 / 13105;
+        double variance = Math.Pow(steps * grid, 2);
+        UpdateEncoding encoding = new(s_two, 1, 1, 0.5f, null, 1, variance, unitClip: 4 * grid);
+        int shift = (int)(Math.Sqrt(encoding.SquaredSensitivity) / encoding.Grid);
+        Assert.Equal(5, shift);
+        double[] noise = [1];
+        for (int site = 0; site < sites; site++) noise = Convolve(noise, DiscreteGaussianOf(encoding.NoiseDeviationSteps));
+        int length = noise.Length + shift;
+        double[] without = new double[length], with = new double[length];
+        for (int i = 0; i < length; i++)
+        {
+            without[i] = i < noise.Length ? noise[i] : 0;
+            with[i] = ((1 - rate) * without[i]) + (rate * (i >= shift ? noise[i - shift] : 0));
+        }
+
+        foreach (double epsilon in new[] { 0, 0.1, 0.5, 1.5, 3 })
+        {
+            double exact = Math.Max(Beyond(with, without), Beyond(without, with));
+            double bound = new PldAccountant().AtEpsilon([encoding.Event(sites, new SamplingRate(rate))], epsilon, NeighboringRelation.AddOrRemoveOne).Delta;
+            Assert.True(exact <= bound, $"ε {epsilon}: δ is {exact:R}, above {bound:R}");
+            Assert.True(bound < 0.1 + (2 * exact) || sites == 1);
+
+            double Beyond(double[] one, double[] other) => one.Zip(other).Sum(pair => Math.Max(0, pair.First - (Math.Exp(epsilon) * pair.Second)));
+        }
+    }
+
+    private static double[] DiscreteGaussianOf(double deviation)
+    {
+        int reach = (int)(12 * deviation);
+        double[] weights = [.. Enumerable.Range(-reach, (2 * reach) + 1).Select(x => Math.Exp(-(double)x * x / (2 * deviation * deviation)))];
+        double sum = weights.Sum();
+        return [.. weights.Select(weight => weight / sum)];
+    }
+
+    private static double[] Convolve(double[] one, double[] other)
+    {
+        double[] sum = new double[one.Length + other.Length - 1];
+        for (int i = 0; i < one.Length; i++)
+        {
+            for (int j = 0; j < other.Length; j++) sum[i + j] += one[i] * other[j];
+        }
+
+        return sum;
     }
 
     private const double RangeError = 7.17362587329945678e-18; // 2·100·Pr[N(0,1) > 9.125]
