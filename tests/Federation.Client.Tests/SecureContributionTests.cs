@@ -47,7 +47,7 @@ public sealed class SecureContributionTests : IDisposable
         _roster = RosterOf(s_sites.Length);
         (_certificate, _test) = Epoch(_roster);
         RunSpec spec = RunSpec.Parse(Spec, "spec");
-        _descriptor = new(SHA256.HashData(Encoding.UTF8.GetBytes(Spec)), Convert.FromHexString(s_model), s_sites, 3, 0, WeightRule.Claimed, SHA256.HashData([]), SecureEncoding.Of(spec.SecureAggregation!, Values, 4));
+        _descriptor = new(SHA256.HashData(Encoding.UTF8.GetBytes(Spec)), Convert.FromHexString(s_model), s_sites, 3, 0, WeightRule.Claimed, SHA256.HashData([]), SecureEncoding.Of(spec, Values, 4));
     }
 
     public void Dispose()
@@ -69,7 +69,7 @@ public sealed class SecureContributionTests : IDisposable
     public async Task Check_ADescriptorThatIsNotTheRuns_IsRefused()
     {
         byte[] other = new byte[32];
-        UpdateEncoding wider = SecureEncoding.Of(new SecureAggregationSpec(Threshold: 3, Cut: 80), Values, 4);
+        UpdateEncoding wider = SecureEncoding.Of(RunSpec.Parse(Spec, "spec") with { SecureAggregation = new SecureAggregationSpec(Threshold: 3, Cut: 80) }, Values, 4);
         await Refused("another run spec", _descriptor with { RunSpec = other });
         await Refused("other training settings", _descriptor with { LocalTraining = other });
         await Refused("another model", _descriptor with { Model = other });

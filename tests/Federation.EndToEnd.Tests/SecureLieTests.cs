@@ -25,7 +25,7 @@ public sealed class SecureLieTests
         task.Train is { } train ? new NodeTask { Evaluate = new Evaluate { Run = new RunDescription { RunId = train.RunId, SpecYaml = Spec.Replace("{ kind: threshold-bfv, threshold: 3 }", "none", StringComparison.Ordinal), SchemaYaml = SyntheticSites.SchemaYaml }, Round = train.Round, ModelSha256 = train.ModelSha256 } } : task);
 
     [Fact]
-    public async Task Train_WithAnInventedSite_IsRefused() => await RefusedAsync("names 'invented'", _ => Described(descriptor => descriptor with { Cohort = [.. descriptor.Cohort, "invented"], Encoding = Formats.Runs.SecureEncoding.Of(Formats.Runs.RunSpec.Parse(Spec, "x").SecureAggregation!, 5, 5) }));
+    public async Task Train_WithAnInventedSite_IsRefused() => await RefusedAsync("names 'invented'", _ => Described(descriptor => descriptor with { Cohort = [.. descriptor.Cohort, "invented"], Encoding = Formats.Runs.SecureEncoding.Of(Formats.Runs.RunSpec.Parse(Spec, "x"), 5, 5) }));
 
     [Fact]
     public async Task Train_WithAnotherModelForOneSite_IsRefused() => await RefusedAsync("described for another model", _ => Described(descriptor => descriptor with { Model = new byte[32] }));

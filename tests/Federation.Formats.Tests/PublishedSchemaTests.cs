@@ -20,6 +20,7 @@ public sealed class PublishedSchemaTests
         { "run-spec", RunSpecTests.Good },
         { "run-spec", CustomModel },
         { "run-spec", StatisticsSpecTests.Good },
+        { "run-spec", PrivacySpecTests.Good },
         { "data-schema", DataSchemaTests.Good },
         { "node", NodeYaml },
         { "server", ServerYaml },

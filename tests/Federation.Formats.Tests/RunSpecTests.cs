@@ -55,7 +55,6 @@ public sealed class RunSpecTests
     [InlineData("{ kind: none }", "{ kind: threshold-bfv, cut: 0 }", 10, "secureAggregation.cut", "(0, 1000000]")]
     [InlineData("{ kind: none }", "{ kind: none, threshold: 3 }", 10, "secureAggregation.threshold", "no meaning")]
     [InlineData("metrics: [accuracy, auc]", "metrics: [acuracy]", 11, "evaluate.metrics", "Did you mean 'accuracy'?")]
-    [InlineData("seed: 42", "seed: 42\nprivacy: { unit: record }", 7, "privacy", "not available in this version")]
     [InlineData("kind: logistic, initial: weights.safetensors", "kind: custom", 3, "model", "brings its own data")]
     [InlineData("name: heart-disease", "name: Heart Disease", 1, "name", "lower-case")]
     public void Parse_OneMistake_NamesLineFieldAndRepair(string right, string wrong, int line, string field, string says)

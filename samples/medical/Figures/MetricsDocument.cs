@@ -46,7 +46,7 @@ internal sealed record MetricsDocument(
         double each = Math.Round((double)bytes / spec.Rounds / parameters, 2);
         if (spec.SecureAggregation is not { } secure) return new("none", null, null, null, each, 0);
         int sites = Hospital.All.Count;
-        return new("threshold-bfv", SecureEncoding.Of(secure, parameters, sites).Layout.IsDirect ? "direct" : "hybrid", SecureEncoding.ThresholdOf(secure, sites), sites, each, openedRounds);
+        return new("threshold-bfv", SecureEncoding.Of(spec, parameters, sites).Layout.IsDirect ? "direct" : "hybrid", SecureEncoding.ThresholdOf(secure, sites), sites, each, openedRounds);
     }
 
     private static Dictionary<string, Figure> BySite(IReadOnlyList<Figure> figures) => Hospital.All.Zip(figures).ToDictionary(pair => pair.First.Name, pair => pair.Second);

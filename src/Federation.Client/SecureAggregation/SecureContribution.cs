@@ -25,7 +25,7 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
     /// <exception cref="FormatException">Bytes of the coordinator are not what they should be.</exception>
     public async Task<SiteRound> CheckAsync(LearningTask task, string specYaml, string schemaYaml, SecureRound secure, string purpose, int round, string modelSha256, int values, CancellationToken cancellationToken)
     {
-        if (task.Spec.SecureAggregation is not { } spec) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for an encrypted contribution; the run's spec says 'secureAggregation: none'.");
+        if (task.Spec.SecureAggregation is null) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for an encrypted contribution; the run's spec says 'secureAggregation: none'.");
         if (secure.Purpose != purpose) throw new ProtocolException(Refusal.AnotherOpening, $"The coordinator asks for a contribution to '{secure.Purpose}' where only one to '{purpose}' is given.");
         (EpochCertificate certificate, Roster roster) = await KeysAsync(secure, cancellationToken);
         store.See(task.RunId, certificate.Descriptor.Epoch, Convert.ToHexStringLower(certificate.Hash));
@@ -37,7 +37,8 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
         if (descriptor.Cohort.FirstOrDefault(other => !roster.Sites.ContainsKey(other)) is { } unknown) throw new ProtocolException(Refusal.NotInRoster, $"The cohort names '{unknown}', which is not in roster {roster.Version}.");
         int least = Math.Max(task.Spec.Cohort.MinContributors, policy.MinContributors);
         if (descriptor.MinContributors < least) throw new ProtocolException(Refusal.BelowPolicy, $"The round would be opened with {descriptor.MinContributors} contributors; spec and policy ask for {least}.");
-        UpdateEncoding? expected = secure.Purpose == Opening.Update ? SecureEncoding.Of(spec, values, descriptor.Cohort.Count) : null;
+        if ((descriptor.MaxColluding, descriptor.Weights) != (SecureEncoding.MaxColluding(task.Spec), SecureEncoding.Weights(task.Spec))) throw new ProtocolException(Refusal.AnotherOpening, "The round describes other weights, or another share of the noise, than the spec means.");
+        UpdateEncoding? expected = secure.Purpose == Opening.Update ? SecureEncoding.Of(task.Spec, values, descriptor.Cohort.Count) : null;
         if (!(expected?.Encode() ?? []).AsSpan().SequenceEqual(descriptor.Encoding?.Encode() ?? [])) throw new ProtocolException(Refusal.AnotherOpening, "The round describes another encoding than the spec means: other clipping, grid, noise or weights.");
         return new(new Opening(task.RunId, certificate.Descriptor.Epoch, (ulong)round, secure.Purpose), descriptor, certificate);
     }

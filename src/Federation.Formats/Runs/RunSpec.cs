@@ -29,6 +29,9 @@ public sealed partial record RunSpec
     /// <summary>Null: none, the coordinator sees each update.</summary>
     public SecureAggregationSpec? SecureAggregation { get; init; }
 
+    /// <summary>Null: none; what is opened may say everything about single records.</summary>
+    public PrivacySpec? Privacy { get; init; }
+
     /// <summary>Federated evaluation on the sites' own test rows; absent: none.</summary>
     public EvaluateSpec? Evaluate { get; init; }
 
@@ -85,7 +88,7 @@ public enum TaskKind
 /// <param name="Deadline">How long a round waits for its cohort; the only time in a spec.</param>
 public sealed record CohortSpec(IReadOnlyList<string>? Sites, int MinContributors, TimeSpan Deadline);
 
-/// <param name="BatchSize">Examples a step; 1 to 1,000,000.</param>
+/// <param name="BatchSize">Examples a step; 1 to 1,000,000. Under differential privacy what the noisy sum is divided by: the size that is expected, a public number.</param>
 /// <param name="Epochs">Passes over the site's training rows a round; 1 to 10,000.</param>
 public sealed record LocalSpec(OptimizerSpec Optimizer, int BatchSize, int Epochs);
 

@@ -26,7 +26,6 @@ public sealed partial record RunSpec
         List<Problem> problems = [];
         var fields = new FieldReader(YamlReader.Read(yaml, file), file, problems);
         RunSpec spec = fields.Has("statistics") ? StatisticsReader.Read(fields, ReadData(fields, required: true), ReadCohort(fields)) : ReadTraining(fields);
-        RequireNone(fields, "privacy", "Differential privacy is not available in this version.");
         if (spec.SecureAggregation is not null && fields.Map("cohort", required: false)?.Has("minContributors") == true && spec.Cohort.MinContributors < SecureAggregationReader.FewestContributors)
         {
             fields.Add("cohort", $"minContributors is {spec.Cohort.MinContributors}; with secure aggregation at least {SecureAggregationReader.FewestContributors} sites must contribute, because of two each would know the other's update.", "Raise it, or write 'secureAggregation: none'.");
@@ -54,6 +53,7 @@ public sealed partial record RunSpec
             SecureAggregation = SecureAggregationReader.Read(fields),
             Evaluate = ReadEvaluate(fields),
         };
+        spec = spec with { Privacy = PrivacyReader.Read(fields, spec) };
         if (custom && (fields.Has("data") || fields.Has("task"))) fields.Add("model", "A custom model brings its own data and loss; 'data' and 'task' have no meaning.", "Remove both.");
         return spec;
     }
@@ -153,20 +153,5 @@ public sealed partial record RunSpec
         var spec = new EvaluateSpec((int)evaluate.Integer("every", 1, 1_000_000), metrics);
         evaluate.Close();
         return spec;
-    }
-
-    /// <summary>A protection that this version lacks is refused, never ignored.</summary>
-    private static void RequireNone(FieldReader fields, string name, string message)
-    {
-        switch (fields.Value(name))
-        {
-            case null or YamlScalar { Text: "none" }:
-                break;
-            case YamlMap { Fields: [{ Key: "kind", Value: YamlScalar { Text: "none" } }] }:
-                break;
-            default:
-                fields.Add(name, message, $"Write '{name}: none' to go without it.");
-                break;
-        }
     }
 }

@@ -10,15 +10,38 @@ public static class SecureEncoding
     /// <summary>Whether a model of so many values, with its weight, travels in one key ciphertext; larger ones in the pad ring (hybrid).</summary>
     public static bool IsDirect(int values) => values < UpdateEncoding.MostDirectValues;
 
+    /// <summary>With shared noise: room for the clipped gradients of so many times the batch that is expected; a site that samples more is scaled down.</summary>
+    private const int Room = 64;
+
     /// <param name="values">Of the model.</param>
     /// <param name="cohort">Sites that may contribute.</param>
     /// <exception cref="UpdateLayoutException">The bits do not fit a sum over so many sites.</exception>
-    public static UpdateEncoding Of(SecureAggregationSpec spec, int values, int cohort)
+    public static UpdateEncoding Of(RunSpec run, int values, int cohort)
     {
-        // The weight is sent as the largest value that a coordinate may have, so grid and cut hold both.
-        double cut = spec.Cut * spec.MaxWeight;
+        SecureAggregationSpec spec = run.SecureAggregation ?? throw new ArgumentException("The run has no secure aggregation.", nameof(run));
         UpdateLayout layout = IsDirect(values) ? UpdateLayout.ChooseDirect(LeastBits, cohort) : UpdateLayout.Choose(spec.Bits ?? LeastBits, cohort);
-        return new(layout, values, cut * Math.Sqrt(values + 1.0), (float)spec.Cut, rotationSeed: null, cut, noiseVariance: 0, spec.MaxWeight);
+        if (run.Privacy is { Noise: NoiseSource.Shared } privacy) return Shared(run, privacy, layout, values);
+        // The weight is sent as the largest value that a coordinate may have, so grid and cut hold both.
+        int weight = LargestWeight(run);
+        double cut = spec.Cut * weight;
+        return new(layout, values, cut * Math.Sqrt(values + 1.0), (float)spec.Cut, rotationSeed: null, cut, noiseVariance: 0, weight);
+    }
+
+    /// <summary>Under differential privacy every site counts the same: how many records it has is private.</summary>
+    public static int LargestWeight(RunSpec run) => run.Privacy is null ? run.SecureAggregation!.MaxWeight : 1;
+
+    /// <summary>How the sites' updates are weighted.</summary>
+    public static WeightRule Weights(RunSpec run) => run.Privacy is null ? WeightRule.Claimed : WeightRule.One;
+
+    /// <summary>c: contributors that may know, or leave out, their part of a shared noise.</summary>
+    public static int MaxColluding(RunSpec run) => run.Privacy?.MaxColluding ?? 0;
+
+    /// <summary>The vector is −η/b·Σ of the clipped gradients, η the learning rate and b the batch that is expected; one unit moves it by ηC/b.</summary>
+    private static UpdateEncoding Shared(RunSpec run, PrivacySpec privacy, UpdateLayout layout, int values)
+    {
+        double unit = run.Local.Optimizer.LearningRate / run.Local.BatchSize * privacy.Clip, whole = unit * Room * run.Local.BatchSize;
+        double variance = Math.Pow(privacy.Sigma(run.Rounds) * unit, 2) / (run.Cohort.MinContributors - privacy.MaxColluding);
+        return new(layout, values, whole, (float)unit, rotationSeed: null, whole, variance, largestWeight: 1, unitClip: unit);
     }
 
     /// <summary>t: as the spec says, or the least with 2t − k above one, k all sites that could be members.</summary>

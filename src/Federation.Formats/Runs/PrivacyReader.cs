@@ -1,0 +1,64 @@
+using Federation.Formats.Yaml;
+
+namespace Federation.Formats.Runs;
+
+/// <summary>Reads <c>privacy</c>: none, or a map.</summary>
+internal static class PrivacyReader
+{
+    private const string Name = "privacy";
+
+    private static readonly Dictionary<string, DpUnit> Units = new() { ["record"] = DpUnit.Record, ["person"] = DpUnit.Person };
+    private static readonly Dictionary<string, NoiseSource> Sources = new() { ["own"] = NoiseSource.Own, ["shared"] = NoiseSource.Shared };
+    private static readonly Dictionary<string, GradientClipping> Clippings = new() { ["flat"] = GradientClipping.Flat, ["per-layer"] = GradientClipping.PerLayer, ["automatic"] = GradientClipping.Automatic };
+    private static readonly string[] s_person = ["key", "maxUnitRecords"];
+    private static readonly Dictionary<string, bool> Mechanisms = new() { ["dp-sgd"] = true };
+
+    /// <returns>Null: none.</returns>
+    public static PrivacySpec? Read(FieldReader fields, RunSpec spec)
+    {
+        switch (fields.Value(Name))
+        {
+            case null or YamlScalar { Text: "none" }: return null;
+        }
+
+        if (fields.Map(Name, required: true) is not { } map) return null;
+        map.Choice<bool>("mechanism", Mechanisms, true);
+        DpUnit unit = map.Choice("unit", Units);
+        NoiseSource noise = map.Choice<NoiseSource>("noise", Sources, NoiseSource.Own);
+        bool isAuto = map.Value("noiseMultiplier") is YamlScalar { Text: "auto" }, isShared = noise == NoiseSource.Shared;
+        double? sigma = isAuto ? null : map.Number("noiseMultiplier", value => value is > 0 and <= 1e6, "in (0, 1000000], or auto,");
+        if (isAuto) map.Text("noiseMultiplier");
+        PrivacySpec privacy = new(
+            unit,
+            unit == DpUnit.Person ? map.Text("key") : null,
+            noise,
+            map.Number("clip", value => value is > 0 and <= 1e6, "in (0, 1000000]"),
+            map.Choice<GradientClipping>("clipping", Clippings, GradientClipping.Flat),
+            sigma,
+            map.Number("samplingRate", value => value is > 0 and <= 1, "in (0, 1]"),
+            (int)map.Integer("steps", 1, isShared ? 1 : 1_000_000, isShared ? 1 : null),
+            (int)map.Integer("maxUnitRecords", 1, 1_000_000, 16),
+            map.Number("delta", value => value is > 0 and <= 0.1, "in (0, 0.1]"),
+            isAuto || map.Has("maxEpsilon") ? map.Number("maxEpsilon", value => value is > 0 and <= 1e6, "in (0, 1000000]") : null,
+            isShared ? (int)map.Integer("maxColluding", 0, Math.Max(0, spec.Cohort.MinContributors - 2), Math.Clamp(spec.Cohort.MinContributors - 2, 0, 1)) : 0);
+        if (unit == DpUnit.Record)
+        {
+            foreach (string other in s_person.Where(map.Has)) map.Add(other, "belongs to unit: person.", "Remove it.");
+        }
+
+        if (!isShared && map.Has("maxColluding")) map.Add("maxColluding", "belongs to noise: shared; noise of one's own needs nobody else.", "Remove it.");
+        Check(fields, spec, map, privacy);
+        map.Close();
+        return privacy;
+    }
+
+    private static void Check(FieldReader fields, RunSpec spec, FieldReader map, PrivacySpec privacy)
+    {
+        if (spec.Data?.Scaling == Scaling.PerSite) fields.Add("data", "scaling: per-site takes mean and deviation from private records, so that each record changes every other one's features; under differential privacy that is a release that nobody pays for.", "Write scaling: public-ranges.");
+        if (spec.Evaluate is not null) fields.Add("evaluate", "Sums over the sites' test rows are releases of private records, and this version adds no noise to them.", "Remove it: each site measures every model on its own test rows, for itself.");
+        if (fields.Map("local", required: false)?.Has("epochs") == true) fields.Add("local", "Under differential privacy there are no epochs: records are sampled.", "Remove epochs; privacy.steps says how many steps a round has.");
+        if (privacy.Noise != NoiseSource.Shared) return;
+        if (spec.SecureAggregation is null) map.Add("noise", "is shared, and the run has no secure aggregation: whoever sees one site's part sees its records with too little noise.", "Write noise: own, or secureAggregation: threshold-bfv.");
+        if (spec.Local.Optimizer.Kind != OptimizerKind.Sgd || spec.Local.Optimizer.Momentum != 0 || spec.Local.Optimizer.WeightDecay != 0) fields.Add("local", "With shared noise a round is one step on the opened sum: sgd without momentum and weight decay.", "Write optimizer: { kind: sgd, learningRate: … }.");
+    }
+}

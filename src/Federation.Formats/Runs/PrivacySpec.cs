@@ -1,0 +1,62 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using Federation.Privacy.Accounting;
+
+namespace Federation.Formats.Runs;
+
+/// <summary>Differentially private training by DP-SGD (Abadi et al. 2016): each step samples privacy units, clips each one's gradient, and adds noise to the sum.</summary>
+/// <param name="Unit">What one neighbouring data set adds or removes.</param>
+/// <param name="Key">Column of the table whose value says which person a record belongs to; null where every record is a unit.</param>
+/// <param name="Noise">Whose noise protects a record.</param>
+/// <param name="Clip">C, the L2 bound on a unit's gradient.</param>
+/// <param name="Clipping">How the bound is kept.</param>
+/// <param name="NoiseMultiplier">σ, in units of C; null: the least that keeps <paramref name="MaxEpsilon"/> over all rounds.</param>
+/// <param name="SamplingRate">q: with this probability each unit enters a step, independently.</param>
+/// <param name="Steps">DP-SGD steps of a site in a round; 1 with shared noise.</param>
+/// <param name="MaxUnitRecords">Of a person that go into one step.</param>
+/// <param name="Delta">δ at which ε is stated.</param>
+/// <param name="MaxEpsilon">The run costs no unit more; null: whatever the noise multiplier gives.</param>
+/// <param name="MaxColluding">Shared noise: so many contributors may know, or leave out, their own part of it.</param>
+public sealed record PrivacySpec(
+    DpUnit Unit, string? Key, NoiseSource Noise, double Clip, GradientClipping Clipping, double? NoiseMultiplier, double SamplingRate, int Steps, int MaxUnitRecords, double Delta, double? MaxEpsilon, int MaxColluding)
+{
+    private static readonly ConcurrentDictionary<(PrivacySpec, int), double> s_found = new();
+
+    /// <summary>σ as written, or the least that keeps the ε over all rounds with a thousandth to spare for grids and samplers, rounded up to four digits so that every machine finds the same.</summary>
+    /// <param name="rounds">Of the run.</param>
+    /// <exception cref="UnreachableTargetException">No noise is enough.</exception>
+    public double Sigma(int rounds) => NoiseMultiplier ?? s_found.GetOrAdd((this, rounds), static asked => asked.Item1.Calibrate(asked.Item2));
+
+    private double Calibrate(int rounds)
+    {
+        var target = new PrivacyLoss(MaxEpsilon!.Value * (1 - 1e-3), Delta, NeighboringRelation.AddOrRemoveOne);
+        double least = Calibration.NoiseMultiplier(new PldAccountant(), target, sigma => [new RepeatedEvent(new GaussianEvent(sigma, new SamplingRate(SamplingRate)), (long)rounds * Steps)]).Value;
+        double unit = Math.Pow(10, Math.Floor(Math.Log10(least)) - 3);
+        return double.Parse((Math.Ceiling(least / unit) * unit).ToString("G4", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
+    }
+}
+
+public enum DpUnit
+{
+    /// <summary>A row of the table.</summary>
+    Record,
+
+    /// <summary>All rows with the same key.</summary>
+    Person,
+}
+
+public enum NoiseSource
+{
+    /// <summary>Each site adds all the noise that its records need: nobody else has to be trusted.</summary>
+    Own,
+
+    /// <summary>Under secure aggregation the sites' parts add up to the noise of one central step: less noise in the model, and a guarantee that holds while enough contributors keep their parts to themselves.</summary>
+    Shared,
+}
+
+public enum GradientClipping
+{
+    Flat,
+    PerLayer,
+    Automatic,
+}

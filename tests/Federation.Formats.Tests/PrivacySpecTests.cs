@@ -1,0 +1,83 @@
+using Federation.Formats.Runs;
+using Federation.Privacy.Accounting;
+using Federation.Privacy.SecureAggregation;
+
+namespace Federation.Formats.Tests;
+
+public sealed class PrivacySpecTests
+{
+    public const string Good = """
+        name: heart-disease
+        data: { schema: heart-disease.schema.yaml }
+        model: { kind: logistic }
+        task: { kind: binary-classification, label: disease }
+        rounds: 50
+        seed: 42
+        cohort: { sites: all, minContributors: 4, deadline: 10m }
+        local: { optimizer: { kind: sgd, learningRate: 0.5 }, batchSize: 16 }
+        secureAggregation: threshold-bfv
+        privacy: { mechanism: dp-sgd, unit: record, noise: shared, clip: 1.5, noiseMultiplier: auto, samplingRate: 0.1, delta: 1e-5, maxEpsilon: 3 }
+        """;
+
+    private const string Own = "noise: own, steps: 20";
+
+    [Fact]
+    public void Parse_EveryField_IsRead()
+    {
+        Assert.Equal(new PrivacySpec(DpUnit.Record, null, NoiseSource.Shared, 1.5, GradientClipping.Flat, null, 0.1, 1, 16, 1e-5, 3, 1), RunSpec.Parse(Good, "x").Privacy);
+        string own = Good.Replace("noise: shared", Own).Replace("unit: record", "unit: person, key: patient, maxUnitRecords: 4").Replace("auto", "2.5").Replace(", maxEpsilon: 3", ", clipping: automatic");
+        Assert.Equal(new PrivacySpec(DpUnit.Person, "patient", NoiseSource.Own, 1.5, GradientClipping.Automatic, 2.5, 0.1, 20, 4, 1e-5, null, 0), RunSpec.Parse(own, "x").Privacy);
+        Assert.Null(RunSpec.Parse(Good[..Good.IndexOf("privacy", StringComparison.Ordinal)] + "privacy: none", "x").Privacy);
+    }
+
+    [Theory]
+    [InlineData("clip: 1.5", "clip: 0", "privacy.clip", "(0, 1000000]")]
+    [InlineData("clip: 1.5", "clip: .nan", "privacy.clip", "(0, 1000000]")]
+    [InlineData("clip: 1.5", "clp: 1.5", "privacy.clp", "Did you mean 'clip'?")]
+    [InlineData("auto", "atuo", "privacy.noiseMultiplier", "or auto")]
+    [InlineData(", maxEpsilon: 3", "", "privacy.maxEpsilon", "missing")]
+    [InlineData("samplingRate: 0.1, ", "", "privacy.samplingRate", "missing")]
+    [InlineData("samplingRate: 0.1", "samplingRate: 1.1", "privacy.samplingRate", "(0, 1]")]
+    [InlineData("delta: 1e-5", "delta: 0", "privacy.delta", "(0, 0.1]")]
+    [InlineData("unit: record", "unit: record, key: patient", "privacy.key", "unit: person")]
+    [InlineData("unit: record", "unit: person", "privacy.key", "missing")]
+    [InlineData("noise: shared", "noise: own", "privacy.steps", "missing")]
+    [InlineData("noise: shared", "noise: shared, steps: 2", "privacy.steps", "1 to 1")]
+    [InlineData("noise: shared", "noise: own, steps: 2, maxColluding: 1", "privacy.maxColluding", "noise: shared")]
+    [InlineData("noise: shared", "noise: shared, maxColluding: 3", "privacy.maxColluding", "0 to 2")]
+    [InlineData("secureAggregation: threshold-bfv", "secureAggregation: none", "privacy.noise", "too little noise")]
+    [InlineData("kind: sgd, learningRate: 0.5", "kind: adam, learningRate: 0.5", "local", "one step on the opened sum")]
+    [InlineData("batchSize: 16", "batchSize: 16, epochs: 1", "local", "no epochs")]
+    [InlineData("schema: heart-disease.schema.yaml", "schema: heart-disease.schema.yaml, scaling: per-site", "data", "public-ranges")]
+    [InlineData("rounds: 50", "rounds: 50\nevaluate: { every: 1 }", "evaluate", "adds no noise")]
+    public void Parse_OneMistake_NamesFieldAndRepair(string right, string wrong, string field, string says)
+    {
+        var error = Assert.Throws<InvalidInputException>(() => RunSpec.Parse(Good.Replace(right, wrong), "run.yaml"));
+        Problem problem = Assert.Single(error.Problems, problem => problem.Field == field);
+        Assert.Contains(says, $"{problem.Message} {problem.Repair}", StringComparison.Ordinal);
+    }
+
+    [Theory] // what is opened costs no more than the spec allows, at every size of model, and not much less
+    [InlineData(14)]
+    [InlineData(8000)]
+    [InlineData(200_000)]
+    public void Sigma_Auto_KeepsTheEpsilonOfAllRounds(int values)
+    {
+        RunSpec run = RunSpec.Parse(Good, "x");
+        UpdateEncoding encoding = SecureEncoding.Of(run, values, 10);
+        Assert.Equal(0.5 / 16 * 1.5, encoding.UnitClip!.Value, 1e-15);
+        PrivacyEvent inside = encoding.Event(4 - 1, new SamplingRate(0.1)), outside = encoding.Event(4, new SamplingRate(0.1));
+        Assert.InRange(Epsilon(inside), 2.97, 3);
+        Assert.InRange(Epsilon(outside), 1, 2.6);
+
+        double Epsilon(PrivacyEvent one) => new PldAccountant().AtDelta([new RepeatedEvent(one, run.Rounds)], 1e-5, NeighboringRelation.AddOrRemoveOne).Epsilon;
+    }
+
+    [Fact]
+    public void Sigma_Auto_HasFourDigits()
+    {
+        double sigma = RunSpec.Parse(Good, "x").Privacy!.Sigma(50);
+        Assert.Equal(sigma, Math.Round(sigma, 3));
+        Assert.Equal(7.5, RunSpec.Parse(Good.Replace("auto", "7.5"), "x").Privacy!.Sigma(50));
+    }
+}
