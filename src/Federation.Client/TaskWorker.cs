@@ -30,7 +30,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
 {
     private const string UpdatePurpose = "update";
 
-    // This version adds no noise: every release is recorded as what it is.
+    // What is released without noise is recorded as what it is.
     private static readonly PrivacyEvent[] WithoutNoise = [new NonPrivateEvent()];
 
     private const string ModelFile = "model.safetensors", StatisticsFile = "statistics.json";
@@ -60,8 +60,9 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         try
         {
             LearningTask task = runs.Agree(check.Run);
-            mismatches = task.Spec.Statistics is null ? learner.Check(task, await LoadModelAsync(check.ModelSha256, cancellationToken)) : statistics.Check(task);
-            if (mismatches.Count == 0 && (mismatches = CheckBudget(task)) is [var beyond, ..]) audit.Refused(NodeAudit.Run, check.Run.RunId, 0, beyond);
+            ModelState? initial = task.Spec.Statistics is null ? await LoadModelAsync(check.ModelSha256, cancellationToken) : null;
+            mismatches = initial is null ? statistics.Check(task) : learner.Check(task, initial);
+            if (mismatches.Count == 0 && (mismatches = CheckBudget(task, initial is null ? 0 : ValuesOf(initial))) is [var beyond, ..]) audit.Refused(NodeAudit.Run, check.Run.RunId, 0, beyond);
         }
         catch (Exception error) when (error is InvalidInputException or LearningException or SafetensorsException or ProtocolException || IsPassing(error))
         {
@@ -74,15 +75,12 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         await client.ReportReadinessAsync(new ReadinessReport { RunId = check.Run.RunId, Mismatches = { mismatches } }, cancellationToken: cancellationToken);
     }
 
-    private List<string> CheckBudget(LearningTask task)
+    private List<string> CheckBudget(LearningTask task, int values)
     {
         if (ledgers is null) return [];
         if (task.Schema is null && ledgers.IsAmbiguous) return ["The run names no data set, and this node has several, some with a privacy budget: it cannot tell which one to charge."];
         string dataSet = DataSetOf(task);
-        PrivacyLedger ledger = ledgers.Of(dataSet);
-        if (!ledger.Fits(WithoutNoise)) return [$"The privacy budget of '{dataSet}' (ε = {ledger.Budget!.Epsilon.ToString(CultureInfo.InvariantCulture)}) allows no release without noise."];
-        logger.LogWarning("Run {Run} adds no noise to updates: the ledger of {DataSet} records them as releases of unlimited ε", task.RunId, dataSet);
-        return [];
+        return BudgetForecast.Check(task, values, dataSet, ledgers.Of(dataSet), logger);
     }
 
     private async Task TrainAsync(Train train, CancellationToken cancellationToken)
@@ -115,7 +113,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             StoredUpdate.DropBefore(folder, train.RunId, round);
             logger.LogInformation("{Message}", string.Create(CultureInfo.InvariantCulture, $"Round {round}: {What(task, update)}, sent {sent} bytes"));
         }
-        catch (Exception error) when (error is LearningException or InvalidInputException or SafetensorsException or BudgetExceededException or ProtocolException or FormatException or ArgumentException or UpdateLayoutException or NonFiniteValueException || IsPassing(error))
+        catch (Exception error) when (error is LearningException or InvalidInputException or SafetensorsException or BudgetExceededException or ProtocolException or FormatException or ArgumentException or ArithmeticException or UpdateLayoutException or NonFiniteValueException || IsPassing(error))
         {
             logger.LogWarning("Round {Round}: {Message}", round, error.Message);
             audit.Note(NodeAudit.Training, train.RunId, round, error);
@@ -138,26 +136,30 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         if (train.ModelSha256 != SiteStatistics.QueryOf(task).DataSha256) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for statistics under a hash that is not of the query and the version of the data that this site agreed to.");
         SiteRound secure = await contribution.CheckAsync(task, runs.SpecOf(train.RunId), runs.SchemaOf(train.RunId), train.Secure, PurposeOf(task), round, train.ModelSha256, values: 0, cancellationToken);
         string header = await contribution.WriteAsync(path, secure, statistics.Sums(task), cancellationToken);
-        return StoredUpdate.Save(path, new StoredUpdate(train.ModelSha256, header, 0, 0, Reserve(task, round, PurposeOf(task))));
+        return StoredUpdate.Save(path, new StoredUpdate(train.ModelSha256, header, 0, 0, Reserve(task, round, PurposeOf(task), WithoutNoise)));
     }
 
     private async Task<StoredUpdate> TrainAndStoreAsync(LearningTask task, Train train, int round, string path, CancellationToken cancellationToken)
     {
         if (task.Spec.Statistics is not null) return await SumAndStoreAsync(task, train, round, path, cancellationToken);
         ModelState start = await LoadModelAsync(train.ModelSha256, cancellationToken);
-        SiteRound? secure = train.Secure is null ? null : await contribution.CheckAsync(task, runs.SpecOf(train.RunId), runs.SchemaOf(train.RunId), train.Secure, Opening.Update, round, train.ModelSha256, (int)(start.Header.DataLength / sizeof(float)), cancellationToken);
+        SiteRound? secure = train.Secure is null ? null : await contribution.CheckAsync(task, runs.SpecOf(train.RunId), runs.SchemaOf(train.RunId), train.Secure, Opening.Update, round, train.ModelSha256, ValuesOf(start), cancellationToken);
         if (secure is not null) contribution.RequireNew(secure);
         Measure(task, round - 1, train.ModelSha256, start, cancellationToken);
+        // Before anything is drawn: a crash from here on wastes the round's part of the budget, and never spends less than was released.
+        long reservation = Reserve(task, round, UpdatePurpose, [PrivacyCost.OfRound(task.Spec, ValuesOf(start), secure?.Descriptor.Cohort.Count ?? task.Spec.Cohort.MinContributors)]);
         TrainingResult result = learner.Train(task, round, start, cancellationToken);
-        if (secure is null) return StoredUpdate.Save(path, train.ModelSha256, result, Reserve(task, round, UpdatePurpose));
+        if (secure is null) return StoredUpdate.Save(path, train.ModelSha256, result, reservation);
         (string header, string rounding, EncodedUpdate encoded) = await contribution.WriteAsync(path, secure, result, task.Spec.Seed, cancellationToken);
         if (encoded.CutCoordinates > 0) logger.LogWarning("Round {Round}: {Count} values were beyond the cut of the spec and were cut", round, encoded.CutCoordinates);
-        return StoredUpdate.Save(path, new StoredUpdate(train.ModelSha256, header, 0, result.Loss, Reserve(task, round, UpdatePurpose), rounding));
+        return StoredUpdate.Save(path, new StoredUpdate(train.ModelSha256, header, 0, result.Loss, reservation, rounding));
     }
 
     /// <summary>Pays for a release; durable when it returns.</summary>
-    private long Reserve(LearningTask task, int round, string purpose) =>
-        ledgers!.Of(DataSetOf(task)).Reserve(new Release(task.RunId, round, purpose, ledgers.Recipient, WithoutNoise));
+    private long Reserve(LearningTask task, int round, string purpose, IReadOnlyList<PrivacyEvent> events) =>
+        ledgers!.Of(DataSetOf(task)).Reserve(new Release(task.RunId, round, purpose, ledgers.Recipient, events));
+
+    private static int ValuesOf(ModelState model) => (int)(model.Header.DataLength / sizeof(float));
 
     private string DataSetOf(LearningTask task) => task.Schema?.Name ?? ledgers!.OwnDataSet;
 
@@ -171,6 +173,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             // A trainer evaluates only runs that it has agreed to; an evaluator's test set is public.
             if (ledgers is not null && !runs.Has(evaluate.Run.RunId)) throw new ProtocolException(Refusal.BelowPolicy, $"This site has not agreed to run {evaluate.Run.RunId}.");
             LearningTask task = runs.Agree(evaluate.Run);
+            if (ledgers is not null && task.Spec.Privacy is not null) throw new ProtocolException(Refusal.BelowPolicy, "The run is differentially private, and sums over this site's test rows would be released without noise.");
             ModelState model = await LoadModelAsync(evaluate.ModelSha256, cancellationToken);
             Formats.Evaluation.EvaluationSums sums = learner.Evaluate(task, model, cancellationToken);
             var report = new EvaluationReport { RunId = evaluate.Run.RunId, Round = evaluate.Round, ModelSha256 = evaluate.ModelSha256, Sums = sums.ToMessage() };
@@ -196,14 +199,14 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     {
         if (evaluate.Secure is null) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for evaluation sums in the clear; the run's spec asks for secure aggregation.");
         int round = (int)Math.Min(evaluate.Round, int.MaxValue);
-        SiteRound secure = await contribution.CheckAsync(task, evaluate.Run.SpecYaml, evaluate.Run.SchemaYaml, evaluate.Secure, Opening.Evaluation, round, evaluate.ModelSha256, (int)(model.Header.DataLength / sizeof(float)), cancellationToken);
+        SiteRound secure = await contribution.CheckAsync(task, evaluate.Run.SpecYaml, evaluate.Run.SchemaYaml, evaluate.Secure, Opening.Evaluation, round, evaluate.ModelSha256, ValuesOf(model), cancellationToken);
         string path = StoredUpdate.EvaluationOf(folder, task.RunId, round);
         PrivacyLedger ledger = ledgers!.Of(DataSetOf(task));
         StoredUpdate? stored = StoredUpdate.Find(path, evaluate.ModelSha256);
         if (stored is null || !ledger.Holds(stored.Reservation, task.RunId, round, "evaluation"))
         {
             contribution.RequireNew(secure);
-            long reservation = Reserve(task, round, "evaluation");
+            long reservation = Reserve(task, round, "evaluation", WithoutNoise);
             string header = await contribution.WriteAsync(path, secure, EvaluationCounts.Of(sums), cancellationToken);
             stored = StoredUpdate.Save(path, new StoredUpdate(evaluate.ModelSha256, header, 0, 0, reservation));
         }
@@ -218,7 +221,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     private async Task ReportAsync(LearningTask task, EvaluationReport report, CancellationToken cancellationToken)
     {
         PrivacyLedger ledger = ledgers!.Of(DataSetOf(task));
-        long reservation = Reserve(task, (int)Math.Min(report.Round, int.MaxValue), "evaluation");
+        long reservation = Reserve(task, (int)Math.Min(report.Round, int.MaxValue), "evaluation", WithoutNoise);
         LedgerHead head = ledger.Head;
         report.LedgerHead = head.ToMessage();
         await client.ReportEvaluationAsync(report, cancellationToken: cancellationToken);

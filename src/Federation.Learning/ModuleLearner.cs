@@ -32,6 +32,7 @@ public sealed class ModuleLearner(
     {
         List<string> mismatches = [];
         if (task.Schema is not null) mismatches.Add("The run trains on tables; this node's program holds a custom model. Submit a spec with model: { kind: custom }.");
+        if (task.Spec.Privacy is not null) mismatches.Add("The run asks for differential privacy; a module of one's own is trained that way by DpTrainer in one's own loop, and not by ModuleLearner in this version.");
         if (train.Inputs.shape[0] == 0) mismatches.Add("This site has no training example.");
         if (train.Inputs.shape[0] != train.Targets.shape[0]) mismatches.Add($"This site has {train.Inputs.shape[0]} inputs and {train.Targets.shape[0]} targets.");
         mismatches.AddRange(ModuleState.Differences(Module, initial).Select(difference => $"The run's model is not this program's: {difference}"));

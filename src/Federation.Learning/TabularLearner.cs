@@ -5,9 +5,11 @@ using Federation.Formats.Evaluation;
 using Federation.Formats.Models;
 using Federation.Formats.Runs;
 using Federation.Learning.Data;
+using Federation.Learning.DifferentialPrivacy;
 using Federation.Learning.Evaluation;
 using Federation.Learning.Models;
 using Federation.Learning.Training;
+using Federation.Privacy.Mechanisms;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -17,6 +19,7 @@ namespace Federation.Learning;
 public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device device) : ILocalLearner
 {
     private readonly TabularDataSet? _given;
+    private readonly SecureRandom _random = new();
     private (string RunId, TabularDataSet Data, nn.Module<Tensor, Tensor> Module)? _loaded;
 
     /// <summary>On a table that is in memory already.</summary>
@@ -29,6 +32,7 @@ public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device dev
         List<string> mismatches = [];
         if (SourceOf(task).Schema is { } own) mismatches.AddRange(SchemaComparison.Mismatches(DataSchema.Load(own), task.Schema));
         IReadOnlyList<Problem> problems = ProblemsOf(() => Load(task));
+        if (task.Spec.Privacy?.Unit == DpUnit.Person) mismatches.Add("The run's privacy unit is a person; this version reads no key column of tables.");
         using nn.Module<Tensor, Tensor> module = TabularModel.Create(task.Spec, task.Schema, 0);
         mismatches.AddRange(ModuleState.Differences(module, initial).Select(difference => $"The run's model does not fit its spec and schema: {difference}"));
         return problems.Count == 0 ? mismatches : throw new InvalidInputException([.. mismatches.Select(mismatch => new Problem(mismatch)), .. problems]);
@@ -41,6 +45,7 @@ public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device dev
         Rows rows = data.Train;
         Tensor inputs = tensor(rows.Features, [rows.Count, rows.Width], device: device);
         bool binary = task.Spec.Task!.Kind == TaskKind.BinaryClassification;
+        if (task.Spec.Privacy is not null) return TrainPrivately(task, round, start, module, rows, inputs, binary, cancellationToken);
         Tensor targets = binary
             ? tensor(rows.Labels.Select(label => (float)label).ToArray(), [rows.Count, 1], device: device)
             : tensor(rows.Labels.Select(label => (long)label).ToArray(), [rows.Count], device: device);
@@ -55,6 +60,21 @@ public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device dev
             cancellationToken);
     }
 
+    private TrainingResult TrainPrivately(LearningTask task, int round, ModelState start, nn.Module<Tensor, Tensor> module, Rows rows, Tensor inputs, bool binary, CancellationToken cancellationToken)
+    {
+        if (rows.Count == 0) throw new LearningException("This site has no training rows.");
+        Tensor targets = binary ? tensor(rows.Labels.Select(label => (float)label).ToArray(), device: device) : tensor(rows.Labels.Select(label => (long)label).ToArray(), device: device);
+        return PrivateTraining.Run(module, PrivacyUnits.Records(rows.Count), Losses, task, round, start, _random, cancellationToken);
+
+        Tensor Losses(Tensor records)
+        {
+            Tensor outputs = module.call(inputs.index_select(0, records)), own = targets.index_select(0, records);
+            return binary
+                ? nn.functional.binary_cross_entropy_with_logits(outputs.squeeze(1), own, reduction: nn.Reduction.None)
+                : nn.functional.cross_entropy(outputs, own, reduction: nn.Reduction.None);
+        }
+    }
+
     public EvaluationSums Evaluate(LearningTask task, ModelState model, CancellationToken cancellationToken)
     {
         (TabularDataSet data, nn.Module<Tensor, Tensor> module) = Load(task);
@@ -63,7 +83,11 @@ public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device dev
         return Prediction.Sums(Prediction.Probabilities(module, data.Test, kind, device), data.Test, kind);
     }
 
-    public void Dispose() => _loaded?.Module.Dispose();
+    public void Dispose()
+    {
+        _loaded?.Module.Dispose();
+        _random.Dispose();
+    }
 
     private (TabularDataSet Data, nn.Module<Tensor, Tensor> Module) Load(LearningTask task)
     {

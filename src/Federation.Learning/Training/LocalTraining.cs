@@ -52,7 +52,7 @@ internal static class LocalTraining
     }
 
     /// <summary>(trained − start) × weight, each value rounded to float32 once.</summary>
-    private static ModelState WeightedDelta(ModelState start, ModelState trained, long weight, int round)
+    internal static ModelState WeightedDelta(ModelState start, ModelState trained, long weight, int round)
     {
         if (trained.FirstNonFinite() is { } bad) throw new LearningException($"A weight is not finite after round {round}: {bad} A lower local.optimizer.learningRate helps.");
         List<NamedTensor> deltas = [];
@@ -67,7 +67,7 @@ internal static class LocalTraining
         return state.FirstNonFinite() is { } overflow ? throw new LearningException($"The update of round {round} does not fit float32: {overflow}") : state;
     }
 
-    private static optim.Optimizer CreateOptimizer(nn.Module module, OptimizerSpec spec) => spec.Kind switch
+    internal static optim.Optimizer CreateOptimizer(nn.Module module, OptimizerSpec spec) => spec.Kind switch
     {
         OptimizerKind.Sgd => optim.SGD(module.parameters(), spec.LearningRate, spec.Momentum, weight_decay: spec.WeightDecay),
         OptimizerKind.Adam => optim.Adam(module.parameters(), spec.LearningRate, weight_decay: spec.WeightDecay),

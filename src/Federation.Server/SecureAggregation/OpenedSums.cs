@@ -36,7 +36,7 @@ internal sealed class OpenedSums(RunContext context, RunHost run)
                     return new StatisticsOpened(round, Keep(JsonSerializer.SerializeToUtf8Bytes(statistics, JsonSerializerOptions.Web)), statistics.Rows, Report(statistics.Rows));
                 }
 
-                (string sha256, double weight) = WriteModel(session.Sum, opened);
+                (string sha256, double weight) = WriteModel(session.Sum, opened, session.Contributions);
                 return new Aggregated(round, sha256, Report((ulong)Math.Round(weight)));
             }
             catch (Exception wrong) when (wrong is PadResidualException or UpdateWeightException or UpdateSumException or InvalidDataException)
@@ -60,13 +60,13 @@ internal sealed class OpenedSums(RunContext context, RunHost run)
 
     private OpeningLost Lost(int round, string reason) => new(round, reason, Query is null ? Reissue() : run.State.ModelSha256);
 
-    private (string Sha256, double Weight) WriteModel(ContributionSum sum, Plaintext opened)
+    private (string Sha256, double Weight) WriteModel(ContributionSum sum, Plaintext opened, int contributions)
     {
         using FileStream model = run.OpenModelData();
         using BlobStore.NewBlob next = context.Blobs.Create();
         next.Stream.Write(run.ModelHeader.Bytes);
         var writer = new MeanModel(model, next.Stream);
-        double weight = sum.WriteMean(opened, writer.Add);
+        double weight = sum.WriteMean(opened, writer.Add, run.Spec.Privacy is null ? null : contributions);
         writer.End();
         return (next.Keep(), weight);
     }

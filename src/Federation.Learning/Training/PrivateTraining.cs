@@ -1,0 +1,79 @@
+using Federation.Formats.Models;
+using Federation.Formats.Runs;
+using Federation.Learning.DifferentialPrivacy;
+using Federation.Learning.Models;
+using Federation.Privacy.Canonical;
+using Federation.Privacy.Mechanisms;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Federation.Learning.Training;
+
+/// <summary>One round at one site under differential privacy: steps with noise of its own, or one clipped sum whose noise the encoding adds. Every site's update counts as 1.</summary>
+internal static class PrivateTraining
+{
+    /// <param name="module">Holds the global model; holds the trained one afterwards.</param>
+    /// <param name="losses">From record indices [B] (int64) to the records' losses [B].</param>
+    /// <exception cref="LearningException">The model cannot be trained this way, or a loss, gradient or weight is not finite.</exception>
+    public static TrainingResult Run(
+        nn.Module<Tensor, Tensor> module, PrivacyUnits units, Func<Tensor, Tensor> losses, LearningTask task, int round, ModelState start, SecureRandom random, CancellationToken cancellationToken)
+    {
+        PrivacySpec privacy = task.Spec.Privacy ?? throw new ArgumentException("The run has no differential privacy.", nameof(task));
+        ModuleState.Load(module, start);
+        // Dropout of own modules may draw from Torch's generator; noise and sampling do not.
+        torch.random.manual_seed(unchecked((long)DerivedSeed.For(task.Spec.Seed, "module", (ulong)round, task.Site)));
+        module.train();
+        DpSgdParameters parameters = Parameters(task.Spec, privacy);
+        try
+        {
+            return privacy.Noise == NoiseSource.Shared
+                ? Sum(module, units, losses, task.Spec, parameters, start, random)
+                : Steps(module, units, losses, task.Spec, parameters, round, start, random, cancellationToken);
+        }
+        catch (NonFiniteTrainingException error)
+        {
+            throw new LearningException(error.Message);
+        }
+    }
+
+    private static TrainingResult Steps(
+        nn.Module module, PrivacyUnits units, Func<Tensor, Tensor> losses, RunSpec spec, DpSgdParameters parameters, int round, ModelState start, SecureRandom random, CancellationToken cancellationToken)
+    {
+        PrivateFigures last = PrivateFigures.None;
+        using optim.Optimizer optimizer = LocalTraining.CreateOptimizer(module, spec.Local.Optimizer);
+        using (DpTrainer trainer = new(module, optimizer, units, parameters, random))
+        {
+            for (int step = 0; step < spec.Privacy!.Steps; step++)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                last = trainer.Step(losses);
+            }
+        }
+
+        return new(LocalTraining.WeightedDelta(start, ModuleState.Of(module), weight: 1, round), 1, Loss(last));
+    }
+
+    /// <summary>−η/b·Σ, η the learning rate and b the batch that is expected: what the model moves by once the sites' sums and their noise are added up.</summary>
+    private static TrainingResult Sum(nn.Module module, PrivacyUnits units, Func<Tensor, Tensor> losses, RunSpec spec, DpSgdParameters parameters, ModelState start, SecureRandom random)
+    {
+        using IDisposable scope = NewDisposeScope();
+        using ClippedSample sample = new(module, units, parameters, random);
+        double scale = -spec.Local.Optimizer.LearningRate / spec.Local.BatchSize;
+        (Func<string, Tensor> sum, PrivateFigures figures) = sample.Next(losses);
+        HashSet<string> trained = [.. sample.Names];
+        var delta = new ModelState(start.Tensors.Select(tensor => tensor with { Values = trained.Contains(tensor.Name) ? [.. sum(tensor.Name).cpu().data<float>().Select(value => (float)(value * scale))] : new float[tensor.Values.Length] }));
+        return new(delta, 1, Loss(figures));
+    }
+
+    private static DpSgdParameters Parameters(RunSpec spec, PrivacySpec privacy) => new DpSgdOptions
+    {
+        ClippingNorm = privacy.Clip,
+        Clipping = privacy.Clipping switch { GradientClipping.PerLayer => ClippingKind.PerLayer, GradientClipping.Automatic => ClippingKind.Automatic, _ => ClippingKind.Flat },
+        NoiseMultiplier = privacy.Sigma(spec.Rounds),
+        SamplingRate = privacy.SamplingRate,
+        ExpectedBatchSize = spec.Local.BatchSize,
+    }.ToParameters();
+
+    /// <summary>For this site's own log.</summary>
+    private static double Loss(PrivateFigures figures) => figures.Records == 0 ? 0 : figures.Loss / figures.Units;
+}

@@ -1,0 +1,98 @@
+using Federation.Client;
+using Federation.Formats.Configuration;
+using Federation.Formats.Models;
+using Federation.Formats.Runs;
+using Federation.Learning;
+using Federation.Privacy.Accounting;
+using Federation.Privacy.Ledger;
+using Federation.V1;
+
+namespace Federation.EndToEnd.Tests;
+
+/// <summary>Differentially private runs over the network: what is released, what the ledgers hold, and where budgets end.</summary>
+public sealed class PrivateRunTests
+{
+    private const string Shared = "unit: record, noise: shared, clip: 0.5, samplingRate: 0.2, delta: 1e-5, noiseMultiplier: auto, maxEpsilon: 2";
+    private const string Own = "unit: record, noise: own, steps: 10, clip: 0.5, samplingRate: 0.2, delta: 1e-5, noiseMultiplier: 1";
+
+    private static readonly string[] s_sites = ["a", "b", "c", "d"];
+
+    [Fact]
+    public async Task Run_WithSharedNoise_CompletesAndEveryLedgerHoldsItsRounds()
+    {
+        await using TestFederation federation = await TestFederation.StartAsync();
+        string spec = Spec(Shared, rounds: 4, secure: "threshold-bfv");
+        (string run, NodeOutcome[] outcomes) = await RunAsync(federation, spec);
+        Assert.All(outcomes, outcome => Assert.Equal(("completed", 4), (outcome.State, outcome.Rounds)));
+        PrivacyEvent round = PrivacyCost.OfRound(RunSpec.Parse(spec, "x"), values: 4, cohort: 4);
+        foreach (string site in s_sites)
+        {
+            using PrivacyLedger ledger = LedgerOf(federation, site);
+            PrivacyLoss spent = ledger.Spent(1e-5);
+            Assert.InRange(spent.Epsilon, 1.5, 2);
+            Assert.Equal(PrivacyCost.Epsilon(round, 4, 1e-5), spent.Epsilon, 1e-6);
+        }
+
+        RunDetails details = await federation.ShowAsync(run);
+        Assert.All(details.Rounds, one => Assert.Equal(4, one.Contributors.Count));
+    }
+
+    [Theory] // with noise of its own, in the clear and encrypted
+    [InlineData("none")]
+    [InlineData("threshold-bfv")]
+    public async Task Run_WithNoiseOfOnesOwn_CompletesAndIsCharged(string secure)
+    {
+        await using TestFederation federation = await TestFederation.StartAsync();
+        (_, NodeOutcome[] outcomes) = await RunAsync(federation, Spec(Own, rounds: 3, secure));
+        Assert.All(outcomes, outcome => Assert.Equal(("completed", 3), (outcome.State, outcome.Rounds)));
+        using PrivacyLedger ledger = LedgerOf(federation, "a");
+        double expected = new PldAccountant().AtDelta([new RepeatedEvent(new GaussianEvent(1, 0.2), 30)], 1e-5, NeighboringRelation.AddOrRemoveOne).Epsilon;
+        Assert.Equal(expected, ledger.Spent(1e-5).Epsilon, 0.01 * expected);
+    }
+
+    [Fact] // one site's budget allows two rounds: it says so, stops by itself, and the others go on
+    public async Task Run_WithASiteWhoseBudgetEnds_GoesOnWithoutIt()
+    {
+        await using TestFederation federation = await TestFederation.StartAsync();
+        string spec = Spec(Own, rounds: 4, "threshold-bfv");
+        double two = PrivacyCost.Epsilon(PrivacyCost.OfRound(RunSpec.Parse(spec, "x"), 4, 4), 2, 1e-5);
+        (string run, NodeOutcome[] outcomes) = await RunAsync(federation, spec, site => site == "d" ? new PrivacyBudget(two * 1.001, 1e-5) : null);
+        Assert.All(outcomes, outcome => Assert.Equal(("completed", 4), (outcome.State, outcome.Rounds)));
+        Assert.Equal([4, 4, 3, 3], (await federation.ShowAsync(run)).Rounds.Select(round => round.Contributors.Count));
+        using PrivacyLedger ledger = LedgerOf(federation, "d");
+        Assert.InRange(ledger.Spent(1e-5).Epsilon, two * 0.999, two * 1.001);
+    }
+
+    [Fact]
+    public async Task Run_WithABudgetTooSmallForOneRound_IsNotJoined()
+    {
+        await using TestFederation federation = await TestFederation.StartAsync();
+        (string run, _) = await RunAsync(federation, Spec(Own, rounds: 1, "threshold-bfv"), site => site == "d" ? new PrivacyBudget(0.1, 1e-5) : null);
+        RunDetails details = await federation.ShowAsync(run);
+        Assert.Contains("too small for one round", Assert.Single(details.Sites.Single(site => site.Name == "d").Mismatches), StringComparison.Ordinal);
+        Assert.Equal(["a", "b", "c"], details.Rounds.Single().Contributors);
+    }
+
+    private static string Spec(string privacy, int rounds, string secure) =>
+        SyntheticSites.Spec(rounds, least: 3, secure: secure, extra: $"privacy: {{ {privacy} }}").Replace("kind: adam, learningRate: 0.1 }, batchSize: 16, epochs: 2", "kind: sgd, learningRate: 1 }, batchSize: 16", StringComparison.Ordinal);
+
+    private static PrivacyLedger LedgerOf(TestFederation federation, string site) =>
+        PrivacyLedger.Open(new NodeFolder(federation.NodeState(site)).Ledger, "synthetic", new(PrivacyUnit.Record, NeighboringRelation.AddOrRemoveOne), TimeProvider.System);
+
+    private static async Task<(string Run, NodeOutcome[] Outcomes)> RunAsync(TestFederation federation, string spec, Func<string, PrivacyBudget?>? budgetOf = null)
+    {
+        List<(TabularLearner Learner, Task<NodeOutcome> Node)> nodes = [];
+        foreach (string site in s_sites)
+        {
+            await federation.EnrollAsync(site);
+            DataSource data = SyntheticSites.Write(federation.Folder, site) with { Budget = budgetOf?.Invoke(site) };
+            TabularLearner learner = SyntheticSites.Learner(data);
+            nodes.Add((learner, federation.RunNodeAsync(site, learner, data: [data])));
+        }
+
+        string run = await federation.SubmitAsync(spec, SyntheticSites.SchemaYaml, SyntheticSites.Initial(spec));
+        NodeOutcome[] outcomes = await Task.WhenAll(nodes.Select(node => node.Node));
+        foreach ((TabularLearner learner, _) in nodes) learner.Dispose();
+        return (run, outcomes);
+    }
+}
