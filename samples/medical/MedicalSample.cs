@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Federation.Formats;
+using Federation.Formats.Runs;
 using Federation.Protocol.Identity;
 using Federation.Learning;
 using Federation.Samples.Medical.Data;
@@ -27,11 +28,12 @@ internal static class MedicalSample
         screen.Say(experiment.InTheClear
             ? "Without secure aggregation: the coordinator can read each hospital's update."
             : "Updates travel encrypted: any 3 of the 4 hospitals open their sum, and nobody, the coordinator included, sees one hospital's update.");
+        screen.Say(Promise(experiment.Spec(arguments.Seed)));
         RunOutcome outcome = await screen.WithProgressAsync(rounds, progress => FederatedRun.RunAsync(experiment, data, arguments.Seed, root.Path, progress, cancellationToken));
         Comparison figures = Comparison.Of(outcome.Results, PooledModel.Scores(experiment, arguments.Seed, root.Path, cancellationToken));
         byte[] plot = AccuracyPlot.Png(figures, data, root.Path);
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        MetricsDocument metrics = MetricsDocument.Of(figures, rounds, seconds, outcome.BytesUploadedPerSite, outcome.Model, data.Source, experiment.Spec(arguments.Seed), outcome.OpenedRounds);
+        MetricsDocument metrics = MetricsDocument.Of(figures, rounds, seconds, outcome.BytesUploadedPerSite, outcome.Model, data.Source, experiment.Spec(arguments.Seed), outcome);
         string verdict = Verdict(figures, data, experiment);
         outcome.Model.Save(Path.Combine(output, "model.safetensors"));
         await File.WriteAllTextAsync(Path.Combine(output, "metrics.json"), metrics.ToJson() + "\n", cancellationToken);
@@ -41,6 +43,7 @@ internal static class MedicalSample
         string memory = outcome.CoordinatorMemory is { } bytes ? string.Create(CultureInfo.InvariantCulture, $"; the coordinator's peak memory was {bytes / 1e6:0} MB") : "";
         screen.Say(string.Create(CultureInfo.InvariantCulture, $"{seconds:0.0} s; each hospital sent {outcome.BytesUploadedPerSite} bytes of updates in {rounds} rounds{memory}."));
         screen.Say($"Written to {arguments.Out}: report.html, metrics.json, accuracy.png, model.safetensors");
+        if (metrics.Privacy is { } privacy) screen.Say(PrivacySentence.Of(privacy));
         screen.Say(verdict);
         if (arguments.Json) Console.WriteLine(metrics.ToJson());
     }
@@ -52,15 +55,19 @@ internal static class MedicalSample
         HeartData data = await HeartData.ObtainAsync(screen.Say, cancellationToken);
         if (data.IsSynthetic) throw new InvalidInputException(new Problem("Hyper-parameters are not chosen on made-up patients.", Repair: "Set FED_DATA, or connect to download the UCI files."));
         using var root = new PrivateRoot();
-        screen.Say($"{Tuner.Grid.Count} candidates for {arguments.Experiment.Name}, each by 5-fold cross-validation over training rows, five times:");
+        screen.Say($"{Tuner.Grid.Count} candidates for {arguments.Experiment.WithoutPrivacy.Name}, each by 5-fold cross-validation over training rows, five times:");
         IReadOnlyList<Score> scores = Tuner.Run(
-            arguments.Experiment, data, root.Path, score => screen.Say(string.Create(CultureInfo.InvariantCulture, $"  {score.Candidate.Model,-8}  rate {score.Candidate.LearningRate,-5}  decay {score.Candidate.WeightDecay,-6}  accuracy {score.Accuracy:0.0000}  log-loss {score.LogLoss:0.0000}")), cancellationToken);
+            arguments.Experiment.WithoutPrivacy, data, root.Path, score => screen.Say(string.Create(CultureInfo.InvariantCulture, $"  {score.Candidate.Model,-8}  rate {score.Candidate.LearningRate,-5}  decay {score.Candidate.WeightDecay,-6}  accuracy {score.Accuracy:0.0000}  log-loss {score.LogLoss:0.0000}")), cancellationToken);
         string output = CreateOutput(arguments.Out);
-        string path = Path.Combine(output, $"tuning-{arguments.Experiment.Name}.csv");
+        string path = Path.Combine(output, $"tuning-{arguments.Experiment.WithoutPrivacy.Name}.csv");
         await File.WriteAllTextAsync(path, Tuner.ToCsv(scores), cancellationToken);
         Candidate best = Tuner.Choose(scores).Candidate;
         screen.Say(string.Create(CultureInfo.InvariantCulture, $"Chosen: {best.Model}, learning rate {best.LearningRate}, weight decay {best.WeightDecay}. The table is in {path}."));
     }
+
+    private static string Promise(RunSpec spec) => spec.Privacy is { } privacy
+        ? string.Create(CultureInfo.InvariantCulture, $"Differential privacy: each patient's gradient is cut to {privacy.Clip}, and {(privacy.Noise == NoiseSource.Shared ? "the hospitals' noise adds up to" : "each hospital adds")} {privacy.Sigma(spec.Rounds)} times that in every round.")
+        : "Without differential privacy: what the opened sums say of single patients is not bounded.";
 
     private static string Verdict(Comparison figures, HeartData data, Experiment experiment)
     {

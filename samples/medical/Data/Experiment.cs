@@ -7,19 +7,47 @@ using Federation.Formats.Runs;
 
 namespace Federation.Samples.Medical.Data;
 
-/// <summary>Which of the sample's three runs: all columns and rows (default), or FLamby's 13 features and rows, scaled in two ways.</summary>
-/// <param name="Name">Of the spec's file.</param>
+/// <summary>Which run: all columns and rows (default), or FLamby's 13 features and rows, scaled in two ways; with differential privacy or without.</summary>
+/// <param name="OpenName">File of the spec without differential privacy.</param>
+/// <param name="PrivateName">File of the spec with it; null: there is none.</param>
 /// <param name="FlambyRowsOnly">Rows that FLamby drops are not used.</param>
-/// <param name="InTheClear">Without secure aggregation, for comparison.</param>
-internal sealed record Experiment(string Name, bool FlambyRowsOnly, bool InTheClear = false)
+internal sealed record Experiment(string OpenName, string? PrivateName, bool FlambyRowsOnly)
 {
-    public static readonly Experiment Default = new("heart-disease", false), Standardised = new("flamby-standardised", true), Ranges = new("flamby-ranges", true);
+    public static readonly Experiment
+        Default = new("heart-disease-without-privacy", "heart-disease", false) { IsPrivate = true },
+        Standardised = new("flamby-standardised", null, true),
+        Ranges = new("flamby-ranges", "flamby-private", true);
+
+    public bool IsPrivate { get; init; }
+
+    /// <summary>In place of the spec's ε.</summary>
+    public double? Epsilon { get; init; }
+
+    /// <summary>Every hospital adds all the noise that its own patients need.</summary>
+    public bool OwnNoise { get; init; }
+
+    /// <summary>Without secure aggregation.</summary>
+    public bool InTheClear { get; init; }
+
+    public string Name => IsPrivate ? PrivateName! : OpenName;
+
+    /// <summary>What the hospitals could have without differential privacy: for models of their own and of all records in one place.</summary>
+    public Experiment WithoutPrivacy => this with { IsPrivate = false };
+
+    /// <summary>The spec of the same rows and features without differential privacy.</summary>
+    public static RunSpec WithoutPrivacyOf(RunSpec spec)
+    {
+        Experiment experiment = new[] { Default, Standardised, Ranges }.Single(one => one.OpenName == spec.Name || one.PrivateName == spec.Name);
+        return experiment.WithoutPrivacy.Spec(spec.Seed);
+    }
 
     public string SpecText(ulong seed)
     {
         string text = Resource($"{Name}.yaml");
-        if (InTheClear) text = System.Text.RegularExpressions.Regex.Replace(text, "(?m)^secureAggregation: .*$", "secureAggregation: none");
-        return System.Text.RegularExpressions.Regex.Replace(text, "(?m)^seed: .*$", FormattableString.Invariant($"seed: {seed}"));
+        if (InTheClear) text = Replace(text, "(?m)^secureAggregation: .*$", "secureAggregation: none");
+        if (OwnNoise) text = Replace(text, "noise: shared", "noise: own, steps: 1");
+        if (Epsilon is { } epsilon) text = Replace(text, "maxEpsilon: [^ ,}]+", FormattableString.Invariant($"maxEpsilon: {epsilon}"));
+        return Replace(text, "(?m)^seed: .*$", FormattableString.Invariant($"seed: {seed}"));
     }
 
     public RunSpec Spec(ulong seed) => RunSpec.Parse(SpecText(seed), $"{Name}.yaml");
@@ -66,6 +94,8 @@ internal sealed record Experiment(string Name, bool FlambyRowsOnly, bool InTheCl
         stream.CopyTo(bytes);
         return bytes.ToArray();
     }
+
+    private static string Replace(string text, string pattern, string with) => System.Text.RegularExpressions.Regex.Replace(text, pattern, with);
 
     private static string Resource(string name) => Encoding.UTF8.GetString(ResourceBytes(name));
 }

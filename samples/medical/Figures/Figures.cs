@@ -50,12 +50,12 @@ internal sealed record Comparison(
     }
 }
 
-/// <summary>The model that could be had if all records lay in one place: the same spec, all training rows as one site.</summary>
+/// <summary>The model that could be had if all records lay in one place: the spec without differential privacy, all training rows as one site.</summary>
 internal static class PooledModel
 {
     public static IReadOnlyList<IReadOnlyList<(double Score, int Label)>> Scores(Experiment experiment, ulong seed, string root, CancellationToken cancellationToken)
     {
-        RunSpec spec = experiment.Spec(seed);
+        RunSpec spec = experiment.WithoutPrivacy.Spec(seed);
         DataSchema schema = experiment.Schema;
         TabularDataSet[] sets = [.. Hospital.All.Select(hospital => TabularDataSet.Load(SourceOf(root, hospital), schema, spec.Data!, spec.Task!))];
         using var learner = new TabularLearner(TabularDataSet.Concat(sets), torch.CPU);

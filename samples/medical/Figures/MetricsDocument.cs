@@ -3,6 +3,7 @@ using System.Text.Json.Serialization;
 using Federation.Formats.Models;
 using Federation.Formats.Runs;
 using Federation.Samples.Medical.Data;
+using Federation.Samples.Medical.Processes;
 
 namespace Federation.Samples.Medical.Figures;
 
@@ -11,6 +12,12 @@ namespace Federation.Samples.Medical.Figures;
 /// <param name="BytesPerParameter">Sent by a hospital each round.</param>
 /// <param name="OpenedRounds">Rounds whose sum the committee opened.</param>
 internal sealed record SecureAggregationSection(string Kind, string? Mode, int? Threshold, int? Committee, double BytesPerParameter, int OpenedRounds);
+
+/// <param name="EpsilonBySite">Of each patient's record, against everybody who contributes nothing: the coordinator, and whoever sees the model.</param>
+/// <param name="EpsilonAgainstCoalition">The most that a hospital's ledger holds: against the coordinator together with <paramref name="MaxColluding"/> hospitals; with own noise, against all others.</param>
+/// <param name="LowerBoundBySite">Of an empirical audit; null: none was made.</param>
+internal sealed record PrivacySection(
+    string Unit, string Relation, double Delta, IReadOnlyDictionary<string, double> EpsilonBySite, double EpsilonAgainstCoalition, int MaxColluding, string Noise, double NoiseMultiplier, string Accountant, IReadOnlyDictionary<string, double>? LowerBoundBySite);
 
 internal sealed record FederatedSection(double PooledAccuracy, double? PooledAuc, IReadOnlyDictionary<string, Figure> Sites);
 
@@ -24,11 +31,12 @@ internal sealed record MetricsDocument(
     long BytesUploadedPerSite,
     [property: JsonPropertyName("modelSha256")] string ModelSha256,
     string DataSource,
-    SecureAggregationSection SecureAggregation)
+    SecureAggregationSection SecureAggregation,
+    PrivacySection? Privacy)
 {
     private static readonly JsonSerializerOptions Options = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
 
-    public static MetricsDocument Of(Comparison figures, int rounds, double seconds, long bytesUploadedPerSite, ModelState model, string dataSource, RunSpec spec, int openedRounds) => new(
+    public static MetricsDocument Of(Comparison figures, int rounds, double seconds, long bytesUploadedPerSite, ModelState model, string dataSource, RunSpec spec, RunOutcome outcome) => new(
         new FederatedSection(figures.FederatedAll.Accuracy, figures.FederatedAll.Auc, BySite(figures.Federated)),
         BySite(figures.Local),
         figures.PooledAll,
@@ -37,7 +45,8 @@ internal sealed record MetricsDocument(
         bytesUploadedPerSite,
         model.Sha256,
         dataSource,
-        Section(spec, bytesUploadedPerSite, (int)(model.Header.DataLength / sizeof(float)), openedRounds));
+        Section(spec, bytesUploadedPerSite, ValuesOf(model), outcome.OpenedRounds),
+        PrivacyOf(spec, outcome.Results, ValuesOf(model)));
 
     public string ToJson() => JsonSerializer.Serialize(this, Options);
 
@@ -47,6 +56,20 @@ internal sealed record MetricsDocument(
         if (spec.SecureAggregation is not { } secure) return new("none", null, null, null, each, 0);
         int sites = Hospital.All.Count;
         return new("threshold-bfv", SecureEncoding.Of(spec, parameters, sites).Layout.IsDirect ? "direct" : "hybrid", SecureEncoding.ThresholdOf(secure, sites), sites, each, openedRounds);
+    }
+
+    private static int ValuesOf(ModelState model) => (int)(model.Header.DataLength / sizeof(float));
+
+    private static PrivacySection? PrivacyOf(RunSpec spec, IReadOnlyList<HospitalResult> results, int parameters)
+    {
+        if (spec.Privacy is not { } privacy) return null;
+        double outside = Round(PrivacyCost.Epsilon(PrivacyCost.OfRoundOutside(spec, parameters, Hospital.All.Count), spec.Rounds, privacy.Delta));
+        bool isShared = privacy.Noise == NoiseSource.Shared;
+        return new(
+            "record", "add-or-remove-one", privacy.Delta, Hospital.All.ToDictionary(hospital => hospital.Name, _ => outside), results.Max(result => Round(result.Epsilon!.Value)),
+            isShared ? privacy.MaxColluding : Hospital.All.Count - 1, isShared ? "shared" : "own", privacy.Sigma(spec.Rounds), "pld", null);
+
+        static double Round(double epsilon) => Math.Ceiling(epsilon * 1e4) / 1e4; // never downwards
     }
 
     private static Dictionary<string, Figure> BySite(IReadOnlyList<Figure> figures) => Hospital.All.Zip(figures).ToDictionary(pair => pair.First.Name, pair => pair.Second);

@@ -34,18 +34,27 @@ internal static class ReportPage
             <li><strong>Federated</strong>: every hospital trained on its own rows; only updates travelled. <strong>Local only</strong>: each hospital's own model, same number of epochs. <strong>Pooled</strong>: what one could have if all records lay in one place.</li>
             <li>Spec <code>{{experiment.Name}}</code>, seed {{seed}}, {{metrics.Rounds}} rounds, {{metrics.Seconds.ToString(CultureInfo.InvariantCulture)}} s, {{metrics.BytesUploadedPerSite}} bytes of updates sent by each hospital. Model <code>{{metrics.ModelSha256}}</code>.</li>
             </ul>
-            {{Privacy(metrics.SecureAggregation)}}
+            {{Privacy(metrics.SecureAggregation, metrics.Privacy)}}
             <p>A small data set with few women, from the 1980s: nothing here is a clinical claim. Switzerland has 16 test rows; one row is 6 points of accuracy.</p>
             </body></html>
             """;
     }
 
-    private static string Privacy(SecureAggregationSection secure) => secure.Kind == "none"
-        ? "<p class=\"warn\"><strong>No privacy guarantee.</strong> In this run the coordinator can read each hospital's update, and an update can reveal something of the records behind it.</p>"
-        : $"""
-            <p><strong>Secure aggregation</strong> ({secure.Mode} mode): each hospital encrypted its update ({secure.BytesPerParameter.ToString(CultureInfo.InvariantCulture)} bytes a parameter and round), and any {secure.Threshold} of {secure.Committee} hospitals together opened the sum, {secure.OpenedRounds} times. The roster comes from the coordinator's CA: nobody, the coordinator included, sees one hospital's update as long as the coordinator follows the protocol.</p>
-            <p class="warn"><strong>What that does not bound.</strong> Nothing is added to the sums: what they say of single patients, and what successive sums say of one hospital, is not bounded without differential privacy, which is not part of this run. A hospital that colludes with the coordinator and sends a malformed ciphertext can learn another's update; no setting of this version proves ciphertexts well-formed.</p>
-            """;
+    private static string Privacy(SecureAggregationSection secure, PrivacySection? privacy)
+    {
+        string encrypted = secure.Kind == "none"
+            ? "<p class=\"warn\"><strong>No secure aggregation.</strong> In this run the coordinator can read each hospital's update.</p>"
+            : $"""
+                <p><strong>Secure aggregation</strong> ({secure.Mode} mode): each hospital encrypted its update ({secure.BytesPerParameter.ToString(CultureInfo.InvariantCulture)} bytes a parameter and round), and any {secure.Threshold} of {secure.Committee} hospitals together opened the sum, {secure.OpenedRounds} times. The roster comes from the coordinator's CA: nobody, the coordinator included, sees one hospital's update as long as the coordinator follows the protocol. A hospital that colludes with the coordinator and sends a malformed ciphertext can learn another's update; no setting of this version proves ciphertexts well-formed.</p>
+                """;
+        string noise = privacy is null
+            ? "<p class=\"warn\"><strong>No differential privacy.</strong> Nothing was added to what was opened: what it says of single patients, and what successive sums say of one hospital, is not bounded.</p>"
+            : $"""
+                <p><strong>Differential privacy.</strong> {WebUtility.HtmlEncode(PrivacySentence.Of(privacy))} Unit: one row; neighbours differ by one row more or less; noise multiplier {privacy.NoiseMultiplier.ToString(CultureInfo.InvariantCulture)}; accountant {privacy.Accountant}. {(privacy.Noise == "own" ? "Each hospital adds all the noise that its patients need." : "The hospitals' parts add up to the noise; the guarantee assumes that the hospitals other than those counted as colluding keep their parts to themselves, and the secrecy of secure aggregation above.")}</p>
+                <p class="warn"><strong>What that does not bound.</strong> What this page shows of the test rows is for the sample alone: a real run does not release it.</p>
+                """;
+        return encrypted + noise;
+    }
 
     private static string Rows(Comparison figures)
     {

@@ -8,6 +8,9 @@ using Federation.Learning;
 using Federation.Learning.Data;
 using Federation.Learning.Evaluation;
 using Federation.Learning.Models;
+using Federation.Privacy.Accounting;
+using Federation.Privacy.Ledger;
+using Federation.Samples.Medical.Data;
 using Federation.Samples.Medical.Training;
 using Microsoft.Extensions.Logging.Abstractions;
 using TorchSharp;
@@ -20,7 +23,8 @@ namespace Federation.Samples.Medical.Processes;
 internal sealed record TestRow(int Label, double Federated, double Local);
 
 /// <summary>What a hospital writes into its own folder, for the sample that plays all parties. The coordinator never sees it.</summary>
-internal sealed record HospitalResult(IReadOnlyList<TestRow> Rows, IReadOnlyList<LocalMetricsLine> History);
+/// <param name="Epsilon">What the hospital's ledger says was spent on each record; null: without bound.</param>
+internal sealed record HospitalResult(IReadOnlyList<TestRow> Rows, IReadOnlyList<LocalMetricsLine> History, double? Epsilon);
 
 /// <summary>The hidden verb <c>hospital NAME FOLDER COORDINATOR</c>: enrols, takes part in one run, compares with a model of its own rows alone.</summary>
 internal static class HospitalProcess
@@ -39,21 +43,28 @@ internal static class HospitalProcess
         NodeOutcome outcome = await FederatedNode.RunAsync(new NodeOptions { Configuration = configuration, ExitAfterRun = true }, learner, NullLoggerFactory.Instance, parentGone);
         if (outcome.State != "completed") throw new ChildFailedException($"The run {outcome.State}. {outcome.Reason}");
         string runFolder = new NodeFolder(state).Run(outcome.RunId);
-        HospitalResult result = Compare(name, source, runFolder, learner, parentGone);
+        HospitalResult result = Compare(name, source, new NodeFolder(state), outcome.RunId, learner, parentGone);
         await File.WriteAllTextAsync(Path.Combine(folder, ResultFile), JsonSerializer.Serialize(result), parentGone);
         return 0;
     }
 
-    private static HospitalResult Compare(string name, DataSource source, string runFolder, TabularLearner learner, CancellationToken cancellationToken)
+    private static HospitalResult Compare(string name, DataSource source, NodeFolder node, string run, TabularLearner learner, CancellationToken cancellationToken)
     {
+        string runFolder = node.Run(run);
         RunSpec spec = RunSpec.Load(Path.Combine(runFolder, "spec.yaml"));
         DataSchema schema = DataSchema.Load(Path.Combine(runFolder, "schema.yaml"));
         ModelState federated = ModelState.Read(Path.Combine(runFolder, "model.safetensors"));
-        var task = new LearningTask("local", name, spec, schema);
-        ModelState local = InProcessFederation.Train(task, [(name, learner)], TabularModel.Initial(spec, schema), cancellationToken);
+        RunSpec open = Experiment.WithoutPrivacyOf(spec);
+        ModelState local = InProcessFederation.Train(new LearningTask("local", name, open, schema), [(name, learner)], TabularModel.Initial(open, schema), cancellationToken);
         Rows test = TabularDataSet.Load(source, schema, spec.Data!, spec.Task!).Test;
         IReadOnlyList<double[]> federatedScores = Prediction.Probabilities(federated, spec, schema, test), localScores = Prediction.Probabilities(local, spec, schema, test);
         TestRow[] rows = [.. Enumerable.Range(0, test.Count).Select(i => new TestRow(test.Labels[i], federatedScores[i][1], localScores[i][1]))];
-        return new HospitalResult(rows, LocalMetrics.Read(runFolder));
+        return new HospitalResult(rows, LocalMetrics.Read(runFolder), spec.Privacy is null ? null : Spent(node, source.Id, spec.Privacy.Delta));
+    }
+
+    private static double Spent(NodeFolder node, string dataSet, double delta)
+    {
+        using PrivacyLedger ledger = PrivacyLedger.Open(node.Ledger, dataSet, new LedgerTerms(PrivacyUnit.Record, NeighboringRelation.AddOrRemoveOne), TimeProvider.System);
+        return ledger.Spent(delta).Epsilon;
     }
 }

@@ -59,6 +59,6 @@ internal static class PrivacyReader
         if (fields.Map("local", required: false)?.Has("epochs") == true) fields.Add("local", "Under differential privacy there are no epochs: records are sampled.", "Remove epochs; privacy.steps says how many steps a round has.");
         if (privacy.Noise != NoiseSource.Shared) return;
         if (spec.SecureAggregation is null) map.Add("noise", "is shared, and the run has no secure aggregation: whoever sees one site's part sees its records with too little noise.", "Write noise: own, or secureAggregation: threshold-bfv.");
-        if (spec.Local.Optimizer.Kind != OptimizerKind.Sgd || spec.Local.Optimizer.Momentum != 0 || spec.Local.Optimizer.WeightDecay != 0) fields.Add("local", "With shared noise a round is one step on the opened sum: sgd without momentum and weight decay.", "Write optimizer: { kind: sgd, learningRate: … }.");
+        if (spec.Local.Optimizer.Kind != OptimizerKind.Sgd || spec.Local.Optimizer.Momentum != 0) fields.Add("local", "With shared noise a round is one step on the opened sum: sgd without momentum.", "Write optimizer: { kind: sgd, learningRate: … }.");
     }
 }

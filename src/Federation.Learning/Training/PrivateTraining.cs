@@ -53,16 +53,19 @@ internal static class PrivateTraining
         return new(LocalTraining.WeightedDelta(start, ModuleState.Of(module), weight: 1, round), 1, Loss(last));
     }
 
-    /// <summary>−η/b·Σ, η the learning rate and b the batch that is expected: what the model moves by once the sites' sums and their noise are added up.</summary>
+    /// <summary>−η/b·Σ − ηλw, η the learning rate, b the batch that is expected and λ the weight decay of the global model w, which is public: what the model moves by once the mean over the sites and their noise is taken.</summary>
     private static TrainingResult Sum(nn.Module module, PrivacyUnits units, Func<Tensor, Tensor> losses, RunSpec spec, DpSgdParameters parameters, ModelState start, SecureRandom random)
     {
         using IDisposable scope = NewDisposeScope();
         using ClippedSample sample = new(module, units, parameters, random);
-        double scale = -spec.Local.Optimizer.LearningRate / spec.Local.BatchSize;
+        OptimizerSpec optimizer = spec.Local.Optimizer;
+        double scale = -optimizer.LearningRate / spec.Local.BatchSize, decay = -optimizer.LearningRate * optimizer.WeightDecay;
         (Func<string, Tensor> sum, PrivateFigures figures) = sample.Next(losses);
         HashSet<string> trained = [.. sample.Names];
-        var delta = new ModelState(start.Tensors.Select(tensor => tensor with { Values = trained.Contains(tensor.Name) ? [.. sum(tensor.Name).cpu().data<float>().Select(value => (float)(value * scale))] : new float[tensor.Values.Length] }));
+        var delta = new ModelState(start.Tensors.Select(tensor => tensor with { Values = trained.Contains(tensor.Name) ? Moved(tensor, sum(tensor.Name)) : new float[tensor.Values.Length] }));
         return new(delta, 1, Loss(figures));
+
+        float[] Moved(NamedTensor weights, Tensor gradients) => [.. gradients.cpu().data<float>().Select((value, i) => (float)((value * scale) + (weights.Values[i] * decay)))];
     }
 
     private static DpSgdParameters Parameters(RunSpec spec, PrivacySpec privacy) => new DpSgdOptions

@@ -27,7 +27,7 @@ public sealed class PrivateTrainingTests
 
     private static readonly DataSchema s_schema = DataSchema.Parse(SchemaYaml, "schema");
 
-    private static RunSpec Spec(string privacy, string optimizer = "{ kind: sgd, learningRate: 0.5 }") => RunSpec.Parse($$"""
+    private static RunSpec Spec(string privacy, string optimizer = "{ kind: sgd, learningRate: 0.5, weightDecay: 0.25 }") => RunSpec.Parse($$"""
         name: synthetic
         data: { schema: synthetic.schema.yaml }
         model: { kind: logistic }
@@ -39,7 +39,7 @@ public sealed class PrivateTrainingTests
         privacy: { unit: record, clip: 0.6, {{privacy}}, delta: 1e-5 }
         """, "spec");
 
-    [Fact] // every record: −η/b·Σ min(1, C/‖g‖)·g, g = (p − y)·(features, 1), by hand; no noise yet, the encoding adds it
+    [Fact] // −η/b·Σ min(1, C/‖g‖)·g − ηλw over every record, g = (p − y)·(features, 1), by hand; no noise yet, the encoding adds it
     public void Train_WithSharedNoise_GivesTheClippedSum()
     {
         using var folder = new TemporaryFolder();
@@ -49,8 +49,9 @@ public sealed class PrivateTrainingTests
         using var learner = new TabularLearner([source], CPU);
         TrainingResult result = learner.Train(new LearningTask("run", "a", spec, s_schema), 1, start, CancellationToken.None);
         Assert.Equal(1ul, result.Weight);
-        double[] weights = [.. start.Tensors.Single(tensor => tensor.Values.Length == 2).Values.Select(value => (double)value)], expected = new double[3];
+        double[] weights = [.. start.Tensors.Single(tensor => tensor.Values.Length == 2).Values.Select(value => (double)value)];
         double bias = start.Tensors.Single(tensor => tensor.Values.Length == 1).Values[0];
+        double[] expected = [-Rate * 0.25 * weights[0], -Rate * 0.25 * weights[1], -Rate * 0.25 * bias];
         int clipped = 0;
         for (int i = 0; i < rows.Length; i++)
         {
