@@ -21,7 +21,7 @@ internal sealed record Arguments(Experiment Experiment, ulong Seed, string Out, 
           --secure-aggregation MODE  threshold-bfv (default), or none: the coordinator then sees each update
           --out DIR         where results go (default out/medical)
           --json            print metrics.json's document
-          tune              choose hyper-parameters by cross-validation over training rows
+          tune              choose hyper-parameters: on made-up patients, or with --no-privacy or --flamby by cross-validation over training rows
 
         Example: dotnet run --project samples/medical -- --flamby ranges --seed 43
         """;

@@ -52,6 +52,12 @@ internal static class MedicalSample
     {
         var screen = new Screen(json: false);
         TorchDevice.SetThreads(1);
+        if (arguments.Experiment.IsPrivate)
+        {
+            await TunePrivatelyAsync(arguments, screen, cancellationToken);
+            return;
+        }
+
         HeartData data = await HeartData.ObtainAsync(screen.Say, cancellationToken);
         if (data.IsSynthetic) throw new InvalidInputException(new Problem("Hyper-parameters are not chosen on made-up patients.", Repair: "Set FED_DATA, or connect to download the UCI files."));
         using var root = new PrivateRoot();
@@ -63,6 +69,18 @@ internal static class MedicalSample
         await File.WriteAllTextAsync(path, Tuner.ToCsv(scores), cancellationToken);
         Candidate best = Tuner.Choose(scores).Candidate;
         screen.Say(string.Create(CultureInfo.InvariantCulture, $"Chosen: {best.Model}, learning rate {best.LearningRate}, weight decay {best.WeightDecay}. The table is in {path}."));
+    }
+
+    private static async Task TunePrivatelyAsync(Arguments arguments, Screen screen, CancellationToken cancellationToken)
+    {
+        using var root = new PrivateRoot();
+        screen.Say($"{PrivateTuner.Grid.Count} candidates for {arguments.Experiment.Name}, each on made-up patients ten times, so that the choice says nothing of real ones:");
+        IReadOnlyList<(PrivateCandidate Candidate, double Accuracy)> scores = PrivateTuner.Run(
+            arguments.Experiment, root.Path, (one, accuracy) => screen.Say(string.Create(CultureInfo.InvariantCulture, $"  rounds {one.Rounds,-3}  clip {one.Clip,-4}  rate {one.LearningRate,-4}  decay {one.WeightDecay,-5}  accuracy {accuracy:0.0000}")), cancellationToken);
+        string path = Path.Combine(CreateOutput(arguments.Out), $"tuning-{arguments.Experiment.Name}.csv");
+        await File.WriteAllTextAsync(path, PrivateTuner.ToCsv(scores), cancellationToken);
+        PrivateCandidate best = scores.MaxBy(score => score.Accuracy).Candidate;
+        screen.Say(string.Create(CultureInfo.InvariantCulture, $"Chosen: {best.Rounds} rounds, clip {best.Clip}, learning rate {best.LearningRate}, weight decay {best.WeightDecay}. The table is in {path}."));
     }
 
     private static string Promise(RunSpec spec) => spec.Privacy is { } privacy

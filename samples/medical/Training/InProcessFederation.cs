@@ -21,7 +21,8 @@ internal static class InProcessFederation
         return model;
     }
 
-    private static ModelState Next(ModelState model, TrainingResult[] results, CancellationToken cancellationToken)
+    /// <summary>The mean of the updates, added.</summary>
+    public static ModelState Next(ModelState model, TrainingResult[] results, CancellationToken cancellationToken)
     {
         using MemoryStream current = AtData(model), next = new();
         Stream[] updates = [.. results.Select(result => AtData(result.WeightedDelta))];
