@@ -19,7 +19,7 @@ internal readonly record struct OuterProductShape(int Units, long Groups, long P
 /// <remarks>The Gram matrices are in double precision: their product cancels where positions do, and a norm that comes out too small would break the bound.</remarks>
 internal sealed class OuterProductPart : GradientPart
 {
-    private const long MostHeld = 1L << 22, ChunkValues = 1L << 21;
+    private const long MostHeld = 1L << 22, ChunkValues = 1L << 18;
 
     private readonly string _weight;
     private readonly OuterProductShape _shape;
