@@ -65,7 +65,7 @@ public sealed class PrivacySpecTests
     {
         RunSpec run = RunSpec.Parse(Good, "x");
         UpdateEncoding encoding = SecureEncoding.Of(run, values, 10);
-        Assert.Equal(0.5 / 16 * 1.5, encoding.UnitClip!.Value, 1e-15);
+        Assert.Equal(0.5 / 16 * 1.5 * (1 + (1.0 / 65536)), encoding.UnitClip!.Value, 1e-15);
         PrivacyEvent inside = encoding.Event(4 - 1, new SamplingRate(0.1)), outside = encoding.Event(4, new SamplingRate(0.1));
         Assert.InRange(Epsilon(inside), 2.97, 3);
         Assert.InRange(Epsilon(outside), 1, 2.6);

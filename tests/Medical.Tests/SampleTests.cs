@@ -21,8 +21,7 @@ public sealed class SampleTests
         string data = TestData.FolderWith("heart-disease");
         using var sample = new Sample();
         SampleResult result = await sample.RunAsync(["--json", "--seed", "43"], ("FED_DATA", data));
-        Assert.Equal(0, result.ExitCode);
-        JsonElement metrics = await CheckedAsync(Assert.Single(result.OutputLines));
+        JsonElement metrics = await CheckedAsync(result);
         Assert.Equal("uci", metrics.GetProperty("dataSource").GetString());
         Assert.Equal(result.OutputLines[0], File.ReadAllText(Path.Combine(sample.Folder, "out", "medical", "metrics.json")).Trim());
         Assert.True(AccuracyOf(metrics) >= 0.78, $"{AccuracyOf(metrics)}");
@@ -39,7 +38,7 @@ public sealed class SampleTests
         Assert.Contains("costs at most ε =", System.Net.WebUtility.HtmlDecode(report), StringComparison.Ordinal);
 
         using var again = new Sample();
-        JsonElement repeated = await CheckedAsync((await again.RunAsync(["--json", "--seed", "43", "--noise", "own", "--epsilon", "8"], ("FED_DATA", data))).OutputLines[0]);
+        JsonElement repeated = await CheckedAsync(await again.RunAsync(["--json", "--seed", "43", "--noise", "own", "--epsilon", "8"], ("FED_DATA", data)));
         Assert.NotEqual(model.Sha256, repeated.GetProperty("modelSha256").GetString());
         Assert.InRange(repeated.GetProperty("privacy").GetProperty("epsilonAgainstCoalition").GetDouble(), 7.7, 8);
         Assert.True(AccuracyOf(repeated) >= 0.75, $"{AccuracyOf(repeated)}");
@@ -50,14 +49,14 @@ public sealed class SampleTests
     {
         string data = TestData.FolderWith("heart-disease");
         using Sample one = new(), again = new(), clear = new();
-        JsonElement metrics = await CheckedAsync((await one.RunAsync(["--json", "--seed", "43", "--no-privacy"], ("FED_DATA", data))).OutputLines[0]);
+        JsonElement metrics = await CheckedAsync(await one.RunAsync(["--json", "--seed", "43", "--no-privacy"], ("FED_DATA", data)));
         Assert.Equal(JsonValueKind.Null, metrics.GetProperty("privacy").ValueKind);
         Assert.True(AccuracyOf(metrics) >= 0.8);
         JsonElement secure = metrics.GetProperty("secureAggregation");
         Assert.Equal(("threshold-bfv", "direct", 3, 4, 50), (secure.GetProperty("kind").GetString(), secure.GetProperty("mode").GetString(), secure.GetProperty("threshold").GetInt32(), secure.GetProperty("committee").GetInt32(), secure.GetProperty("openedRounds").GetInt32()));
-        JsonElement repeated = await CheckedAsync((await again.RunAsync(["--json", "--seed", "43", "--no-privacy"], ("FED_DATA", data))).OutputLines[0]);
+        JsonElement repeated = await CheckedAsync(await again.RunAsync(["--json", "--seed", "43", "--no-privacy"], ("FED_DATA", data)));
         Assert.Equal(metrics.GetProperty("modelSha256").GetString(), repeated.GetProperty("modelSha256").GetString());
-        JsonElement plain = await CheckedAsync((await clear.RunAsync(["--json", "--seed", "43", "--no-privacy", "--secure-aggregation", "none"], ("FED_DATA", data))).OutputLines[0]);
+        JsonElement plain = await CheckedAsync(await clear.RunAsync(["--json", "--seed", "43", "--no-privacy", "--secure-aggregation", "none"], ("FED_DATA", data)));
         ModelState twin = InProcess(data, seed: 43);
         Assert.Equal(twin.Sha256, plain.GetProperty("modelSha256").GetString());
         Assert.NotEqual(InProcess(data, seed: 44).Sha256, plain.GetProperty("modelSha256").GetString());
@@ -70,8 +69,10 @@ public sealed class SampleTests
 
     private static double AccuracyOf(JsonElement metrics) => metrics.GetProperty("federated").GetProperty("pooledAccuracy").GetDouble();
 
-    private static async Task<JsonElement> CheckedAsync(string document)
+    private static async Task<JsonElement> CheckedAsync(SampleResult result)
     {
+        Assert.True(result.ExitCode == 0, result.Error);
+        string document = Assert.Single(result.OutputLines);
         JsonSchema schema = await JsonSchema.FromFileAsync(Path.Combine(AppContext.BaseDirectory, "medical-metrics.schema.json"));
         Assert.Empty(schema.Validate(document));
         return JsonDocument.Parse(document).RootElement;
@@ -102,7 +103,7 @@ public sealed class SampleTests
         if (OperatingSystem.IsWindows()) Assert.Skip("Signals are sent with kill.");
         using var sample = new Sample();
         using Process process = sample.Start([], [("FED_DATA", TestData.FolderWith("heart-disease"))]);
-        while (await process.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken) is { } line && !line.Contains("round", StringComparison.Ordinal))
+        while (await process.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken) is { } line && !line.StartsWith("  round ", StringComparison.Ordinal))
         {
             // until the federation is under way
         }
@@ -119,7 +120,7 @@ public sealed class SampleTests
         if (!OperatingSystem.IsLinux()) Assert.Skip("Children are found in /proc.");
         using var sample = new Sample();
         using Process process = sample.Start([], [("FED_DATA", TestData.FolderWith("heart-disease"))]);
-        while (await process.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken) is { } line && !line.Contains("round", StringComparison.Ordinal))
+        while (await process.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken) is { } line && !line.StartsWith("  round ", StringComparison.Ordinal))
         {
             // until the federation is under way
         }

@@ -31,7 +31,7 @@ internal sealed record RunSiteEntry(string Site, string State, IReadOnlyList<str
     public static RunSiteEntry Of(V1.RunSite site) => new(site.Name, site.State, [.. site.Mismatches]);
 }
 
-/// <param name="Weight">Examples, summed over the contributors.</param>
+/// <param name="Weight">Examples, summed over the contributors; 0 in an encrypted run that is differentially private, where nobody knows.</param>
 /// <param name="BytesDown">Message bytes of models to all nodes.</param>
 internal sealed record RoundEntry(
     uint Round, string State, IReadOnlyList<string> Cohort, IReadOnlyList<string> Contributors, ulong Weight, string? ModelSha256, double Seconds, ulong BytesDown, ulong BytesUp, ulong BytesControl, OpeningEntry? Opening)

@@ -64,7 +64,7 @@ internal static class RunText
 
     private static string[] Row(RoundEntry round) =>
     [
-        $"{round.Round}", round.State, $"{round.Contributors.Count}/{round.Cohort.Count}", $"{round.Weight}", FormattableString.Invariant($"{round.Seconds:F1}"),
+        $"{round.Round}", round.State, $"{round.Contributors.Count}/{round.Cohort.Count}", round.Weight == 0 ? "" : $"{round.Weight}", FormattableString.Invariant($"{round.Seconds:F1}"),
         Text.Bytes(round.BytesDown), Text.Bytes(round.BytesUp), Text.Bytes(round.BytesControl), Text.Short(round.ModelSha256 ?? ""),
     ];
 }

@@ -30,7 +30,8 @@ public static class PrivacyCost
     private static InexactEvent OwnStep(RunSpec run, PrivacySpec privacy, int values)
     {
         using SecureRandom random = new();
-        var unsampled = (InexactEvent)new GridGaussian(privacy.Sigma(run.Rounds) * privacy.Clip, privacy.Clip, values, random).Event;
+        double sensitivity = privacy.Clip * (1 + PrivacySpec.NormRounding);
+        var unsampled = (InexactEvent)new GridGaussian(privacy.Sigma(run.Rounds) / (1 + PrivacySpec.NormRounding) * sensitivity, sensitivity, values, random).Event;
         return new(new GaussianEvent(((GaussianEvent)unsampled.Exact).NoiseMultiplier, new SamplingRate(privacy.SamplingRate)), unsampled.StatisticalDistance);
     }
 }

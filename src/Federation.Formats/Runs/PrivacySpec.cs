@@ -20,6 +20,9 @@ namespace Federation.Formats.Runs;
 public sealed record PrivacySpec(
     DpUnit Unit, string? Key, NoiseSource Noise, double Clip, GradientClipping Clipping, double? NoiseMultiplier, double SamplingRate, int Steps, int MaxUnitRecords, double Delta, double? MaxEpsilon, int MaxColluding)
 {
+    /// <summary>A gradient's norm is taken in float32 and may come out too small by less than this part of itself: a unit moves the sum by up to C(1 + 2⁻¹⁶).</summary>
+    public const double NormRounding = 1.0 / (1 << 16);
+
     private static readonly ConcurrentDictionary<(PrivacySpec, int), double> s_found = new();
 
     /// <summary>σ as written, or the least that keeps the ε over all rounds with a thousandth to spare for grids and samplers, rounded up to four digits so that every machine finds the same.</summary>

@@ -41,7 +41,7 @@ public static class SecureEncoding
     {
         double unit = run.Local.Optimizer.LearningRate / run.Local.BatchSize * privacy.Clip, whole = unit * Room * run.Local.BatchSize;
         double variance = Math.Pow(privacy.Sigma(run.Rounds) * unit, 2) / (run.Cohort.MinContributors - privacy.MaxColluding);
-        return new(layout, values, whole, (float)unit, rotationSeed: null, whole, variance, largestWeight: 1, unitClip: unit);
+        return new(layout, values, whole, (float)unit, rotationSeed: null, whole, variance, largestWeight: 1, unitClip: unit * (1 + PrivacySpec.NormRounding));
     }
 
     /// <summary>t: as the spec says, or the least with 2t − k above one, k all sites that could be members.</summary>

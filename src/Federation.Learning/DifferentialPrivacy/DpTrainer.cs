@@ -1,3 +1,4 @@
+using Federation.Formats.Runs;
 using Federation.Privacy.Accounting;
 using Federation.Privacy.Mechanisms;
 using TorchSharp;
@@ -44,7 +45,7 @@ public sealed class DpTrainer : IDisposable
             Sensitivity = bounds.Count == 1 ? bounds[0] : Clipping.Sensitivity([.. bounds]);
             MethodReason = parameters.Method == ClippedSumMethod.RecordByRecord ? "It was asked for." : ModelLayers.Unsupported(layers);
             Method = MethodReason is null ? ClippedSumMethod.BookKeeping : ClippedSumMethod.RecordByRecord;
-            _noise = new(checked((int)_sums.Flat.numel()), Sensitivity * (1 + NormRounding), new(parameters.NoiseMultiplier.Value / (1 + NormRounding)), parameters.SamplingRate, parameters.ExpectedBatchSize, random);
+            _noise = new(checked((int)_sums.Flat.numel()), Sensitivity * (1 + PrivacySpec.NormRounding), new(parameters.NoiseMultiplier.Value / (1 + PrivacySpec.NormRounding)), parameters.SamplingRate, parameters.ExpectedBatchSize, random);
             _clipped = Method == ClippedSumMethod.BookKeeping
                 ? new BookKeeping(_sums, layers, rules ?? new(), parameters.Clipping, bounds, parameters.Stability)
                 : new RecordByRecordSum(_sums, layers, parameters.Clipping, bounds, parameters.Stability);
@@ -56,8 +57,6 @@ public sealed class DpTrainer : IDisposable
         }
     }
 
-    // A float32 norm of up to 2²⁴ values, and the factor from it, may be too small by less than this: the noise is accounted for at C(1 + 2⁻¹⁶).
-    private const double NormRounding = 1.0 / (1 << 16);
 
     /// <summary>Steps that were released.</summary>
     public long Steps { get; private set; }

@@ -22,7 +22,8 @@ internal static class LocalTraining
         // Own modules may draw from Torch's generator (dropout); this makes them repeatable. Nothing private comes from it.
         random.manual_seed(unchecked((long)DerivedSeed.For(task.Spec.Seed, "module", (ulong)round, task.Site)));
         var shuffle = new SeededGenerator(DerivedSeed.For(task.Spec.Seed, "data-order", (ulong)round, task.Site));
-        using optim.Optimizer optimizer = CreateOptimizer(module, local.Optimizer);
+        SgdStep? sgd = local.Optimizer.Kind == OptimizerKind.Sgd && SgdStep.CanTake(module) ? new([.. module.parameters()], local.Optimizer) : null;
+        using optim.Optimizer? optimizer = sgd is null ? CreateOptimizer(module, local.Optimizer) : null;
         module.train();
         long count = inputs.shape[0];
         double mean = 0;
@@ -36,10 +37,12 @@ internal static class LocalTraining
                 cancellationToken.ThrowIfCancellationRequested();
                 using IDisposable step = NewDisposeScope();
                 Tensor batch = order.slice(0, first, Math.Min(first + local.BatchSize, count), 1);
-                optimizer.zero_grad();
+                optimizer?.zero_grad();
+                sgd?.Zero();
                 Tensor value = loss(module.call(inputs.index_select(0, batch)), targets.index_select(0, batch));
                 value.backward();
-                optimizer.step();
+                optimizer?.step();
+                sgd?.Take();
                 double number = value.to(ScalarType.Float64).item<double>();
                 if (!double.IsFinite(number)) throw new LearningException($"The training loss became {number} in round {round}. A lower local.optimizer.learningRate helps.");
                 sum += number * batch.shape[0];

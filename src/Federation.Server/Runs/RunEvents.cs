@@ -33,7 +33,7 @@ public sealed record Aggregated(int Round, string ModelSha256, RoundOpening? Ope
 /// <summary>How a round's sum was opened.</summary>
 /// <param name="Epoch">Whose keys.</param>
 /// <param name="Members">Those whose answers opened it.</param>
-/// <param name="Weight">Of the sum: examples, summed over the contributors.</param>
+/// <param name="Weight">Of the sum: examples, summed over the contributors; 0 in a differentially private run, where nobody knows.</param>
 /// <param name="Bytes">Of all contributions.</param>
 /// <param name="OpeningSeconds">From the round's closing until the last answer, as far as this process has seen it.</param>
 /// <param name="DecodingSeconds">From there to the next model.</param>

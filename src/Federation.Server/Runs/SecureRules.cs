@@ -132,7 +132,7 @@ internal static class SecureRules
     /// <summary>Examples, sizes and seconds by phase, for the run's log; nothing for a round in the clear.</summary>
     public static string Describe(RoundOpening? opening, TimeSpan round) => opening is null ? "" : string.Create(
         CultureInfo.InvariantCulture,
-        $" of {opening.Weight} examples in {opening.Bytes} bytes: {Math.Max(0, round.TotalSeconds - opening.OpeningSeconds - opening.DecodingSeconds):0.0} s training, {opening.OpeningSeconds:0.0} s opening, {opening.DecodingSeconds:0.0} s decoding");
+        $"{(opening.Weight == 0 ? "" : $" of {opening.Weight} examples")} in {opening.Bytes} bytes: {Math.Max(0, round.TotalSeconds - opening.OpeningSeconds - opening.DecodingSeconds):0.0} s training, {opening.OpeningSeconds:0.0} s opening, {opening.DecodingSeconds:0.0} s decoding");
 
     public static Evaluating Evaluation(ImmutableSortedSet<string> asked, DateTimeOffset deadline) => new(
         deadline, asked, ImmutableSortedDictionary.Create<string, EvaluationSums>(StringComparer.Ordinal), asked, ImmutableSortedDictionary.Create<string, Contribution>(StringComparer.Ordinal));

@@ -37,7 +37,7 @@ internal sealed class OpenedSums(RunContext context, RunHost run)
                 }
 
                 (string sha256, double weight) = WriteModel(session.Sum, opened, session.Contributions);
-                return new Aggregated(round, sha256, Report((ulong)Math.Round(weight)));
+                return new Aggregated(round, sha256, Report(run.Spec.Privacy is null ? (ulong)Math.Round(weight) : 0));
             }
             catch (Exception wrong) when (wrong is PadResidualException or UpdateWeightException or UpdateSumException or InvalidDataException)
             {
