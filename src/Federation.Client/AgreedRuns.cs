@@ -13,18 +13,21 @@ internal sealed class AgreedRuns(NodeFolder folder, string site, NodePolicy poli
 {
     private const string SpecFile = "spec.yaml", SchemaFile = "schema.yaml";
 
-    /// <summary>Whether spec and schema are kept. What cannot be read, or lacks its schema, was never written to its end.</summary>
-    public bool Has(string runId)
+    /// <summary>Whether this site has agreed to the run.</summary>
+    public bool Has(string runId) => Find(runId) is not null;
+
+    /// <summary>The run as it is kept; null: it is not. What cannot be read, or lacks its schema, was never written to its end.</summary>
+    public LearningTask? Find(string runId)
     {
-        if (!File.Exists(Path.Combine(folder.Run(runId), SpecFile)) || !File.Exists(Path.Combine(folder.Run(runId), SchemaFile))) return false;
+        if (!File.Exists(Path.Combine(folder.Run(runId), SpecFile)) || !File.Exists(Path.Combine(folder.Run(runId), SchemaFile))) return null;
         try
         {
-            LearningTask task = Load(runId);
-            return task.Schema is not null || task.Spec.Data is null;
+            LearningTask task = Parse(runId, SpecOf(runId), SchemaOf(runId));
+            return task.Schema is not null || task.Spec.Data is null ? task : null;
         }
         catch (ProtocolException)
         {
-            return false;
+            return null;
         }
     }
 
@@ -47,8 +50,6 @@ internal sealed class AgreedRuns(NodeFolder folder, string site, NodePolicy poli
 
         return task;
     }
-
-    public LearningTask Load(string runId) => Parse(runId, SpecOf(runId), SchemaOf(runId));
 
     public string SpecOf(string runId) => File.ReadAllText(Path.Combine(folder.Run(runId), SpecFile));
 

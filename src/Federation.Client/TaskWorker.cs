@@ -86,7 +86,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     private async Task TrainAsync(Train train, CancellationToken cancellationToken)
     {
         int round = (int)Math.Min(train.Round, int.MaxValue);
-        if (!runs.Has(train.RunId))
+        if (runs.Find(train.RunId) is not { } task)
         {
             await FailAsync(train.RunId, 0, "This node lost its record of the run; it asks again.", cancellationToken);
             await client.JoinAsync(join(), cancellationToken: cancellationToken);
@@ -95,7 +95,6 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
 
         try
         {
-            LearningTask task = runs.Load(train.RunId);
             runs.RequirePolicy(task);
             PrivacyLedger ledger = ledgers!.Of(DataSetOf(task));
             bool secure = task.Spec.SecureAggregation is not null;
@@ -107,7 +106,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             if (stored is not null && !ledger.Holds(stored.Reservation, train.RunId, round, purpose)) stored = null;
             StoredUpdate update = stored ?? await TrainAndStoreAsync(task, train, round, path, cancellationToken);
             LedgerHead head = ledger.Head;
-            if (secure) contribution.Remember(train.RunId, round, PurposeOf(task), update);
+            if (secure) contribution.Remember(train.RunId, round, purpose, update);
             long sent = await UpdateUpload.SendAsync(client, train.RunId, round, update, head, path, cancellationToken);
             if (ledger.IsOpen(update.Reservation)) ledger.Commit(update.Reservation, ledgers.Recipient, head, update.Sha256);
             StoredUpdate.DropBefore(folder, train.RunId, round);
@@ -233,7 +232,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         // First: whatever becomes of the result, nothing of the run's keys is kept.
         StoredUpdate.DropBefore(folder, ended.RunId, int.MaxValue);
         duty.Forget(ended.RunId);
-        if (ended.ModelSha256.Length > 0 && await KeepAsync(ended, ended.ModelSha256, ModelFile, cancellationToken) is var model && runs.Has(ended.RunId)) MeasureFinal(ended, model, cancellationToken);
+        if (ended.ModelSha256.Length > 0 && await KeepAsync(ended, ended.ModelSha256, ModelFile, cancellationToken) is var model && runs.Find(ended.RunId) is { } task) MeasureFinal(task, ended, model, cancellationToken);
         if (ended.StatisticsSha256.Length > 0) await KeepAsync(ended, ended.StatisticsSha256, StatisticsFile, cancellationToken);
         logger.LogInformation("Run {Run} {State} after {Rounds} rounds. {Reason}", ended.RunId, ended.State, ended.Rounds, ended.Reason);
     }
@@ -247,13 +246,13 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         return path;
     }
 
-    private void MeasureFinal(RunEnded ended, string model, CancellationToken cancellationToken)
+    private void MeasureFinal(LearningTask task, RunEnded ended, string model, CancellationToken cancellationToken)
     {
         try
         {
-            Measure(runs.Load(ended.RunId), (int)Math.Min(ended.Rounds, int.MaxValue), ended.ModelSha256, ModelState.Read(model), cancellationToken);
+            Measure(task, (int)Math.Min(ended.Rounds, int.MaxValue), ended.ModelSha256, ModelState.Read(model), cancellationToken);
         }
-        catch (Exception error) when (error is LearningException or InvalidInputException or ProtocolException)
+        catch (Exception error) when (error is LearningException or InvalidInputException)
         {
             logger.LogWarning("The final model was not evaluated here: {Message}", error.Message);
         }

@@ -244,7 +244,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
     private static EpochMessage MessageOf(EpochTask task, EpochDescriptor descriptor, string refusal = "") =>
         new() { RunId = task.RunId, Epoch = descriptor.Epoch, Attempt = descriptor.Attempt, Step = task.Step, Refusal = refusal.Length <= 1000 ? refusal : refusal[..1000] };
 
-    private CommitteePolicy PolicyFor(string run) => policy.ToCommittee(runs.Has(run) ? runs.Load(run).Spec.SecureAggregation?.MaxOpenings : null);
+    private CommitteePolicy PolicyFor(string run) => policy.ToCommittee(runs.Find(run)?.Spec.SecureAggregation?.MaxOpenings);
 
     private Task<byte[]> ReadAsync(string sha256, CancellationToken cancellationToken) => BlobDownload.ReadAsync(client, folder, sha256, cancellationToken);
 

@@ -27,11 +27,10 @@ public static class PrivacyCost
     private static PrivacyEvent Shared(RunSpec run, PrivacySpec privacy, int values, int cohort, int colluding) =>
         SecureEncoding.Of(run, values, cohort).Event(run.Cohort.MinContributors - colluding, new SamplingRate(privacy.SamplingRate));
 
-    private static InexactEvent OwnStep(RunSpec run, PrivacySpec privacy, int values)
+    private static PrivacyEvent OwnStep(RunSpec run, PrivacySpec privacy, int values)
     {
         using SecureRandom random = new();
         double sensitivity = privacy.Clip * (1 + PrivacySpec.NormRounding);
-        var unsampled = (InexactEvent)new GridGaussian(privacy.Sigma(run.Rounds) / (1 + PrivacySpec.NormRounding) * sensitivity, sensitivity, values, random).Event;
-        return new(new GaussianEvent(((GaussianEvent)unsampled.Exact).NoiseMultiplier, new SamplingRate(privacy.SamplingRate)), unsampled.StatisticalDistance);
+        return new GridGaussian(privacy.Sigma(run.Rounds) / (1 + PrivacySpec.NormRounding) * sensitivity, sensitivity, values, random).Sampled(new SamplingRate(privacy.SamplingRate));
     }
 }

@@ -4,53 +4,75 @@ using static TorchSharp.torch;
 
 namespace Federation.Learning.DifferentialPrivacy;
 
-/// <summary>Samples units and sums their clipped gradients, for noise that is added elsewhere: by the encoding of secure aggregation. What it gives is private.</summary>
+/// <summary>The first half of a DP-SGD step: samples units and sums their clipped gradients. The noise is added by <see cref="DpTrainer"/>, or by the encoding of secure aggregation; until then what is here is private.</summary>
 internal sealed class ClippedSample : IDisposable
 {
+    private readonly nn.Module _model;
     private readonly PrivacyUnits _units;
     private readonly DpSgdParameters _parameters;
     private readonly SecureRandom _random;
     private readonly PoissonSampler _sampler;
-    private readonly GradientBuffer _sums;
     private readonly IClippedSum _clipped;
+    private bool _checked;
 
     /// <exception cref="LearningException">The model cannot be trained this way; says what to do.</exception>
-    public ClippedSample(nn.Module model, PrivacyUnits units, DpSgdParameters parameters, SecureRandom random)
+    public ClippedSample(nn.Module model, PrivacyUnits units, DpSgdParameters parameters, SecureRandom random, LayerRules? rules = null)
     {
-        (_units, _parameters, _random) = (units, parameters, random);
+        ModelCheck.Require(model);
+        (_model, _units, _parameters, _random) = (model, units, parameters, random);
         _sampler = new(units.Count, parameters.SamplingRate, random);
-        _sums = new(model);
+        Sums = new(model);
         try
         {
-            IReadOnlyList<Layer> layers = ModelLayers.Of(model, _sums);
+            IReadOnlyList<Layer> layers = ModelLayers.Of(model, Sums);
             IReadOnlyList<double> bounds = parameters.Bounds(layers);
-            bool isSlow = parameters.Method == ClippedSumMethod.RecordByRecord || ModelLayers.Unsupported(layers) is not null;
-            _clipped = isSlow ? new RecordByRecordSum(_sums, layers, parameters.Clipping, bounds, parameters.Stability) : new BookKeeping(_sums, layers, new(), parameters.Clipping, bounds, parameters.Stability);
+            Sensitivity = bounds.Count == 1 ? bounds[0] : Clipping.Sensitivity([.. bounds]);
+            MethodReason = parameters.Method == ClippedSumMethod.RecordByRecord ? "It was asked for." : ModelLayers.Unsupported(layers);
+            _clipped = MethodReason is null
+                ? new BookKeeping(Sums, layers, rules ?? new(), parameters.Clipping, bounds, parameters.Stability)
+                : new RecordByRecordSum(Sums, layers, parameters.Clipping, bounds, parameters.Stability);
         }
         catch
         {
-            _sums.Dispose();
+            Sums.Dispose();
             throw;
         }
     }
 
-    /// <summary>By the parameters' names in the model.</summary>
-    public IReadOnlyList<string> Names => _sums.Names;
+    /// <summary>Of the sample that was taken last.</summary>
+    public GradientBuffer Sums { get; }
 
-    /// <summary>Σ of the clipped gradients of a fresh sample, each parameter's. Valid until the next call.</summary>
+    /// <summary>C: how far one unit more or less moves the sum, in L2 norm.</summary>
+    public double Sensitivity { get; }
+
+    /// <summary>Why each unit has a pass of its own; null: it has not.</summary>
+    public string? MethodReason { get; }
+
+    /// <summary>A fresh sample's sum, into <see cref="Sums"/>.</summary>
+    /// <param name="drawn">Called when all that is random about the sample is drawn, before any gradient.</param>
     /// <exception cref="NonFiniteTrainingException">A loss or gradient is not finite.</exception>
-    public (Func<string, Tensor> Sum, PrivateFigures Figures) Next(Func<Tensor, Tensor> losses)
+    public PrivateFigures Take(Func<Tensor, Tensor> losses, Action? drawn = null)
     {
+        Clear();
+        PrivateBatch[] batches = [.. _units.Batches(_sampler.Next(), _parameters.PhysicalBatchSize, _random)];
+        drawn?.Invoke();
+        if (!_checked && batches.Length > 0)
+        {
+            RecordCheck.Require(_model, losses, batches[0], Sums.Flat.device);
+            _checked = true;
+        }
+
         PrivateFigures figures = PrivateFigures.None;
-        _sums.Flat.zero_();
-        foreach (PrivateBatch batch in _units.Batches(_sampler.Next(), _parameters.PhysicalBatchSize, _random)) figures = figures.Plus(_clipped.Add(losses, batch));
-        return (name => _sums[name], figures);
+        foreach (PrivateBatch batch in batches) figures = figures.Plus(_clipped.Add(losses, batch));
+        return figures;
     }
+
+    public void Clear() => Sums.Flat.zero_();
 
     public void Dispose()
     {
-        _sums.Flat.zero_();
+        Clear();
         _clipped.Dispose();
-        _sums.Dispose();
+        Sums.Dispose();
     }
 }

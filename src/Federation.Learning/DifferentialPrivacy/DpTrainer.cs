@@ -15,16 +15,9 @@ namespace Federation.Learning.DifferentialPrivacy;
 /// </remarks>
 public sealed class DpTrainer : IDisposable
 {
-    private readonly nn.Module _model;
     private readonly optim.Optimizer _optimizer;
-    private readonly DpSgdParameters _parameters;
-    private readonly PrivacyUnits _units;
-    private readonly SecureRandom _random;
-    private readonly PoissonSampler _sampler;
-    private readonly GradientBuffer _sums;
-    private readonly IClippedSum _clipped;
+    private readonly ClippedSample _sample;
     private readonly GradientNoise _noise;
-    private bool _checked;
 
     /// <param name="model">Its parameters that require a gradient now are trained; their <c>grad</c> is the trainer's from then on.</param>
     /// <param name="optimizer">Of the model's parameters; it sees noisy gradients only.</param>
@@ -34,41 +27,30 @@ public sealed class DpTrainer : IDisposable
     /// <exception cref="LearningException">The model cannot be trained this way; says what to do.</exception>
     public DpTrainer(nn.Module model, optim.Optimizer optimizer, PrivacyUnits units, DpSgdParameters parameters, SecureRandom random, LayerRules? rules = null)
     {
-        ModelCheck.Require(model);
-        (_model, _optimizer, _parameters, _units, _random) = (model, optimizer, parameters, units, random);
-        _sampler = new(units.Count, parameters.SamplingRate, random);
-        _sums = new(model);
+        _optimizer = optimizer;
+        _sample = new(model, units, parameters, random, rules);
         try
         {
-            IReadOnlyList<Layer> layers = ModelLayers.Of(model, _sums);
-            IReadOnlyList<double> bounds = parameters.Bounds(layers);
-            Sensitivity = bounds.Count == 1 ? bounds[0] : Clipping.Sensitivity([.. bounds]);
-            MethodReason = parameters.Method == ClippedSumMethod.RecordByRecord ? "It was asked for." : ModelLayers.Unsupported(layers);
-            Method = MethodReason is null ? ClippedSumMethod.BookKeeping : ClippedSumMethod.RecordByRecord;
-            _noise = new(checked((int)_sums.Flat.numel()), Sensitivity * (1 + PrivacySpec.NormRounding), new(parameters.NoiseMultiplier.Value / (1 + PrivacySpec.NormRounding)), parameters.SamplingRate, parameters.ExpectedBatchSize, random);
-            _clipped = Method == ClippedSumMethod.BookKeeping
-                ? new BookKeeping(_sums, layers, rules ?? new(), parameters.Clipping, bounds, parameters.Stability)
-                : new RecordByRecordSum(_sums, layers, parameters.Clipping, bounds, parameters.Stability);
+            _noise = new(checked((int)Sums.Flat.numel()), Sensitivity * (1 + PrivacySpec.NormRounding), new(parameters.NoiseMultiplier.Value / (1 + PrivacySpec.NormRounding)), parameters.SamplingRate, parameters.ExpectedBatchSize, random);
         }
         catch
         {
-            _sums.Dispose();
+            _sample.Dispose();
             throw;
         }
     }
-
 
     /// <summary>Steps that were released.</summary>
     public long Steps { get; private set; }
 
     /// <summary>C: how far one unit more or less moves the sum of clipped gradients, in L2 norm.</summary>
-    public double Sensitivity { get; }
+    public double Sensitivity => _sample.Sensitivity;
 
     /// <summary>The way in which clipped sums are found.</summary>
-    public ClippedSumMethod Method { get; }
+    public ClippedSumMethod Method => MethodReason is null ? ClippedSumMethod.BookKeeping : ClippedSumMethod.RecordByRecord;
 
     /// <summary>Why it is <see cref="ClippedSumMethod.RecordByRecord"/>; null where it is not.</summary>
-    public string? MethodReason { get; }
+    public string? MethodReason => _sample.MethodReason;
 
     /// <summary>What the steps so far released, for a ledger or an accountant.</summary>
     public IReadOnlyList<PrivacyEvent> Events => Steps == 0 ? [] : [new RepeatedEvent(_noise.Event, Steps)];
@@ -86,22 +68,12 @@ public sealed class DpTrainer : IDisposable
     public PrivateFigures Step(Func<Tensor, Tensor> losses)
     {
         using IDisposable scope = NewDisposeScope();
-        PrivateFigures figures = PrivateFigures.None;
-        _sums.Flat.zero_();
+        PrivateFigures figures;
         bool released = false;
         try
         {
-            // All that is drawn for the batches comes before the noise, so that one key gives one stream.
-            PrivateBatch[] batches = [.. _units.Batches(_sampler.Next(), _parameters.PhysicalBatchSize, _random)];
-            _noise.Draw();
-            if (!_checked && batches.Length > 0)
-            {
-                RecordCheck.Require(_model, losses, batches[0], _sums.Flat.device);
-                _checked = true;
-            }
-
-            foreach (PrivateBatch batch in batches) figures = figures.Plus(_clipped.Add(losses, batch));
-            _noise.Apply(_sums.Flat);
+            figures = _sample.Take(losses, drawn: _noise.Draw); // the noise after the sample, so that one key gives one stream
+            _noise.Apply(Sums.Flat);
             Steps++; // counted before anything is changed by it
             released = true;
         }
@@ -109,22 +81,23 @@ public sealed class DpTrainer : IDisposable
         {
             if (!released)
             {
-                _sums.Flat.zero_(); // what was not noised must not stay in the parameters' grad
+                _sample.Clear(); // what was not noised must not stay in the parameters' grad
                 _noise.Discard();
             }
         }
 
         // Each time, because a loop that is used to zero_grad may have taken them away.
-        for (int i = 0; i < _sums.Names.Count; i++) _sums.Parameters[i].grad = _sums[_sums.Names[i]];
+        for (int i = 0; i < Sums.Names.Count; i++) Sums.Parameters[i].grad = Sums[Sums.Names[i]];
         _optimizer.step();
         return figures;
     }
 
     public void Dispose()
     {
-        foreach (Tensor parameter in _sums.Parameters) parameter.grad = null;
+        foreach (Tensor parameter in Sums.Parameters) parameter.grad = null;
         _noise.Discard();
-        _clipped.Dispose();
-        _sums.Dispose();
+        _sample.Dispose();
     }
+
+    private GradientBuffer Sums => _sample.Sums;
 }

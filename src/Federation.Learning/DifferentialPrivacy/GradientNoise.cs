@@ -22,9 +22,7 @@ internal sealed class GradientNoise
     {
         _mechanism = new(noiseMultiplier.Value * sensitivity, sensitivity, dimension, random);
         (_divisor, _noise) = (divisor, new long[dimension]);
-        // Noise of the grid, with the sampling that came before it.
-        var inexact = (InexactEvent)_mechanism.Event;
-        Event = new InexactEvent(new GaussianEvent(((GaussianEvent)inexact.Exact).NoiseMultiplier, rate), inexact.StatisticalDistance);
+        Event = _mechanism.Sampled(rate);
     }
 
     /// <summary>What one step costs, under AddOrRemoveOne.</summary>

@@ -60,9 +60,8 @@ internal static class PrivateTraining
         using ClippedSample sample = new(module, units, parameters, random);
         OptimizerSpec optimizer = spec.Local.Optimizer;
         double scale = -optimizer.LearningRate / spec.Local.BatchSize, decay = -optimizer.LearningRate * optimizer.WeightDecay;
-        (Func<string, Tensor> sum, PrivateFigures figures) = sample.Next(losses);
-        HashSet<string> trained = [.. sample.Names];
-        var delta = new ModelState(start.Tensors.Select(tensor => tensor with { Values = trained.Contains(tensor.Name) ? Moved(tensor, sum(tensor.Name)) : new float[tensor.Values.Length] }));
+        PrivateFigures figures = sample.Take(losses);
+        var delta = new ModelState(start.Tensors.Select(tensor => tensor with { Values = sample.Sums.Holds(tensor.Name) ? Moved(tensor, sample.Sums[tensor.Name]) : new float[tensor.Values.Length] }));
         return new(delta, 1, Loss(figures));
 
         float[] Moved(NamedTensor weights, Tensor gradients) => [.. gradients.cpu().data<float>().Select((value, i) => (float)((value * scale) + (weights.Values[i] * decay)))];

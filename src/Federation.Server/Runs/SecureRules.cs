@@ -15,10 +15,7 @@ internal static class SecureRules
     public const int MostLostOpenings = 10;
 
     /// <summary>Whether the next round can use the keys there are.</summary>
-    public static bool Fit(RunState state, Roster roster)
-    {
-        return state.Keys is { } keys && (keys.Identities == roster.Identities || keys.Declined == roster.Identities) && Serve(state);
-    }
+    public static bool Fit(RunState state, Roster roster) => state.Keys is { } keys && (keys.Identities == roster.Identities || keys.Declined == roster.Identities) && Serve(state);
 
     /// <summary>Whether the keys serve another round of the sites they were made for.</summary>
     private static bool Serve(RunState state)
@@ -50,16 +47,17 @@ internal static class SecureRules
     public static Transition Failed(RunState state, EpochFailed failed, Roster roster, DateTimeOffset now)
     {
         if (state.Phase is not MakingKeys making || making.Epoch != failed.Epoch || making.Attempt != failed.Attempt) return new Transition(state, [], Duplicate: true);
-        if (failed.RosterRefusedBy is { Count: > 0 } by)
+        bool isRefused = failed.RosterRefusedBy is { Count: > 0 }, counts = !isRefused && !failed.Restarted;
+        if (isRefused && making.Former is { } former) return GoOn(state, former, failed.RosterRefusedBy!, roster, now);
+        if (counts && making.Attempt + 1 - making.Uncounted >= MostAttempts) return RunMachine.End(state, RunEnd.Failed, $"No keys after {MostAttempts} attempts. {failed.Reason}");
+        // Sites that have not accepted the roster have not failed: administrators compare it first.
+        MakingKeys next = making with
         {
-            if (making.Former is { } former) return GoOn(state, former, by, roster, now);
-            // Nothing of this passes in minutes: administrators compare the new roster first.
-            MakingKeys waiting = making with { Attempt = making.Attempt + 1, Uncounted = making.Uncounted + 1 };
-            return new Transition(state with { Phase = waiting }, [new Announce(RunLog.KeysFailed, failed.Reason, state.Round), new MakeKeys(waiting.Epoch, waiting.Attempt, waiting.Dropped, waiting.FailedTests)]);
-        }
-
-        if (!failed.Restarted && making.Attempt + 1 - making.Uncounted >= MostAttempts) return RunMachine.End(state, RunEnd.Failed, $"No keys after {MostAttempts} attempts. {failed.Reason}");
-        MakingKeys next = making with { Attempt = making.Attempt + 1, Dropped = making.Dropped.Union(failed.Dropped), FailedTests = making.FailedTests + (failed.InTest ? 1 : 0), Uncounted = making.Uncounted + (failed.Restarted ? 1 : 0) };
+            Attempt = making.Attempt + 1,
+            Dropped = isRefused ? making.Dropped : making.Dropped.Union(failed.Dropped),
+            FailedTests = making.FailedTests + (failed.InTest && !isRefused ? 1 : 0),
+            Uncounted = making.Uncounted + (counts ? 0 : 1),
+        };
         return new Transition(state with { Phase = next }, [new Announce(RunLog.KeysFailed, failed.Reason, state.Round), new MakeKeys(next.Epoch, next.Attempt, next.Dropped, next.FailedTests, next.Former is not null)]);
     }
 

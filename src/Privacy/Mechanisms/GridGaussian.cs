@@ -52,6 +52,13 @@ public sealed class GridGaussian
     /// <summary>What one release costs, under the relation of the sensitivity.</summary>
     public PrivacyEvent Event { get; }
 
+    /// <summary>The same where each unit entered the vector with this probability.</summary>
+    public PrivacyEvent Sampled(SamplingRate rate)
+    {
+        var inexact = (InexactEvent)Event;
+        return new InexactEvent(new GaussianEvent(((GaussianEvent)inexact.Exact).NoiseMultiplier, rate), inexact.StatisticalDistance);
+    }
+
     /// <param name="values">Length d; clipped before, so that Δ holds.</param>
     /// <param name="noisy">Length d; may be the same memory.</param>
     /// <exception cref="ArgumentException">A length is not d.</exception>
