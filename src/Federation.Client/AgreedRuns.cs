@@ -58,17 +58,7 @@ internal sealed class AgreedRuns(NodeFolder folder, string site, NodePolicy poli
     /// <exception cref="ProtocolException">The run asks for less than this site's policy; it may have become stricter since the site agreed.</exception>
     public void RequirePolicy(LearningTask task)
     {
-        if (WeakerThanPolicy(task) is { } weaker) throw new ProtocolException(Refusal.BelowPolicy, weaker);
-    }
-
-    private string? WeakerThanPolicy(LearningTask task)
-    {
-        if (task.Spec.SecureAggregation is null) return policy.RequireSecureAggregation || policy.RosterSha256 is not null ? "This site's policy asks for secure aggregation; the run has none." : null;
-        if (task.Spec.Statistics is not null && !policy.AllowStatistics) return "This site's policy does not allow statistics of its records; 'statistics: allowed' in the policy of its node.yaml does.";
-        int least = task.Spec.Cohort.MinContributors;
-        if (least < policy.MinContributors) return $"The run opens sums of {least} sites; this site's policy asks for {policy.MinContributors}.";
-        int openings = task.Spec.SecureAggregation.MaxOpenings;
-        return openings > policy.MaxOpenings ? $"One key of the run opens {openings} sums; this site's policy allows {policy.MaxOpenings}." : null;
+        if (policy.Refusals(task.Spec, task.Schema) is [_, ..] weaker) throw new ProtocolException(Refusal.BelowPolicy, string.Join(" ", weaker));
     }
 
     // Not a mishap of this site's: the words are the coordinator's own, so all of what is wrong with them may be said to it.

@@ -10,6 +10,8 @@ namespace Federation.Client;
 /// <summary>Names within a node's state folder. What the coordinator sent becomes part of a path only after it was checked.</summary>
 public sealed class NodeFolder
 {
+    public const string LedgerName = "ledger.db";
+
     public NodeFolder(string path)
     {
         Path = path;
@@ -27,7 +29,7 @@ public sealed class NodeFolder
     public string Lock => In("lock");
 
     /// <summary>The privacy ledger, where node.yaml names no other file; its key <c>ledger.key</c> lies beside it.</summary>
-    public string Ledger => In("ledger.db");
+    public string Ledger => In(LedgerName);
 
     /// <summary>What this node refused.</summary>
     public string Audit => In(Privacy.Ledger.AuditLog.FileName);

@@ -1,4 +1,5 @@
 using Federation.Formats.Configuration;
+using Federation.Learning;
 using Federation.Privacy.Accounting;
 using Federation.Privacy.Ledger;
 using Microsoft.Extensions.Logging;
@@ -7,17 +8,19 @@ namespace Federation.Client;
 
 /// <summary>The privacy ledgers of a node's data sets: opened when first used, compared with what the coordinator has seen of them.</summary>
 /// <param name="acceptLoss">Go on with a ledger that is behind, and charge what its missing records had reserved.</param>
-internal sealed class NodeLedgers(NodeConfiguration configuration, NodeFolder folder, bool acceptLoss, TimeProvider time, ILogger logger) : IDisposable
+public sealed class NodeLedgers(NodeConfiguration configuration, NodeFolder folder, bool acceptLoss, TimeProvider time, ILogger logger) : IDisposable
 {
     // One record under add-or-remove-one: what the mechanisms of this version are about.
-    private static readonly LedgerTerms Terms = new(PrivacyUnit.Record, NeighboringRelation.AddOrRemoveOne);
+    public static readonly LedgerTerms Terms = new(PrivacyUnit.Record, NeighboringRelation.AddOrRemoveOne);
     private readonly Dictionary<string, PrivacyLedger> _open = [];
 
     /// <summary>The coordinator's name in the records.</summary>
     public string Recipient => configuration.Coordinator.Authority;
 
     /// <summary>The data set that a run of one's own model reads, which names none: the node's only one.</summary>
-    public string OwnDataSet => configuration.Data is [var only] ? only.Id : "own-data";
+    public string OwnDataSet => OwnDataSetOf(configuration);
+
+    public static string OwnDataSetOf(NodeConfiguration configuration) => configuration.Data is [var only] ? only.Id : "own-data";
 
     /// <summary>Whether a run of one's own model, which names no data set, could read one that has a budget in another ledger.</summary>
     public bool IsAmbiguous => configuration.Data.Count > 1 && configuration.Data.Any(source => source.Budget is not null);
@@ -40,6 +43,14 @@ internal sealed class NodeLedgers(NodeConfiguration configuration, NodeFolder fo
 
         // Only with its budget: a ledger without it would allow everything.
         return _open[dataSet] = ledger;
+    }
+
+    /// <summary>What a run will cost a data set, by its ledger and this node's policy.</summary>
+    /// <exception cref="LedgerException">The ledger cannot be used.</exception>
+    public RunForecast Forecast(LearningTask task, int values, string dataSet)
+    {
+        PrivacyLedger ledger = Of(dataSet);
+        return RunForecast.Of(task, values, dataSet, configuration.Policy, ledger, ledger.Budget);
     }
 
     /// <summary>Stops a node whose ledger is behind what the coordinator has seen of it, or accepts the loss if that was said.</summary>

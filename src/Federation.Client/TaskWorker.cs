@@ -62,7 +62,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             LearningTask task = runs.Agree(check.Run);
             ModelState? initial = task.Spec.Statistics is null ? await LoadModelAsync(check.ModelSha256, cancellationToken) : null;
             mismatches = initial is null ? statistics.Check(task) : learner.Check(task, initial);
-            if (mismatches.Count == 0 && (mismatches = CheckBudget(task, initial is null ? 0 : ValuesOf(initial))) is [var beyond, ..]) audit.Refused(NodeAudit.Run, check.Run.RunId, 0, beyond);
+            if (mismatches.Count == 0 && (mismatches = CheckBudget(task, initial?.Header.ValueCount ?? 0)) is [var beyond, ..]) audit.Refused(NodeAudit.Run, check.Run.RunId, 0, beyond);
         }
         catch (Exception error) when (error is InvalidInputException or LearningException or SafetensorsException or ProtocolException || IsPassing(error))
         {
@@ -75,12 +75,16 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         await client.ReportReadinessAsync(new ReadinessReport { RunId = check.Run.RunId, Mismatches = { mismatches } }, cancellationToken: cancellationToken);
     }
 
-    private List<string> CheckBudget(LearningTask task, int values)
+    private IReadOnlyList<string> CheckBudget(LearningTask task, int values)
     {
         if (ledgers is null) return [];
         if (task.Schema is null && ledgers.IsAmbiguous) return ["The run names no data set, and this node has several, some with a privacy budget: it cannot tell which one to charge."];
-        string dataSet = DataSetOf(task);
-        return BudgetForecast.Check(task, values, dataSet, ledgers.Of(dataSet), logger);
+        RunForecast forecast = ledgers.Forecast(task, values, DataSetOf(task));
+        if (forecast.Refusals.Count > 0) return forecast.Refusals;
+        if (task.Spec.Privacy is null) logger.LogWarning("Run {Run}: {Cost}", task.RunId, forecast.Cost);
+        else logger.LogInformation("Run {Run}: {Cost}", task.RunId, forecast.Cost);
+        if (forecast.AllowedRounds < task.Spec.Rounds) logger.LogWarning("The privacy budget of {DataSet} allows {Allowed} of the run's {Rounds} rounds; this site takes no part in the rest", forecast.DataSet, forecast.AllowedRounds, task.Spec.Rounds);
+        return [];
     }
 
     private async Task TrainAsync(Train train, CancellationToken cancellationToken)
@@ -142,11 +146,12 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     {
         if (task.Spec.Statistics is not null) return await SumAndStoreAsync(task, train, round, path, cancellationToken);
         ModelState start = await LoadModelAsync(train.ModelSha256, cancellationToken);
-        SiteRound? secure = train.Secure is null ? null : await contribution.CheckAsync(task, runs.SpecOf(train.RunId), runs.SchemaOf(train.RunId), train.Secure, Opening.Update, round, train.ModelSha256, ValuesOf(start), cancellationToken);
+        SiteRound? secure = train.Secure is null ? null : await contribution.CheckAsync(task, runs.SpecOf(train.RunId), runs.SchemaOf(train.RunId), train.Secure, Opening.Update, round, train.ModelSha256, start.Header.ValueCount, cancellationToken);
         if (secure is not null) contribution.RequireNew(secure);
         Measure(task, round - 1, train.ModelSha256, start, cancellationToken);
+        int cohort = secure?.Descriptor.Cohort.Count ?? task.Spec.Cohort.MinContributors;
         // Before anything is drawn: a crash from here on wastes the round's part of the budget, and never spends less than was released.
-        long reservation = Reserve(task, round, UpdatePurpose, [PrivacyCost.OfRound(task.Spec, ValuesOf(start), secure?.Descriptor.Cohort.Count ?? task.Spec.Cohort.MinContributors)]);
+        long reservation = Reserve(task, round, UpdatePurpose, [PrivacyCost.OfRound(task.Spec, start.Header.ValueCount, cohort)], task.Spec.Privacy?.Noise == NoiseSource.Shared ? [PrivacyCost.OfRoundOutside(task.Spec, start.Header.ValueCount, cohort)] : null);
         TrainingResult result = learner.Train(task, round, start, cancellationToken);
         if (secure is null) return StoredUpdate.Save(path, train.ModelSha256, result, reservation);
         (string header, string rounding, EncodedUpdate encoded) = await contribution.WriteAsync(path, secure, result, task.Spec.Seed, cancellationToken);
@@ -155,10 +160,9 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     }
 
     /// <summary>Pays for a release; durable when it returns.</summary>
-    private long Reserve(LearningTask task, int round, string purpose, IReadOnlyList<PrivacyEvent> events) =>
-        ledgers!.Of(DataSetOf(task)).Reserve(new Release(task.RunId, round, purpose, ledgers.Recipient, events));
-
-    private static int ValuesOf(ModelState model) => (int)(model.Header.DataLength / sizeof(float));
+    /// <param name="outside">Null: the same events.</param>
+    private long Reserve(LearningTask task, int round, string purpose, IReadOnlyList<PrivacyEvent> events, IReadOnlyList<PrivacyEvent>? outside = null) =>
+        ledgers!.Of(DataSetOf(task)).Reserve(new Release(task.RunId, round, purpose, ledgers.Recipient, events, outside));
 
     private string DataSetOf(LearningTask task) => task.Schema?.Name ?? ledgers!.OwnDataSet;
 
@@ -198,7 +202,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     {
         if (evaluate.Secure is null) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for evaluation sums in the clear; the run's spec asks for secure aggregation.");
         int round = (int)Math.Min(evaluate.Round, int.MaxValue);
-        SiteRound secure = await contribution.CheckAsync(task, evaluate.Run.SpecYaml, evaluate.Run.SchemaYaml, evaluate.Secure, Opening.Evaluation, round, evaluate.ModelSha256, ValuesOf(model), cancellationToken);
+        SiteRound secure = await contribution.CheckAsync(task, evaluate.Run.SpecYaml, evaluate.Run.SchemaYaml, evaluate.Secure, Opening.Evaluation, round, evaluate.ModelSha256, model.Header.ValueCount, cancellationToken);
         string path = StoredUpdate.EvaluationOf(folder, task.RunId, round);
         PrivacyLedger ledger = ledgers!.Of(DataSetOf(task));
         StoredUpdate? stored = StoredUpdate.Find(path, evaluate.ModelSha256);

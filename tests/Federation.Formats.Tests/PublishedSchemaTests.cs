@@ -12,7 +12,7 @@ namespace Federation.Formats.Tests;
 public sealed class PublishedSchemaTests
 {
     private const string CustomModel = "name: own\nmodel: { kind: custom }\nrounds: 1\nseed: 0\ncohort: { minContributors: 1, deadline: 5s }\nlocal: { optimizer: { kind: sgd, learningRate: 1, momentum: 0.5 }, batchSize: 1 }\nsecureAggregation: none";
-    private const string NodeYaml = "coordinator: https://host\nstate: s\nrole: trainer\ndevice: cpu\nthreads: 1\npolicy: { minContributors: 4, maxColluding: 2, maxOpenings: 50, roster: \"sha256:0000000000000000000000000000000000000000000000000000000000000000\", secureAggregation: required, statistics: allowed }\ndata: [ { id: a, path: x, schema: y, split: z, ledger: l.db, budget: { epsilon: 3, delta: 1e-5 } } ]";
+    private const string NodeYaml = "coordinator: https://host\nstate: s\nrole: trainer\ndevice: cpu\nthreads: 1\npolicy: { minContributors: 4, maxColluding: 2, maxOpenings: 50, roster: \"sha256:0000000000000000000000000000000000000000000000000000000000000000\", secureAggregation: required, statistics: allowed, runs: heart, models: mlp, columns: [a], privacy: { unit: person, minNoiseMultiplier: 1, maxEpsilon: 2, maxDelta: 1e-6, noise: own }, budget: { epsilon: 3, delta: 1e-5 } }\ndata: [ { id: a, path: x, schema: y, split: z, ledger: l.db, budget: { epsilon: 3, delta: 1e-5 } } ]";
     private const string ServerYaml = "state: s\nnodes: 1.2.3.4:1\noperators: 1.2.3.4:2";
 
     public static TheoryData<string, string> Good => new()
@@ -23,6 +23,8 @@ public sealed class PublishedSchemaTests
         { "run-spec", PrivacySpecTests.Good },
         { "data-schema", DataSchemaTests.Good },
         { "node", NodeYaml },
+        { "node", NodeYaml[..NodeYaml.IndexOf("policy", StringComparison.Ordinal)] },
+        { "policy", PolicyTests.Good },
         { "server", ServerYaml },
     };
 
@@ -82,9 +84,17 @@ public sealed class PublishedSchemaTests
         }
     }
 
+    [Fact] // one is a copy of the other, because editors follow no references between files
+    public async Task NodeSchema_HoldsThePolicySchema()
+    {
+        JObject node = JObject.Parse(await File.ReadAllTextAsync(PathOf("node"))), policy = JObject.Parse(await File.ReadAllTextAsync(PathOf("policy")));
+        foreach (string name in new[] { "$schema", "$id", "title" }) policy.Remove(name);
+        Assert.True(JToken.DeepEquals(policy, node.SelectToken("properties.policy.oneOf[1]")));
+    }
+
     [Fact] // Any text, and any good document with a piece changed
     public void Readers_AnyText_GiveAValueOrInvalidInput() =>
-        Gen.Select(Gen.String, Gen.Int[0, 5], Gen.Int[0, 600], Gen.String[0, 6]).Sample((text, which, at, piece) =>
+        Gen.Select(Gen.String, Gen.Int[0, Good.Count - 1], Gen.Int[0, 600], Gen.String[0, 6]).Sample((text, which, at, piece) =>
         {
             (string name, string yaml) = Good.Select(row => row.Data).ElementAt(which);
             at %= yaml.Length;
@@ -118,6 +128,7 @@ public sealed class PublishedSchemaTests
         {
             case "run-spec": RunSpec.Parse(yaml, "x"); break;
             case "data-schema": DataSchema.Parse(yaml, "x"); break;
+            case "policy": NodePolicy.Load(folder.Write("policy.yaml", yaml)); break;
             case "node": NodeConfiguration.Load(folder.Write("node.yaml", yaml)); break;
             default: ServerConfiguration.Load(folder.Write("server.yaml", yaml)); break;
         }

@@ -45,6 +45,22 @@ public sealed class RosterPinTests : IDisposable
         Assert.Single(Directory.EnumerateFileSystemEntries(_folder.Path));
     }
 
+    [Theory]
+    [InlineData("minContributors: 4\n", "roster: NEW\nminContributors: 4\n")]
+    [InlineData("# ours\nroster: OLD # by phone\nbudget: { epsilon: 1, delta: 1e-5 }\n", "# ours\nroster: NEW # by phone\nbudget: { epsilon: 1, delta: 1e-5 }\n")]
+    [InlineData("{ minContributors: 4 }", "{ roster: NEW, minContributors: 4 }")]
+    public void Write_PolicyInAFileOfItsOwn_ChangesThatFile(string before, string after)
+    {
+        const string nodeYaml = "coordinator: https://h\npolicy: policy.yaml\n";
+        string node = _folder.Write("node.yaml", nodeYaml), path = _folder.Write("policy.yaml", before.Replace("OLD", $"sha256:{s_old}", StringComparison.Ordinal));
+
+        RosterPin.Write(node, s_new);
+
+        Assert.Equal(after.Replace("NEW", s_pin, StringComparison.Ordinal), File.ReadAllText(path));
+        Assert.Equal(nodeYaml, File.ReadAllText(node));
+        Assert.Equal(s_new, NodeConfiguration.Load(node).Policy.RosterSha256);
+    }
+
     [Fact]
     public void Write_LinkedPrivateFile_KeepsLinkAndMode()
     {

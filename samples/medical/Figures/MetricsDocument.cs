@@ -45,8 +45,8 @@ internal sealed record MetricsDocument(
         bytesUploadedPerSite,
         model.Sha256,
         dataSource,
-        Section(spec, bytesUploadedPerSite, ValuesOf(model), outcome.OpenedRounds),
-        PrivacyOf(spec, outcome.Results, ValuesOf(model)));
+        Section(spec, bytesUploadedPerSite, model.Header.ValueCount, outcome.OpenedRounds),
+        PrivacyOf(spec, outcome.Results, model.Header.ValueCount));
 
     public string ToJson() => JsonSerializer.Serialize(this, Options);
 
@@ -57,8 +57,6 @@ internal sealed record MetricsDocument(
         int sites = Hospital.All.Count;
         return new("threshold-bfv", SecureEncoding.Of(spec, parameters, sites).Layout.IsDirect ? "direct" : "hybrid", SecureEncoding.ThresholdOf(secure, sites), sites, each, openedRounds);
     }
-
-    private static int ValuesOf(ModelState model) => (int)(model.Header.DataLength / sizeof(float));
 
     private static PrivacySection? PrivacyOf(RunSpec spec, IReadOnlyList<HospitalResult> results, int parameters)
     {

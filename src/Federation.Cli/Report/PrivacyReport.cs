@@ -6,12 +6,13 @@ using static System.FormattableString;
 namespace Federation.Cli.Report;
 
 /// <summary>What a privacy officer wants to know about one data set.</summary>
+/// <param name="EpsilonOutside">Against those who know no part of a noise that several sites share; <paramref name="Epsilon"/> is against the coalition that the runs name.</param>
 /// <param name="Remaining">ε left of the budget; null without one.</param>
 /// <param name="Unconfirmed">Reservations whose release was never confirmed; they count.</param>
 /// <param name="Losses">How often records were lost and their cost charged.</param>
 internal sealed record PrivacyReport(
     string DataSet, string Ledger, string? KeySha256, long Records, bool Valid, IReadOnlyList<string> Problems, string Unit, string Relation, DateTimeOffset Generated, DateTimeOffset? First, DateTimeOffset? Last,
-    double Epsilon, double Delta, string Accountant, BudgetEntry? Budget, double? Remaining, int Unconfirmed, int Losses, IReadOnlyList<ReleaseGroup> Releases, IReadOnlyList<SpentPoint> OverTime, AttackBounds Attack)
+    double Epsilon, double EpsilonOutside, double Delta, string Accountant, BudgetEntry? Budget, double? Remaining, int Unconfirmed, int Losses, IReadOnlyList<ReleaseGroup> Releases, IReadOnlyList<SpentPoint> OverTime, AttackBounds Attack)
 {
     private const int Points = 60, CurvePoints = 16;
 
@@ -22,7 +23,7 @@ internal sealed record PrivacyReport(
         LedgerRecord[] reserving = [.. ledger.Records.Where(record => record.Charge.Count > 0)];
         return new PrivacyReport(
             ledger.DataSet, ledger.LedgerId, ledger.KeySha256, ledger.Head?.Count ?? ledger.Records.Count, ledger.Valid, ledger.Problems, LedgerNames.Of(ledger.Terms?.Unit ?? PrivacyUnit.Record), LedgerNames.Of(relation), now,
-            reserving.FirstOrDefault()?.Time, reserving.LastOrDefault()?.Time, spent.Epsilon, delta, accountant, ledger.Budget is { } budget ? new BudgetEntry(budget.Epsilon, budget.Delta) : null,
+            reserving.FirstOrDefault()?.Time, reserving.LastOrDefault()?.Time, spent.Epsilon, LedgerFigures.SpentOutside(ledger.Records, delta, relation).Epsilon, delta, accountant, ledger.Budget is { } budget ? new BudgetEntry(budget.Epsilon, budget.Delta) : null,
             ledger.Budget is { } limit ? Math.Max(0, limit.Epsilon - (limit.Delta == delta ? spent.Epsilon : LedgerFigures.Spent(ledger.Records, limit.Delta, relation).Loss.Epsilon)) : null,
             ledger.Uncommitted.Count, ledger.Records.Count(record => record is LostRecord), [.. Groups(ledger, delta, relation)],
             [.. LedgerFigures.OverTime(ledger.Records, delta, relation, Points).Select(point => new SpentPoint(point.Time, point.Epsilon))], Bounds(ledger, spent, relation));

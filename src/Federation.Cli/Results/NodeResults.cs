@@ -13,3 +13,16 @@ internal sealed record NodeData(string Id, string Path, DataReport? Report);
 /// <param name="State">completed, failed or cancelled.</param>
 /// <param name="ModelSha256">Null: the run asked for statistics.</param>
 internal sealed record FinishedNode(string Run, string State, string? ModelSha256, int Rounds, string Reason);
+
+/// <summary>What a run would cost this site, and whether it would take part.</summary>
+/// <param name="Refusals">Why not, one sentence each.</param>
+/// <param name="AllowedRounds">Of the run's that the budget allows.</param>
+/// <param name="Unit">record or person; null: the run has no differential privacy.</param>
+/// <param name="NoiseMultiplier">σ; null: none, or it cannot be found.</param>
+/// <param name="Delta">Of both ε.</param>
+/// <param name="Epsilon">Against contributors who pool what they know.</param>
+/// <param name="EpsilonOutside">Against those who contribute nothing.</param>
+/// <param name="Spent">ε so far, at the budget's δ.</param>
+/// <param name="After">ε after the rounds that are allowed.</param>
+internal sealed record PolicyAnswer(
+    string Run, string DataSet, bool Accepted, IReadOnlyList<string> Refusals, int Rounds, int AllowedRounds, string? Unit, double? NoiseMultiplier, double Delta, double Epsilon, double EpsilonOutside, BudgetEntry? Budget, double Spent, double After);

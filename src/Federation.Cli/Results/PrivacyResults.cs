@@ -35,10 +35,11 @@ internal sealed record BudgetEntry(double Epsilon, double Delta);
 /// <param name="Records">By the signed head.</param>
 /// <param name="Uncommitted">Reservations whose release was never confirmed; they count.</param>
 /// <param name="Losses">How often records were lost and charged.</param>
+/// <param name="EpsilonOutside">Against those who know no part of a noise that several sites share.</param>
 /// <param name="Accountant">The one that showed the least ε.</param>
 /// <param name="Entries">With --records.</param>
 internal sealed record LedgerSummary(
-    string DataSet, string Ledger, string Unit, string Relation, bool Valid, long Records, int Releases, int Uncommitted, int Losses, BudgetEntry? Budget, double Epsilon, double Delta, string Accountant,
+    string DataSet, string Ledger, string Unit, string Relation, bool Valid, long Records, int Releases, int Uncommitted, int Losses, BudgetEntry? Budget, double Epsilon, double EpsilonOutside, double Delta, string Accountant,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<LedgerEntry>? Entries);
 
 /// <param name="Text">What it says, in words.</param>

@@ -88,13 +88,13 @@ internal static class LedgerVerbs
         return new LedgerSummary(
             ledger.DataSet, ledger.LedgerId, ledger.Terms is { } terms ? LedgerNames.Of(terms.Unit) : "unknown", LedgerNames.Of(relation), ledger.Valid, ledger.Head?.Count ?? 0,
             ledger.Records.Count(record => record is ReservedRecord), ledger.Uncommitted.Count, ledger.Records.Count(record => record is LostRecord),
-            ledger.Budget is { } budget ? new BudgetEntry(budget.Epsilon, budget.Delta) : null, spent.Epsilon, delta, accountant, records ? [.. ledger.Records.Select(record => LedgerEntry.Of(record, ledger.Uncommitted))] : null);
+            ledger.Budget is { } budget ? new BudgetEntry(budget.Epsilon, budget.Delta) : null, spent.Epsilon, LedgerFigures.SpentOutside(ledger.Records, delta, relation).Epsilon, delta, accountant, records ? [.. ledger.Records.Select(record => LedgerEntry.Of(record, ledger.Uncommitted))] : null);
     }
 
     private static IEnumerable<string> Lines(LedgerList list)
     {
-        foreach (string line in TextTable.Lines(["data set", "unit", "relation", ">records", ">releases", ">unconfirmed", ">ε spent", ">budget", ">at δ", "by", "chain"], list.DataSets.Select(one => (string[])[
-            one.DataSet, one.Unit, one.Relation, $"{one.Records}", $"{one.Releases}", $"{one.Uncommitted}", Text.Privacy(one.Epsilon, "G5"), one.Budget is { } budget ? Text.Privacy(budget.Epsilon, "G5") : "none", one.Delta.ToString("G3", CultureInfo.InvariantCulture), one.Accountant, one.Valid ? "verifies" : "BROKEN: fed privacy verify"])))
+        foreach (string line in TextTable.Lines(["data set", "unit", "relation", ">records", ">releases", ">unconfirmed", ">ε spent", ">outside", ">budget", ">at δ", "by", "chain"], list.DataSets.Select(one => (string[])[
+            one.DataSet, one.Unit, one.Relation, $"{one.Records}", $"{one.Releases}", $"{one.Uncommitted}", Text.Privacy(one.Epsilon, "G5"), Text.Privacy(one.EpsilonOutside, "G5"), one.Budget is { } budget ? Text.Privacy(budget.Epsilon, "G5") : "none", one.Delta.ToString("G3", CultureInfo.InvariantCulture), one.Accountant, one.Valid ? "verifies" : "BROKEN: fed privacy verify"])))
         {
             yield return line;
         }

@@ -38,7 +38,8 @@ internal static class NodeVerbs
             new Verb("enroll", "Make this site's key and get its certificate for an invitation.", "fed node enroll --coordinator https://coordinator.example.org:8443 --token-file token", "node-enroll")
                 .With(Config, CommonOptions.State, Coordinator, TokenFile).Does(EnrollAsync),
             new Verb("check", "Check configuration, credential, device and data. Joins nothing, sends nothing.", "fed node check --config node.yaml", "node-check")
-                .With(Config, CommonOptions.State, Coordinator, Device, Threads).Does(CheckAsync))
+                .With(Config, CommonOptions.State, Coordinator, Device, Threads).Does(CheckAsync),
+            PolicyVerb.Create(Config, CommonOptions.State))
         .Does(RunAsync);
 
     private static async Task<int> RunAsync(Invocation invocation)
@@ -89,7 +90,7 @@ internal static class NodeVerbs
         return Task.FromResult(invocation.Output.Fail(problems, problems.Count == 0 ? ExitCode.Done : ExitCode.WrongInput));
     }
 
-    private static NodeConfiguration Configuration(Invocation invocation)
+    public static NodeConfiguration Configuration(Invocation invocation)
     {
         var configuration = NodeConfiguration.Load(invocation.Get(Config)!, invocation.Get(CommonOptions.State));
         if (invocation.Get(Coordinator) is { } url) configuration = configuration with { Coordinator = CommonOptions.ParseAddress(url, Coordinator.Name, 8443) };

@@ -108,7 +108,7 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
     /// <summary>The mean delta, tensor after tensor in the file's order.</summary>
     private static float[] Values(ModelState weighted, double weight)
     {
-        float[] values = new float[weighted.Header.DataLength / sizeof(float)];
+        float[] values = new float[weighted.Header.ValueCount];
         foreach (NamedTensor tensor in weighted.Tensors)
         {
             int start = (int)(weighted.Header.Tensors.First(info => info.Name == tensor.Name).Begin / sizeof(float));

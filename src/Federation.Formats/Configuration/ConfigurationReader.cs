@@ -1,13 +1,9 @@
 using Federation.Formats.Yaml;
-using Federation.Privacy.Canonical;
-using Federation.Privacy.Ledger;
 
 namespace Federation.Formats.Configuration;
 
 public sealed partial record NodeConfiguration
 {
-    private static readonly Dictionary<string, bool> SecureChoices = new() { ["required"] = true, ["optional"] = false };
-    private static readonly Dictionary<string, bool> StatisticsChoices = new() { ["allowed"] = true, ["refused"] = false };
     private static readonly Dictionary<string, NodeRole> Roles = new() { ["trainer"] = NodeRole.Trainer, ["evaluator"] = NodeRole.Evaluator };
 
     /// <summary>Reads <c>node.yaml</c>; relative paths are relative to its folder.</summary>
@@ -28,6 +24,8 @@ public sealed partial record NodeConfiguration
             coordinator = new Uri("https://invalid");
         }
 
+        string? policyFile = fields.Value("policy") is YamlScalar { IsNull: false } ? Full(fields.Text("policy"), folder) : null;
+        NodePolicy policy = policyFile is null ? PolicyReader.Read(fields) : NodePolicy.Load(policyFile);
         var configuration = new NodeConfiguration
         {
             Coordinator = coordinator,
@@ -35,8 +33,9 @@ public sealed partial record NodeConfiguration
             Role = fields.Choice<NodeRole>("role", Roles, NodeRole.Trainer),
             Device = fields.Text("device", "cpu"),
             Threads = (int)fields.Integer("threads", 1, 4096, 1),
-            Data = ReadData(fields, folder),
-            Policy = ReadPolicy(fields),
+            Data = [.. ReadData(fields, folder).Select(source => source with { Budget = source.Budget ?? policy.Budget })],
+            Policy = policy,
+            PolicyFile = policyFile,
         };
         fields.Close();
         return problems.Count == 0 ? configuration : throw new InvalidInputException([.. problems.OrderBy(problem => problem.Line)]);
@@ -50,43 +49,13 @@ public sealed partial record NodeConfiguration
         {
             if (fields.Entry("data", i, entries[i]) is not { } entry) continue;
             string id = entry.Text("id", Names.IsSiteName, Names.Rule);
-            sources.Add(new DataSource(id, Path.GetFullPath(entry.Text("path"), folder), Full(entry.OptionalText("schema"), folder), Full(entry.OptionalText("split"), folder), Full(entry.OptionalText("ledger"), folder), ReadBudget(entry)));
+            sources.Add(new DataSource(id, Path.GetFullPath(entry.Text("path"), folder), Full(entry.OptionalText("schema"), folder), Full(entry.OptionalText("split"), folder), Full(entry.OptionalText("ledger"), folder), PolicyReader.ReadBudget(entry)));
             if (sources[^1].Ledger is { } ledger && Path.GetExtension(ledger) is not (".db" or ".sqlite")) entry.Add("ledger", $"'{Path.GetFileName(ledger)}' is no name of a ledger; one that ends in .db is right. Its key lies beside it and ends in .key.");
             if (sources.Count(source => source.Id == id) > 1) entry.Add("id", $"'{id}' names two data sets.");
             entry.Close();
         }
 
         return sources;
-    }
-
-    private static NodePolicy ReadPolicy(FieldReader fields)
-    {
-        NodePolicy usual = new();
-        if (fields.Map("policy", required: false) is not { } policy) return usual;
-        string? roster = policy.OptionalText("roster");
-        if (roster is not null && !(roster.StartsWith(RosterPin.Prefix, StringComparison.Ordinal) && Sha256Hex.IsValid(roster[RosterPin.Prefix.Length..])))
-        {
-            policy.Add("roster", $"'{roster}' is no roster's hash.", "Write sha256: and the 64 digits that nodes log with every key epoch; compare them with the other sites first.");
-            roster = null;
-        }
-
-        NodePolicy read = new(
-            (int)policy.Integer("minContributors", 3, 100_000, usual.MinContributors),
-            (int)policy.Integer("maxColluding", 0, 31, usual.MaxColluding),
-            (int)policy.Integer("maxOpenings", 1, 100_000, usual.MaxOpenings),
-            roster?[RosterPin.Prefix.Length..],
-            policy.Choice<bool>("secureAggregation", SecureChoices, false),
-            policy.Choice<bool>("statistics", StatisticsChoices, false));
-        policy.Close();
-        return read;
-    }
-
-    private static PrivacyBudget? ReadBudget(FieldReader entry)
-    {
-        if (entry.Map("budget", required: false) is not { } budget) return null;
-        double epsilon = budget.Number("epsilon", value => value is > 0 and < double.PositiveInfinity, "above 0"), delta = budget.Number("delta", value => value is > 0 and < 1, "in (0, 1)");
-        budget.Close();
-        return delta < 1 ? new PrivacyBudget(epsilon, delta) : null; // a problem was noted
     }
 
     private static string? Full(string? path, string folder) => path is null ? null : Path.GetFullPath(path, folder);

@@ -23,6 +23,9 @@ public sealed partial record NodeConfiguration
 
     /// <summary>What this site asks of runs.</summary>
     public NodePolicy Policy { get; init; } = new();
+
+    /// <summary>Where the policy stands in a file of its own; null: in <c>node.yaml</c>, or nowhere.</summary>
+    public string? PolicyFile { get; init; }
 }
 
 public enum NodeRole
@@ -38,6 +41,6 @@ public enum NodeRole
 /// <param name="Path">The CSV file, absolute after reading.</param>
 /// <param name="Schema">The site's own description of its file, compared with a run's; null: none.</param>
 /// <param name="Ledger">The SQLite file of its privacy ledger, absolute after reading; null: <c>ledger.db</c> in the state folder.</param>
-/// <param name="Budget">What all releases from it together may reach; null: none is refused.</param>
+/// <param name="Budget">What all releases from it together may reach, by its own entry or else the policy; null: none is refused.</param>
 /// <param name="Split">CSV <c>line,set</c>: 1-based lines of the file, set train, test or unused; lines not named are training rows. Null: by the schema's fraction.</param>
 public sealed record DataSource(string Id, string Path, string? Schema = null, string? Split = null, string? Ledger = null, PrivacyBudget? Budget = null);

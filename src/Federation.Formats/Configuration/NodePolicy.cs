@@ -1,16 +1,33 @@
+using Federation.Formats.Runs;
+using Federation.Privacy.Ledger;
 using Federation.Privacy.SecureAggregation;
 
 namespace Federation.Formats.Configuration;
 
-/// <summary>What a site agrees to under secure aggregation; nothing weaker is taken part in.</summary>
+/// <summary>What a site agrees to; it takes part in nothing weaker.</summary>
 /// <param name="MinContributors">At least so many sites in every opened sum; 3 or more.</param>
 /// <param name="MaxColluding">So many committee members may lie or come back with an old record.</param>
 /// <param name="MaxOpenings">Of one key epoch.</param>
 /// <param name="RosterSha256">The only roster that is accepted, as an administrator compared it; null: whatever the coordinator's CA says.</param>
 /// <param name="RequireSecureAggregation">Whether runs without secure aggregation are refused; with a pinned roster they are in any case.</param>
 /// <param name="AllowStatistics">Whether this site's rows may count in federated statistics.</param>
-public sealed record NodePolicy(
-    int MinContributors = CommitteePolicy.FewestContributors, int MaxColluding = 1, int MaxOpenings = 1000, string? RosterSha256 = null, bool RequireSecureAggregation = false, bool AllowStatistics = false)
+/// <param name="Runs">Names of runs; a trailing * stands for any end. Null: all.</param>
+/// <param name="Models">Null: all.</param>
+/// <param name="Columns">The only ones that a run may use, features and label; null: all.</param>
+/// <param name="Privacy">What it asks of differential privacy; null: runs without it are taken part in, where no budget forbids it.</param>
+/// <param name="Budget">Of every data set whose own entry names none.</param>
+public sealed partial record NodePolicy(
+    int MinContributors = CommitteePolicy.FewestContributors,
+    int MaxColluding = 1,
+    int MaxOpenings = 1000,
+    string? RosterSha256 = null,
+    bool RequireSecureAggregation = false,
+    bool AllowStatistics = false,
+    IReadOnlyList<string>? Runs = null,
+    IReadOnlyList<ModelKind>? Models = null,
+    IReadOnlyList<string>? Columns = null,
+    PrivacyPolicy? Privacy = null,
+    PrivacyBudget? Budget = null)
 {
     /// <summary>The row of the threat table that holds where nobody has pinned the roster.</summary>
     public const string Unpinned = "The roster comes from the coordinator's CA: secrecy holds against a coordinator that follows the protocol, not against one that invents sites.";
@@ -32,3 +49,11 @@ public sealed record NodePolicy(
         ? "The roster is pinned: a coordinator that lies about sets, rounds, models or sites learns nothing but sums of at least the minimum of sites, per opening."
         : Unpinned;
 }
+
+/// <summary>What a site asks of a run's differential privacy.</summary>
+/// <param name="Unit">The least that is protected: where it is a person, runs that protect single records are refused.</param>
+/// <param name="MinNoiseMultiplier">σ of each step, in clipping norms; 0: any.</param>
+/// <param name="MaxEpsilon">Of one run over all its rounds, at its own δ; null: any.</param>
+/// <param name="MaxDelta">The run's δ; null: any.</param>
+/// <param name="RequireOwnNoise">Whether runs whose noise the sites share are refused.</param>
+public sealed record PrivacyPolicy(DpUnit Unit = DpUnit.Record, double MinNoiseMultiplier = 0, double? MaxEpsilon = null, double? MaxDelta = null, bool RequireOwnNoise = false);

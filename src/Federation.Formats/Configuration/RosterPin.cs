@@ -5,7 +5,7 @@ using YamlDotNet.Core.Events;
 
 namespace Federation.Formats.Configuration;
 
-/// <summary>Writes a roster's hash into the policy of a <c>node.yaml</c>; everything else stays as it is, byte for byte.</summary>
+/// <summary>Writes a roster's hash into the policy of a <c>node.yaml</c>, or into the policy's own file; everything else stays as it is, byte for byte.</summary>
 public static class RosterPin
 {
     public const string Prefix = "sha256:";
@@ -30,15 +30,18 @@ public static class RosterPin
     /// <exception cref="InvalidInputException">The file is no valid <c>node.yaml</c>, or cannot be written.</exception>
     public static string? Write(string path, string sha256)
     {
-        string? before = NodeConfiguration.Load(path).Policy.RosterSha256;
+        NodeConfiguration configuration = NodeConfiguration.Load(path);
+        string? before = configuration.Policy.RosterSha256;
         if (before == sha256) return before;
+        bool isOwnFile = configuration.PolicyFile is not null;
+        path = configuration.PolicyFile ?? path;
         try
         {
             string target = File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? Path.GetFullPath(path);
             byte[] bytes = File.ReadAllBytes(target);
             int mark = bytes.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? Encoding.UTF8.Preamble.Length : 0;
             string yaml = s_strict.GetString(bytes, mark, bytes.Length - mark);
-            string pinned = Edits(yaml, Prefix + sha256).FirstOrDefault(edit => PinOf(edit, path) == sha256)
+            string pinned = Edits(yaml, Prefix + sha256, isOwnFile).FirstOrDefault(edit => PinOf(edit, path, isOwnFile) == sha256)
                 ?? throw Unwritable(path, sha256, "The place of the policy in it was not found.");
             Replace(target, [.. bytes.AsSpan(0, mark), .. s_strict.GetBytes(pinned)]);
             return before;
@@ -50,12 +53,19 @@ public static class RosterPin
     }
 
     /// <summary>The changed text, in the ways that may fit; the first that reads back as it should is taken.</summary>
-    internal static IEnumerable<string> Edits(string yaml, string pin)
+    internal static IEnumerable<string> Edits(string yaml, string pin, bool isOwnFile = false)
     {
         string newline = yaml.Contains("\r\n", StringComparison.Ordinal) ? "\r\n" : "\n";
         var parser = new Parser(new StringReader(yaml));
         parser.Consume<StreamStart>();
         parser.Consume<DocumentStart>();
+        if (isOwnFile)
+        {
+            if (parser.Current is MappingStart) yield return InPolicy(yaml, parser, pin, newline);
+            else yield return yaml + (yaml.Length == 0 || yaml.EndsWith('\n') ? "" : newline) + $"roster: {pin}" + newline; // comments alone
+            yield break;
+        }
+
         MappingStart root = parser.Consume<MappingStart>();
         ParsingEvent first = parser.Current!;
         while (!parser.TryConsume<MappingEnd>(out _))
@@ -66,27 +76,28 @@ public static class RosterPin
                 continue;
             }
 
-            MappingStart policy = parser.Consume<MappingStart>();
-            ParsingEvent field = parser.Current!;
-            while (!parser.TryConsume<MappingEnd>(out _))
-            {
-                bool isRoster = parser.Consume<Scalar>().Value == "roster";
-                if (isRoster && parser.Current is Scalar value)
-                {
-                    yield return yaml[..(int)value.Start.Index] + pin + yaml[(int)value.End.Index..];
-                    yield break;
-                }
-
-                parser.SkipThisAndNestedEvents();
-            }
-
-            yield return Before(yaml, policy, field, $"roster: {pin}", newline);
+            yield return InPolicy(yaml, parser, pin, newline);
             yield break;
         }
 
         string section = $"policy: {{ roster: {pin} }}";
         if (root.Style != MappingStyle.Flow) yield return yaml + (yaml.EndsWith('\n') ? "" : newline) + section + newline;
         yield return Before(yaml, root, first, section, newline);
+    }
+
+    /// <summary>With the parser before the policy's map.</summary>
+    private static string InPolicy(string yaml, Parser parser, string pin, string newline)
+    {
+        MappingStart policy = parser.Consume<MappingStart>();
+        ParsingEvent field = parser.Current!;
+        while (!parser.TryConsume<MappingEnd>(out _))
+        {
+            bool isRoster = parser.Consume<Scalar>().Value == "roster";
+            if (isRoster && parser.Current is Scalar value) return yaml[..(int)value.Start.Index] + pin + yaml[(int)value.End.Index..];
+            parser.SkipThisAndNestedEvents();
+        }
+
+        return Before(yaml, policy, field, $"roster: {pin}", newline);
     }
 
     /// <summary>Adds a field to a map, before the one that is its first.</summary>
@@ -98,11 +109,11 @@ public static class RosterPin
         return yaml[..at] + field + between + yaml[at..];
     }
 
-    private static string? PinOf(string yaml, string path)
+    private static string? PinOf(string yaml, string path, bool isOwnFile)
     {
         try
         {
-            return NodeConfiguration.Parse(yaml, path).Policy.RosterSha256;
+            return isOwnFile ? NodePolicy.Parse(yaml, path).RosterSha256 : NodeConfiguration.Parse(yaml, path).Policy.RosterSha256;
         }
         catch (InvalidInputException)
         {

@@ -50,6 +50,10 @@ public sealed class SafetensorsHeader
 
     public long DataLength { get; }
 
+    /// <summary>Values of all tensors of a file of float32.</summary>
+    /// <exception cref="OverflowException">2³¹ or more.</exception>
+    public int ValueCount => checked((int)(DataLength / sizeof(float)));
+
     public long FileLength => DataStart + DataLength;
 
     /// <summary>The canonical header of float32 tensors.</summary>

@@ -7,7 +7,7 @@ internal static class PrivacyReader
 {
     private const string Name = "privacy";
 
-    private static readonly Dictionary<string, DpUnit> Units = new() { ["record"] = DpUnit.Record, ["person"] = DpUnit.Person };
+    internal static readonly Dictionary<string, DpUnit> Units = new() { ["record"] = DpUnit.Record, ["person"] = DpUnit.Person };
     private static readonly Dictionary<string, NoiseSource> Sources = new() { ["own"] = NoiseSource.Own, ["shared"] = NoiseSource.Shared };
     private static readonly Dictionary<string, GradientClipping> Clippings = new() { ["flat"] = GradientClipping.Flat, ["per-layer"] = GradientClipping.PerLayer, ["automatic"] = GradientClipping.Automatic };
     private static readonly string[] s_person = ["key", "maxUnitRecords"];

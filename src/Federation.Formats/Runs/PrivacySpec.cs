@@ -25,6 +25,9 @@ public sealed record PrivacySpec(
 
     private static readonly ConcurrentDictionary<(PrivacySpec, int), double> s_found = new();
 
+    /// <summary>For sentences: record or person.</summary>
+    public string UnitName => Unit == DpUnit.Person ? "person" : "record";
+
     /// <summary>σ as written, or the least that keeps the ε over all rounds with a thousandth to spare for grids and samplers, rounded up to four digits so that every machine finds the same.</summary>
     /// <param name="rounds">Of the run.</param>
     /// <exception cref="UnreachableTargetException">No noise is enough.</exception>

@@ -5,7 +5,7 @@ namespace Federation.Formats.Runs;
 public sealed partial record RunSpec
 {
     private static readonly Dictionary<string, Scaling> Scalings = new() { ["public-ranges"] = Scaling.PublicRanges, ["per-site"] = Scaling.PerSite };
-    private static readonly Dictionary<string, ModelKind> Models = new() { ["logistic"] = ModelKind.Logistic, ["mlp"] = ModelKind.Mlp, ["custom"] = ModelKind.Custom };
+    internal static readonly Dictionary<string, ModelKind> Models = new() { ["logistic"] = ModelKind.Logistic, ["mlp"] = ModelKind.Mlp, ["custom"] = ModelKind.Custom };
     private static readonly Dictionary<string, OptimizerKind> Optimizers = new() { ["sgd"] = OptimizerKind.Sgd, ["adam"] = OptimizerKind.Adam, ["adamw"] = OptimizerKind.AdamW };
     private static readonly Dictionary<string, StrategyKind> Strategies = new() { ["fedavg"] = StrategyKind.FedAvg };
     private static readonly string[] MetricNames = ["accuracy", "auc", "log-loss", "brier"];

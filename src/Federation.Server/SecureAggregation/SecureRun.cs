@@ -43,7 +43,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
     /// <summary>Whether a contribution travels in one key ciphertext.</summary>
     public bool IsDirect => run.Spec.Statistics is not null || SecureEncoding.IsDirect(Values);
 
-    private int Values => (int)(run.ModelHeader.DataLength / sizeof(float));
+    private int Values => run.ModelHeader.ValueCount;
 
     /// <summary>Begins an attempt at an epoch as soon as enough members are there.</summary>
     public void Begin(MakeKeys wanted)

@@ -36,11 +36,14 @@ internal sealed class BudgetCheck(NeighboringRelation relation)
     }
 
     /// <summary>The least ε at δ that either accountant shows, and which one.</summary>
-    public (double Epsilon, string Accountant) Epsilon(Spending spent, double delta)
+    /// <param name="more">Events that are in <paramref name="spent"/> and were not added here.</param>
+    public (double Epsilon, string Accountant) Epsilon(Spending spent, double delta, params IReadOnlyList<PrivacyEvent> more)
     {
         double rdp = spent.EpsilonByRdp(delta);
-        if (_tally.HasNoiseless || _tally.Counts.Count > MostDifferent) return (rdp, "rdp");
-        double pld = Epsilon(_tally.Counts, spent.StatisticalDistance, delta);
+        EventTally added = EventTally.Of(more, relation);
+        Dictionary<PrivacyEvent, long> whole = Sum(added, 1);
+        if (_tally.HasNoiseless || added.HasNoiseless || whole.Count > MostDifferent) return (rdp, "rdp");
+        double pld = Epsilon(whole, spent.StatisticalDistance, delta);
         return pld <= rdp ? (pld, "pld") : (rdp, "rdp");
     }
 
@@ -73,7 +76,7 @@ internal sealed class BudgetCheck(NeighboringRelation relation)
         return sum;
     }
 
-    private double Epsilon(IReadOnlyDictionary<PrivacyEvent, long> counts, double distance, double delta)
+    private double Epsilon(Dictionary<PrivacyEvent, long> counts, double distance, double delta)
     {
         if (counts.Count == 0) return PldAccountant.WithDistance(_ => 0, delta, distance);
         // The distance belongs to no event in particular.

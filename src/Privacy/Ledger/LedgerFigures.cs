@@ -44,6 +44,16 @@ public static class LedgerFigures
         return events;
     }
 
+    /// <summary>As <see cref="Spent"/>, against those who know no part of a noise that sites share: never more.</summary>
+    /// <param name="delta">In (0, 1).</param>
+    public static PrivacyLoss SpentOutside(IReadOnlyList<LedgerRecord> records, double delta, NeighboringRelation relation)
+    {
+        PrivacyLoss spent = Spent(records, delta, relation).Loss;
+        if (records.All(record => ReferenceEquals(record.Outside, record.Charge))) return spent;
+        PrivacyLoss outside = Spent(records.Select(record => record is ReservedRecord reserved ? reserved with { Release = reserved.Release with { Events = reserved.Outside } } : record), delta, relation).Loss;
+        return outside.Epsilon <= spent.Epsilon ? outside : spent;
+    }
+
     private static Spending Add(BudgetCheck check, Spending spending, LedgerRecord record, NeighboringRelation relation)
     {
         if (record.Charge.Count == 0) return spending;

@@ -11,6 +11,9 @@ public abstract record LedgerRecord(long Number, DateTimeOffset Time)
 {
     /// <summary>What it charges.</summary>
     public virtual IReadOnlyList<PrivacyEvent> Charge => [];
+
+    /// <summary>What it costs against those who know no part of a shared noise; charged is <see cref="Charge"/>.</summary>
+    public virtual IReadOnlyList<PrivacyEvent> Outside => Charge;
 }
 
 /// <summary>Record 0: whose ledger this is, and the key that signs it.</summary>
@@ -23,6 +26,8 @@ public sealed record BudgetRecord(long Number, DateTimeOffset Time, PrivacyBudge
 public sealed record ReservedRecord(long Number, DateTimeOffset Time, Release Release) : LedgerRecord(Number, Time)
 {
     public override IReadOnlyList<PrivacyEvent> Charge => Release.Events;
+
+    public override IReadOnlyList<PrivacyEvent> Outside => Release.Outside ?? Release.Events;
 }
 
 /// <summary>A reservation's release has arrived.</summary>
@@ -116,6 +121,9 @@ internal static class RecordJson
                 json.WriteString("recipient", reserved.Release.Recipient);
                 json.WritePropertyName("events");
                 PrivacyEventJson.Write(json, reserved.Release.Events);
+                if (reserved.Release.Outside is null) break;
+                json.WritePropertyName("outside");
+                PrivacyEventJson.Write(json, reserved.Release.Outside);
                 break;
             case CommittedRecord committed:
                 json.WriteString("kind", "committed");
@@ -146,7 +154,7 @@ internal static class RecordJson
             case "budget":
                 return new BudgetRecord(number, time, new(json.GetProperty("epsilon").GetDouble(), json.GetProperty("delta").GetDouble()));
             case "reserved":
-                return new ReservedRecord(number, time, new(Text("run"), json.GetProperty("round").GetInt64(), Text("purpose"), Text("recipient"), PrivacyEventJson.Read(json.GetProperty("events"))));
+                return new ReservedRecord(number, time, new(Text("run"), json.GetProperty("round").GetInt64(), Text("purpose"), Text("recipient"), PrivacyEventJson.Read(json.GetProperty("events")), json.TryGetProperty("outside", out JsonElement outside) ? PrivacyEventJson.Read(outside) : null));
             case "committed":
                 return new CommittedRecord(number, time, json.GetProperty("reservation").GetInt64(), Text("content"), Text("recipient"), json.GetProperty("acknowledged").GetInt64());
             case "lost":

@@ -41,8 +41,9 @@ public sealed record PrivacyBudget
 /// <param name="Round">From 1; 0 outside rounds.</param>
 /// <param name="Purpose">update, evaluation, statistics, …</param>
 /// <param name="Recipient">Who gets it.</param>
-/// <param name="Events">The mechanisms used, in order; at least one.</param>
-public sealed record Release(string Run, long Round, string Purpose, string Recipient, IReadOnlyList<PrivacyEvent> Events);
+/// <param name="Events">The mechanisms used, in order; at least one. What they cost is charged: against the strongest adversary that is guarded against.</param>
+/// <param name="Outside">The same against those who know no part of a noise that several sites share; null: the same events. It is shown and never charged.</param>
+public sealed record Release(string Run, long Round, string Purpose, string Recipient, IReadOnlyList<PrivacyEvent> Events, IReadOnlyList<PrivacyEvent>? Outside = null);
 
 /// <summary>The names that units and relations have in files.</summary>
 public static class LedgerNames

@@ -59,10 +59,11 @@ public sealed class PrivacyLedger : IDisposable
 
     /// <summary>ε of everything reserved, at δ: the least that an accountant here can show.</summary>
     /// <param name="delta">In (0, 1).</param>
-    public PrivacyLoss Spent(double delta)
+    /// <param name="more">As if these had been reserved too.</param>
+    public PrivacyLoss Spent(double delta, params IReadOnlyList<PrivacyEvent> more)
     {
         Checked.Delta(delta);
-        return Look(() => new PrivacyLoss(_chain.Check!.Epsilon(_spending, delta).Epsilon, delta, Terms.Relation));
+        return Look(() => new PrivacyLoss(_chain.Check!.Epsilon(_spending.With(more, Terms.Relation), delta, more).Epsilon, delta, Terms.Relation));
     }
 
     /// <summary>From now on this budget holds; the same one again changes nothing. Raising it renews nothing that was spent, and stays visible in the ledger.</summary>
@@ -98,10 +99,11 @@ public sealed class PrivacyLedger : IDisposable
     }
 
     /// <summary>Whether events would fit the budget now. Reserves nothing.</summary>
+    /// <param name="other">Instead of the ledger's own budget.</param>
     /// <exception cref="UnsupportedEventException">An event means nothing under the ledger's relation.</exception>
     /// <exception cref="LedgerException">The ledger cannot be read.</exception>
-    public bool Fits(IReadOnlyList<PrivacyEvent> events) =>
-        Look(() => _chain.Budget is not { } budget || _chain.Check!.Fits(events, _spending.With(events, Terms.Relation), budget));
+    public bool Fits(IReadOnlyList<PrivacyEvent> events, PrivacyBudget? other = null) =>
+        Look(() => (other ?? _chain.Budget) is not { } budget || _chain.Check!.Fits(events, _spending.With(events, Terms.Relation), budget));
 
     /// <summary>Whether a reservation waits for its release to be confirmed.</summary>
     /// <exception cref="LedgerException">The ledger cannot be read.</exception>

@@ -1,0 +1,91 @@
+using System.CommandLine;
+using System.Globalization;
+using Federation.Cli.CommandLine;
+using Federation.Cli.Results;
+using Federation.Cli.Terminal;
+using Federation.Client;
+using Federation.Formats;
+using Federation.Formats.Configuration;
+using Federation.Formats.Data;
+using Federation.Formats.Runs;
+using Federation.Learning;
+using Federation.Privacy.Ledger;
+
+namespace Federation.Cli.Verbs;
+
+/// <summary><c>fed node policy check</c>: what a run would cost this site, and whether it would take part. Joins nothing, sends nothing, records nothing.</summary>
+internal static class PolicyVerb
+{
+    private static readonly Argument<string> Spec = new("SPEC") { Description = "The run's spec, as the operator would submit it; its schema and initial model beside it." };
+
+    public static Verb Create(params IEnumerable<Symbol> options) => new Verb("policy", "What this site agrees to.", "fed node policy check run.yaml --config node.yaml")
+        .With(new Verb("check", "Say in words what a run would cost this site and whether its policy and budgets allow it. Exit code 1 if they do not.", "fed node policy check run.yaml --config node.yaml", "node-policy-check")
+            .With([Spec, .. options]).Does(invocation => CheckAsync(invocation, NodeVerbs.Configuration(invocation))));
+
+    private static Task<int> CheckAsync(Invocation invocation, NodeConfiguration configuration)
+    {
+        var submission = Submission.Prepare(invocation.Get(Spec));
+        DataSchema? schema = submission.SchemaYaml.Length == 0 ? null : DataSchema.Parse(submission.SchemaYaml, submission.Spec.Data!.Schema);
+        var task = new LearningTask(submission.Spec.Name, "this-site", submission.Spec, schema);
+        string dataSet = schema?.Name ?? NodeLedgers.OwnDataSetOf(configuration);
+        DataSource? source = configuration.Data.FirstOrDefault(source => source.Id == dataSet);
+        RunForecast forecast = Forecast(configuration, task, submission.Initial?.Header.ValueCount ?? 0, dataSet, source);
+        if (source is null && schema is not null) forecast = forecast with { Refusals = [.. forecast.Refusals, $"This node has no data set '{dataSet}'."] };
+        if (configuration.Role == NodeRole.Evaluator) forecast = forecast with { Refusals = [.. forecast.Refusals, "This node is an evaluator: it trains in no run."] };
+        PolicyAnswer answer = Answer(forecast);
+        invocation.Output.Result(answer, Lines(answer, forecast));
+        return Task.FromResult(answer.Accepted ? ExitCode.Done : ExitCode.Failed);
+    }
+
+    /// <summary>By the ledger that the node would charge; by an empty one where it has not been opened yet.</summary>
+    private static RunForecast Forecast(NodeConfiguration configuration, LearningTask task, int values, string dataSet, DataSource? source)
+    {
+        string path = source?.Ledger ?? Path.Combine(configuration.State, NodeFolder.LedgerName);
+        bool exists = File.Exists(path) && LedgerVerification.DataSets(path).Contains(dataSet);
+        DirectoryInfo? empty = exists ? null : Directory.CreateTempSubdirectory("fed-policy");
+        try
+        {
+            using PrivacyLedger ledger = PrivacyLedger.Open(exists ? path : Path.Combine(empty!.FullName, NodeFolder.LedgerName), dataSet, NodeLedgers.Terms, TimeProvider.System);
+            return RunForecast.Of(task, values, dataSet, configuration.Policy, ledger, source?.Budget ?? ledger.Budget);
+        }
+        finally
+        {
+            empty?.Delete(recursive: true);
+        }
+    }
+
+    private static PolicyAnswer Answer(RunForecast forecast)
+    {
+        RunSpec spec = forecast.Task.Spec;
+        PrivacySpec? privacy = spec.Statistics is null ? spec.Privacy : null;
+        double? sigma = privacy is null || forecast.Refusals.Count > 0 && !double.IsFinite(forecast.Epsilon) ? null : privacy.Sigma(spec.Rounds);
+        return new(
+            spec.Name, forecast.DataSet, forecast.Refusals.Count == 0, forecast.Refusals, spec.Rounds, forecast.AllowedRounds, privacy?.UnitName, sigma, forecast.Delta, forecast.Epsilon, forecast.EpsilonOutside,
+            forecast.Budget is { } budget ? new(budget.Epsilon, budget.Delta) : null, forecast.Spent, forecast.After);
+    }
+
+    private static IEnumerable<string> Lines(PolicyAnswer answer, RunForecast forecast)
+    {
+        RunSpec spec = forecast.Task.Spec;
+        yield return $"Run '{answer.Run}' on this site's data set '{answer.DataSet}'";
+        yield return spec.Statistics is not null ? $"It asks for sums of this site's table."
+            : Text($"It trains a model of kind {spec.Model.Kind.ToString().ToLowerInvariant()} for {Terminal.Text.Count((ulong)spec.Rounds, "round")}; each round one update leaves this site.");
+        yield return spec.SecureAggregation is null ? "The coordinator sees this site's updates: the run has no secure aggregation."
+            : Text($"What leaves is encrypted, and opened only in sums of {spec.Cohort.MinContributors} or more sites.");
+        if (double.IsFinite(answer.Epsilon) || spec.Privacy is null || spec.Statistics is not null) yield return forecast.Cost;
+        if (answer.Budget is { } budget)
+        {
+            yield return Text($"Budget: ε = {budget.Epsilon:G6} at δ = {budget.Delta:G3}; spent {answer.Spent:G4}, after the run {answer.After:G4}.");
+            if (answer.Accepted && answer.AllowedRounds < answer.Rounds) yield return Text($"It allows {answer.AllowedRounds} of the {answer.Rounds} rounds: this site would stop by itself, and the run go on without it.");
+        }
+        else
+        {
+            yield return "There is no budget on the data set: its ledger only counts.";
+        }
+
+        yield return answer.Accepted ? "Accepted: this site would take part." : "Refused: this site would not take part.";
+        foreach (string reason in answer.Refusals) yield return "  " + reason;
+    }
+
+    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,87 @@
+using System.Globalization;
+using Federation.Formats.Configuration;
+using Federation.Formats.Runs;
+using Federation.Learning;
+using Federation.Privacy.Accounting;
+using Federation.Privacy.Ledger;
+
+namespace Federation.Client;
+
+/// <summary>What a run will cost a data set's records, and whether this site takes part: known before the first round, from the spec, the model's size, the policy and the ledger.</summary>
+/// <param name="Delta">At which all ε are: the run's; without differential privacy the budget's, else 1e-5.</param>
+/// <param name="Epsilon">Of all rounds, against <see cref="PrivacySpec.MaxColluding"/> contributors who pool what they know; ∞ without differential privacy.</param>
+/// <param name="EpsilonOutside">The same against those who contribute nothing.</param>
+/// <param name="Budget">Of the data set; null: none.</param>
+/// <param name="Spent">ε of everything reserved so far, at the budget's δ, else at <paramref name="Delta"/>.</param>
+/// <param name="After">The same after as many rounds as are allowed.</param>
+/// <param name="AllowedRounds">Of the run's that fit the budget.</param>
+/// <param name="Refusals">Why this site takes no part, one sentence each; empty: it does, if only for <paramref name="AllowedRounds"/>.</param>
+public sealed record RunForecast(LearningTask Task, string DataSet, double Delta, double Epsilon, double EpsilonOutside, PrivacyBudget? Budget, double Spent, double After, int AllowedRounds, IReadOnlyList<string> Refusals)
+{
+    private const double UsualDelta = 1e-5;
+
+    /// <param name="values">Of the model.</param>
+    /// <param name="budget">Null: none is set.</param>
+    /// <exception cref="LedgerException">The ledger cannot be read.</exception>
+    public static RunForecast Of(LearningTask task, int values, string dataSet, NodePolicy policy, PrivacyLedger ledger, PrivacyBudget? budget)
+    {
+        PrivacySpec? privacy = task.Spec.Statistics is null ? task.Spec.Privacy : null;
+        double delta = privacy?.Delta ?? budget?.Delta ?? UsualDelta, spentAt = budget?.Delta ?? delta;
+        double spent = ledger.Spent(spentAt).Epsilon;
+        RunForecast none = new(task, dataSet, delta, double.PositiveInfinity, double.PositiveInfinity, budget, spent, spent, 0, []);
+        try
+        {
+            List<string> refusals = [.. policy.Refusals(task.Spec, task.Schema)];
+            if (privacy is null)
+            {
+                if (!ledger.Fits([new NonPrivateEvent()], budget)) refusals.Add(Text($"The privacy budget of '{dataSet}' (ε = {budget!.Epsilon}) allows no release without noise."));
+                return refusals.Count > 0 ? none with { Refusals = refusals } : none with { After = double.PositiveInfinity, AllowedRounds = task.Spec.Rounds };
+            }
+
+            int rounds = task.Spec.Rounds, cohort = Math.Max(task.Spec.Cohort.MinContributors, task.Spec.Cohort.Sites?.Count ?? 0);
+            PrivacyEvent round = PrivacyCost.OfRound(task.Spec, values, cohort);
+            double epsilon = PrivacyCost.Epsilon(round, rounds, delta);
+            double outside = privacy.Noise == NoiseSource.Own ? epsilon : PrivacyCost.Epsilon(PrivacyCost.OfRoundOutside(task.Spec, values, cohort), rounds, delta);
+            if (epsilon > privacy.MaxEpsilon) refusals.Add(Text($"The run costs each {privacy.UnitName} ε = {epsilon:g4} at δ = {delta} over {rounds} rounds; its own spec allows {privacy.MaxEpsilon}."));
+            int allowed = Allowed(ledger, budget, round, rounds);
+            if (allowed == 0) refusals.Add(Text($"What is left of the privacy budget of '{dataSet}' (ε = {budget!.Epsilon} at δ = {budget.Delta}, spent {spent:g4}) is too small for one round."));
+            double after = allowed == 0 ? spent : ledger.Spent(spentAt, [new RepeatedEvent(round, allowed)]).Epsilon;
+            return none with { Epsilon = epsilon, EpsilonOutside = outside, After = after, AllowedRounds = allowed, Refusals = refusals };
+        }
+        catch (UnreachableTargetException error)
+        {
+            return none with { Refusals = [$"The run's noise cannot be found: {error.Message}"] };
+        }
+    }
+
+    /// <summary>What the run costs, in a sentence.</summary>
+    public string Cost
+    {
+        get
+        {
+            if (Task.Spec.Statistics is not null) return "One sum of this site's table with other sites' is opened, without noise: the ledger records it as of unlimited ε.";
+            if (Task.Spec.Privacy is not { } privacy) return "The run adds no noise: the ledger records each release as of unlimited ε.";
+            string against = privacy.Noise == NoiseSource.Shared ? Text($" against a coalition of up to {privacy.MaxColluding} of the contributors; ε = {EpsilonOutside:g4} against everybody else") : " against everybody else, together";
+            return Text($"The run costs each {privacy.UnitName} of '{DataSet}' at most ε = {Epsilon:g4} at δ = {Delta} over {Task.Spec.Rounds} rounds{against}.");
+        }
+    }
+
+    /// <summary>How many of the rounds still fit.</summary>
+    private static int Allowed(PrivacyLedger ledger, PrivacyBudget? budget, PrivacyEvent round, int rounds)
+    {
+        if (budget is null || Fits(rounds)) return rounds;
+        int low = 0, high = rounds;
+        while (high - low > 1)
+        {
+            int middle = low + ((high - low) / 2);
+            if (Fits(middle)) low = middle;
+            else high = middle;
+        }
+
+        return low;
+
+        bool Fits(int count) => ledger.Fits([new RepeatedEvent(round, count)], budget);
+    }
+
+    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}

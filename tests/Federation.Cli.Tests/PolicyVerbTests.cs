@@ -1,0 +1,86 @@
+using System.Text.Json;
+
+namespace Federation.Cli.Tests;
+
+/// <summary><c>fed node policy check</c>: what a run would cost, in words and in JSON, and no trace of having asked.</summary>
+public sealed class PolicyVerbTests : IDisposable
+{
+    private const string Private = """
+        name: demo
+        data: { schema: demo.schema.yaml }
+        model: { kind: logistic }
+        task: { kind: binary-classification, label: disease }
+        rounds: 40
+        seed: 42
+        cohort: { sites: all, minContributors: 3, deadline: 1m }
+        local: { optimizer: { kind: sgd, learningRate: 0.5 }, batchSize: 16 }
+        privacy: { unit: record, noise: shared, clip: 1, noiseMultiplier: auto, samplingRate: 0.2, delta: 1e-5, maxEpsilon: 3 }
+        """;
+
+    private readonly Workspace _workspace = new();
+
+    public void Dispose() => _workspace.Dispose();
+
+    [Fact]
+    public async Task Check_ARunThatFits_SaysWhatItCostsAndRecordsNothing()
+    {
+        FedResult answer = await CheckAsync(Private, "budget: { epsilon: 8, delta: 1e-5 }");
+
+        Assert.Equal((0, ""), (answer.ExitCode, answer.Error));
+        await OutputSchema.AssertValidAsync("node-policy-check", answer.Output);
+        Assert.True(answer.Json.GetProperty("accepted").GetBoolean());
+        Assert.InRange(answer.Json.GetProperty("epsilon").GetDouble(), 2.9, 3);
+        Assert.InRange(answer.Json.GetProperty("epsilonOutside").GetDouble(), 1, 2.7);
+        Assert.Equal(0, answer.Json.GetProperty("spent").GetDouble());
+        Assert.Equal(answer.Json.GetProperty("epsilon").GetDouble(), answer.Json.GetProperty("after").GetDouble(), 1e-9);
+        Assert.Equal(40, answer.Json.GetProperty("allowedRounds").GetInt32());
+        Assert.False(Directory.Exists(_workspace["site"])); // no ledger, no key, no folder was made
+        string[] words = (await CheckAsync(Private, "budget: { epsilon: 8, delta: 1e-5 }", json: false)).OutputLines;
+        Assert.Contains(words, line => line.StartsWith("The run costs each record of 'demo' at most ε = 2.9", StringComparison.Ordinal) && line.Contains("against a coalition of up to 1 of the contributors; ε = ", StringComparison.Ordinal));
+        Assert.Equal("Accepted: this site would take part.", words[^1]);
+    }
+
+    [Fact]
+    public async Task Check_ABudgetForSomeRounds_SaysHowMany()
+    {
+        FedResult answer = await CheckAsync(Private, "budget: { epsilon: 1.5, delta: 1e-5 }");
+        Assert.Equal(0, answer.ExitCode);
+        Assert.InRange(answer.Json.GetProperty("allowedRounds").GetInt32(), 5, 35);
+        Assert.InRange(answer.Json.GetProperty("after").GetDouble(), 1, 1.5);
+    }
+
+    [Theory]
+    [InlineData(Private, "budget: { epsilon: 0.01, delta: 1e-5 }", "", "too small for one round")]
+    [InlineData(Private, "", "policy: { columns: [age, disease] }", "uses 'chol', 'cp'")]
+    [InlineData(Private, "", "policy: policy.yaml", "opens sums of 3 sites")]
+    [InlineData(Workspace.Spec, "", "policy: { secureAggregation: required }", "asks for secure aggregation")]
+    [InlineData(Workspace.Spec, "budget: { epsilon: 3, delta: 1e-5 }", "", "allows no release without noise")]
+    public async Task Check_ARunThatIsRefused_SaysWhy(string spec, string budget, string policy, string says)
+    {
+        _workspace.Write("policy.yaml", "minContributors: 5\n");
+        FedResult answer = await CheckAsync(spec, budget, policy);
+        Assert.Equal(1, answer.ExitCode);
+        await OutputSchema.AssertValidAsync("node-policy-check", answer.Output);
+        Assert.Contains(says, Assert.Single(answer.Json.GetProperty("refusals").EnumerateArray()).GetString(), StringComparison.Ordinal);
+        Assert.Contains("Refused: this site would not take part.", (await CheckAsync(spec, budget, policy, json: false)).OutputLines);
+    }
+
+    [Fact]
+    public async Task Check_AMisspeltPolicy_NamesFileLineAndField()
+    {
+        _workspace.Write("policy.yaml", "minContributors: 5\nstatistic: allowed\n");
+        FedResult answer = await CheckAsync(Private, "", "policy: policy.yaml");
+        Assert.Equal(2, answer.ExitCode);
+        JsonElement error = JsonDocument.Parse(answer.Error).RootElement.GetProperty("error");
+        Assert.EndsWith("policy.yaml", error.GetProperty("file").GetString(), StringComparison.Ordinal);
+        Assert.Equal((2, "statistic"), (error.GetProperty("line").GetInt32(), error.GetProperty("field").GetString()));
+        Assert.Contains("statistics", error.GetProperty("repair").GetString(), StringComparison.Ordinal);
+    }
+
+    private Task<FedResult> CheckAsync(string spec, string budget, string policy = "", bool json = true)
+    {
+        _workspace.Write("run.yaml", spec);
+        _workspace.Write("node.yaml", $"coordinator: https://127.0.0.1:8443\nstate: site\n{policy}\ndata: [ {{ id: demo, path: demo.csv{(budget.Length > 0 ? ", " + budget : "")} }} ]\n");
+        return Fed.RunAsync(_workspace.Folder, ["node", "policy", "check", "run.yaml", "--config", "node.yaml", .. json ? ["--json"] : Array.Empty<string>()]);
+    }
+}
