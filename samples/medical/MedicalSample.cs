@@ -84,7 +84,7 @@ internal static class MedicalSample
     }
 
     private static string Promise(RunSpec spec) => spec.Privacy is { } privacy
-        ? string.Create(CultureInfo.InvariantCulture, $"Differential privacy: each patient's gradient is cut to {privacy.Clip}, and {(privacy.Noise == NoiseSource.Shared ? "the hospitals' noise adds up to" : "each hospital adds")} {privacy.Sigma(spec.Rounds)} times that in every round.")
+        ? string.Create(CultureInfo.InvariantCulture, $"Differential privacy: each patient's gradient is cut to {privacy.Clip}, and {(privacy.Noise == NoiseSource.Shared ? "the hospitals' noise adds up to" : "each hospital adds")} {spec.Sigma} times that in every round.")
         : "Without differential privacy: what the opened sums say of single patients is not bounded.";
 
     private static string Verdict(Comparison figures, HeartData data, Experiment experiment)

@@ -13,8 +13,8 @@ public sealed record LocalMetricsLine(
     [property: JsonPropertyName("examples")] ulong Examples,
     [property: JsonPropertyName("accuracy")] double Accuracy,
     [property: JsonPropertyName("auc")] double? Auc,
-    [property: JsonPropertyName("logLoss")] double LogLoss,
-    [property: JsonPropertyName("brier")] double Brier);
+    [property: JsonPropertyName("logLoss")] double? LogLoss,
+    [property: JsonPropertyName("brier")] double? Brier);
 
 /// <summary>The site's own record of how each global model does on its test rows.</summary>
 public static class LocalMetrics

@@ -10,8 +10,10 @@ namespace Federation.Client;
 /// <param name="acceptLoss">Go on with a ledger that is behind, and charge what its missing records had reserved.</param>
 public sealed class NodeLedgers(NodeConfiguration configuration, NodeFolder folder, bool acceptLoss, TimeProvider time, ILogger logger) : IDisposable
 {
-    // One record under add-or-remove-one: what the mechanisms of this version are about.
-    public static readonly LedgerTerms Terms = new(PrivacyUnit.Record, NeighboringRelation.AddOrRemoveOne);
+    /// <summary>What a data set's ledger is about: one record, or one person where its entry says whose a record is, under add-or-remove-one.</summary>
+    /// <param name="source">Null: a data set that node.yaml does not name.</param>
+    public static LedgerTerms TermsOf(DataSource? source) => new(source?.Person is null ? PrivacyUnit.Record : PrivacyUnit.Person, NeighboringRelation.AddOrRemoveOne);
+
     private readonly Dictionary<string, PrivacyLedger> _open = [];
 
     /// <summary>The coordinator's name in the records.</summary>
@@ -30,7 +32,7 @@ public sealed class NodeLedgers(NodeConfiguration configuration, NodeFolder fold
     {
         if (_open.TryGetValue(dataSet, out PrivacyLedger? ledger)) return ledger;
         DataSource? source = configuration.Data.FirstOrDefault(source => source.Id == dataSet);
-        ledger = PrivacyLedger.Open(source?.Ledger ?? folder.Ledger, dataSet, Terms, time);
+        ledger = PrivacyLedger.Open(source?.Ledger ?? folder.Ledger, dataSet, TermsOf(source), time);
         try
         {
             if (source?.Budget is { } budget) ledger.SetBudget(budget);
@@ -50,7 +52,7 @@ public sealed class NodeLedgers(NodeConfiguration configuration, NodeFolder fold
     public RunForecast Forecast(LearningTask task, int values, string dataSet)
     {
         PrivacyLedger ledger = Of(dataSet);
-        return RunForecast.Of(task, values, dataSet, configuration.Policy, ledger, ledger.Budget);
+        return RunForecast.Of(task, values, dataSet, configuration.Policy, ledger, ledger.Budget, configuration.Data.FirstOrDefault(source => source.Id == dataSet)?.Person);
     }
 
     /// <summary>Stops a node whose ledger is behind what the coordinator has seen of it, or accepts the loss if that was said.</summary>

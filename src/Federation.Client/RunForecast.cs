@@ -22,10 +22,11 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
 
     /// <param name="values">Of the model.</param>
     /// <param name="budget">Null: none is set.</param>
+    /// <param name="person">The column that says whose a record is, by this site; null: none.</param>
     /// <exception cref="LedgerException">The ledger cannot be read.</exception>
-    public static RunForecast Of(LearningTask task, int values, string dataSet, NodePolicy policy, PrivacyLedger ledger, PrivacyBudget? budget)
+    public static RunForecast Of(LearningTask task, int values, string dataSet, NodePolicy policy, PrivacyLedger ledger, PrivacyBudget? budget, string? person)
     {
-        PrivacySpec? privacy = task.Spec.Statistics is null ? task.Spec.Privacy : null;
+        PrivacySpec? privacy = task.Spec.Privacy;
         double delta = privacy?.Delta ?? budget?.Delta ?? UsualDelta, spentAt = budget?.Delta ?? delta;
         double spent = ledger.Spent(spentAt).Epsilon;
         RunForecast none = new(task, dataSet, delta, double.PositiveInfinity, double.PositiveInfinity, budget, spent, spent, 0, []);
@@ -38,14 +39,15 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
                 return refusals.Count > 0 ? none with { Refusals = refusals } : none with { After = double.PositiveInfinity, AllowedRounds = task.Spec.Rounds };
             }
 
+            if (WrongUnit(privacy, dataSet, person, isTable: task.Schema is not null) is { } wrong) return none with { Refusals = [.. refusals, wrong] };
             int rounds = task.Spec.Rounds, cohort = Math.Max(task.Spec.Cohort.MinContributors, task.Spec.Cohort.Sites?.Count ?? 0);
-            PrivacyEvent round = PrivacyCost.OfRound(task.Spec, values, cohort);
-            double epsilon = PrivacyCost.Epsilon(round, rounds, delta);
-            double outside = privacy.Noise == NoiseSource.Own ? epsilon : PrivacyCost.Epsilon(PrivacyCost.OfRoundOutside(task.Spec, values, cohort), rounds, delta);
+            IReadOnlyList<PrivacyEvent> Events(int count, bool outside = false) => PrivacyCost.OfRun(task.Spec, task.Schema, values, cohort, count, outside);
+            double epsilon = PrivacyCost.Epsilon(Events(rounds), delta);
+            double outside = privacy.Noise == NoiseSource.Own ? epsilon : PrivacyCost.Epsilon(Events(rounds, outside: true), delta);
             if (epsilon > privacy.MaxEpsilon) refusals.Add(Text($"The run costs each {privacy.UnitName} ε = {epsilon:g4} at δ = {delta} over {rounds} rounds; its own spec allows {privacy.MaxEpsilon}."));
-            int allowed = Allowed(ledger, budget, round, rounds);
+            int allowed = Allowed(ledger, budget, count => Events(count), rounds);
             if (allowed == 0) refusals.Add(Text($"What is left of the privacy budget of '{dataSet}' (ε = {budget!.Epsilon} at δ = {budget.Delta}, spent {spent:g4}) is too small for one round."));
-            double after = allowed == 0 ? spent : ledger.Spent(spentAt, [new RepeatedEvent(round, allowed)]).Epsilon;
+            double after = allowed == 0 ? spent : ledger.Spent(spentAt, Events(allowed)).Epsilon;
             return none with { Epsilon = epsilon, EpsilonOutside = outside, After = after, AllowedRounds = allowed, Refusals = refusals };
         }
         catch (UnreachableTargetException error)
@@ -59,15 +61,24 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
     {
         get
         {
-            if (Task.Spec.Statistics is not null) return "One sum of this site's table with other sites' is opened, without noise: the ledger records it as of unlimited ε.";
+            if (Task.Spec is { Statistics: not null, Privacy: null }) return "One sum of this site's table with other sites' is opened, without noise: the ledger records it as of unlimited ε.";
             if (Task.Spec.Privacy is not { } privacy) return "The run adds no noise: the ledger records each release as of unlimited ε.";
             string against = privacy.Noise == NoiseSource.Shared ? Text($" against a coalition of up to {privacy.MaxColluding} of the contributors; ε = {EpsilonOutside:g4} against everybody else") : " against everybody else, together";
-            return Text($"The run costs each {privacy.UnitName} of '{DataSet}' at most ε = {Epsilon:g4} at δ = {Delta} over {Task.Spec.Rounds} rounds{against}.");
+            return Text($"The run costs each {privacy.UnitName} of '{DataSet}' at most ε = {Epsilon:g4} at δ = {Delta} {(Task.Spec.Statistics is null ? Text($"over {Task.Spec.Rounds} rounds") : "in one opening")}{against}.");
         }
     }
 
+    /// <summary>A ledger is about one unit for good, and no other's releases can be added to it.</summary>
+    private static string? WrongUnit(PrivacySpec privacy, string dataSet, string? person, bool isTable) => (privacy.Unit, person) switch
+    {
+        (DpUnit.Record, not null) => $"The run protects single records; the ledger of '{dataSet}' is about persons (by '{person}').",
+        (DpUnit.Person, null) => $"The run protects persons (by '{privacy.Key}'); the ledger of '{dataSet}' is about records. 'person: {privacy.Key}' in the data set's entry of node.yaml, with a new id or ledger, does it.",
+        (DpUnit.Person, _) when isTable && person != privacy.Key => $"The run tells persons apart by '{privacy.Key}'; this site does by '{person}'.",
+        _ => null,
+    };
+
     /// <summary>How many of the rounds still fit.</summary>
-    private static int Allowed(PrivacyLedger ledger, PrivacyBudget? budget, PrivacyEvent round, int rounds)
+    private static int Allowed(PrivacyLedger ledger, PrivacyBudget? budget, Func<int, IReadOnlyList<PrivacyEvent>> events, int rounds)
     {
         if (budget is null || Fits(rounds)) return rounds;
         int low = 0, high = rounds;
@@ -80,7 +91,7 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
 
         return low;
 
-        bool Fits(int count) => ledger.Fits([new RepeatedEvent(round, count)], budget);
+        bool Fits(int count) => ledger.Fits(events(count), budget);
     }
 
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);

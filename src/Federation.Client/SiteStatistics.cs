@@ -4,6 +4,7 @@ using Federation.Formats.Data;
 using Federation.Formats.Statistics;
 using Federation.Learning;
 using Federation.Learning.Data;
+using Federation.Privacy.Mechanisms;
 
 namespace Federation.Client;
 
@@ -23,7 +24,14 @@ internal sealed class SiteStatistics(IReadOnlyList<DataSource> sources)
     public static StatisticsQuery QueryOf(LearningTask task) => StatisticsQuery.Of(task.Spec, task.Schema!);
 
     /// <exception cref="InvalidInputException">The table has changed since it was checked.</exception>
-    public ulong[] Sums(LearningTask task) => TableStatistics.Of(SourceOf(task), task.Schema!, QueryOf(task)).ToNumbers();
+    public ulong[] Sums(LearningTask task)
+    {
+        StatisticsQuery query = QueryOf(task);
+        TableSums sums = TableStatistics.Of(SourceOf(task), task.Schema!, query);
+        if (task.Spec.Privacy is null) return sums.ToNumbers();
+        using SecureRandom random = new();
+        return sums.ToNumbers(query.NoiseOf(task.Spec), random);
+    }
 
     private DataSource SourceOf(LearningTask task) => sources.FirstOrDefault(source => source.Id == task.Schema!.Name)
         ?? throw new InvalidInputException(new Problem($"This node has no data set '{task.Schema!.Name}'.", Repair: sources.Count == 0 ? "Its node.yaml names none." : $"Its node.yaml names {string.Join(", ", sources.Select(source => $"'{source.Id}'"))}."));

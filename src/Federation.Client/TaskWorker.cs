@@ -30,9 +30,6 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
 {
     private const string UpdatePurpose = "update";
 
-    // What is released without noise is recorded as what it is.
-    private static readonly PrivacyEvent[] WithoutNoise = [new NonPrivateEvent()];
-
     private const string ModelFile = "model.safetensors", StatisticsFile = "statistics.json";
 
     public Task DoAsync(NodeTask task, CancellationToken cancellationToken) => task.TaskCase switch
@@ -138,8 +135,10 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     {
         if (train.ModelSha256 != SiteStatistics.QueryOf(task).DataSha256) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for statistics under a hash that is not of the query and the version of the data that this site agreed to.");
         SiteRound secure = await contribution.CheckAsync(task, runs.SpecOf(train.RunId), runs.SchemaOf(train.RunId), train.Secure, PurposeOf(task), round, train.ModelSha256, values: 0, cancellationToken);
+        // The noise is drawn after it is paid for.
+        long reservation = Reserve(task, round, PurposeOf(task), outside => PrivacyCost.OfStatistics(task.Spec, task.Schema!, outside));
         string header = await contribution.WriteAsync(path, secure, statistics.Sums(task), cancellationToken);
-        return StoredUpdate.Save(path, new StoredUpdate(train.ModelSha256, header, 0, 0, Reserve(task, round, PurposeOf(task), WithoutNoise)));
+        return StoredUpdate.Save(path, new StoredUpdate(train.ModelSha256, header, 0, 0, reservation));
     }
 
     private async Task<StoredUpdate> TrainAndStoreAsync(LearningTask task, Train train, int round, string path, CancellationToken cancellationToken)
@@ -151,7 +150,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         Measure(task, round - 1, train.ModelSha256, start, cancellationToken);
         int cohort = secure?.Descriptor.Cohort.Count ?? task.Spec.Cohort.MinContributors;
         // Before anything is drawn: a crash from here on wastes the round's part of the budget, and never spends less than was released.
-        long reservation = Reserve(task, round, UpdatePurpose, [PrivacyCost.OfRound(task.Spec, start.Header.ValueCount, cohort)], task.Spec.Privacy?.Noise == NoiseSource.Shared ? [PrivacyCost.OfRoundOutside(task.Spec, start.Header.ValueCount, cohort)] : null);
+        long reservation = Reserve(task, round, UpdatePurpose, outside => outside ? PrivacyCost.OfRoundOutside(task.Spec, start.Header.ValueCount, cohort) : PrivacyCost.OfRound(task.Spec, start.Header.ValueCount, cohort));
         TrainingResult result = learner.Train(task, round, start, cancellationToken);
         if (secure is null) return StoredUpdate.Save(path, train.ModelSha256, result, reservation);
         (string header, string rounding, EncodedUpdate encoded) = await contribution.WriteAsync(path, secure, result, task.Spec.Seed, cancellationToken);
@@ -160,9 +159,9 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     }
 
     /// <summary>Pays for a release; durable when it returns.</summary>
-    /// <param name="outside">Null: the same events.</param>
-    private long Reserve(LearningTask task, int round, string purpose, IReadOnlyList<PrivacyEvent> events, IReadOnlyList<PrivacyEvent>? outside = null) =>
-        ledgers!.Of(DataSetOf(task)).Reserve(new Release(task.RunId, round, purpose, ledgers.Recipient, events, outside));
+    /// <param name="cost">Of the release: against those who know no part of a shared noise (true), and against the coalition that the run guards against.</param>
+    private long Reserve(LearningTask task, int round, string purpose, Func<bool, PrivacyEvent> cost) =>
+        ledgers!.Of(DataSetOf(task)).Reserve(new Release(task.RunId, round, purpose, ledgers.Recipient, [cost(false)], task.Spec.Privacy?.Noise == NoiseSource.Shared ? [cost(true)] : null));
 
     private string DataSetOf(LearningTask task) => task.Schema?.Name ?? ledgers!.OwnDataSet;
 
@@ -176,7 +175,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             // A trainer evaluates only runs that it has agreed to; an evaluator's test set is public.
             if (ledgers is not null && !runs.Has(evaluate.Run.RunId)) throw new ProtocolException(Refusal.BelowPolicy, $"This site has not agreed to run {evaluate.Run.RunId}.");
             LearningTask task = runs.Agree(evaluate.Run);
-            if (ledgers is not null && task.Spec.Privacy is not null) throw new ProtocolException(Refusal.BelowPolicy, "The run is differentially private, and sums over this site's test rows would be released without noise.");
+            if (ledgers is not null && task.Spec is { Privacy: not null } and not { SecureAggregation: not null, Evaluate.NoiseMultiplier: > 0 }) throw new ProtocolException(Refusal.BelowPolicy, "The run is differentially private, and its spec says no noise for sums over this site's test rows.");
             ModelState model = await LoadModelAsync(evaluate.ModelSha256, cancellationToken);
             Formats.Evaluation.EvaluationSums sums = learner.Evaluate(task, model, cancellationToken);
             var report = new EvaluationReport { RunId = evaluate.Run.RunId, Round = evaluate.Round, ModelSha256 = evaluate.ModelSha256, Sums = sums.ToMessage() };
@@ -209,8 +208,8 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         if (stored is null || !ledger.Holds(stored.Reservation, task.RunId, round, "evaluation"))
         {
             contribution.RequireNew(secure);
-            long reservation = Reserve(task, round, "evaluation", WithoutNoise);
-            string header = await contribution.WriteAsync(path, secure, EvaluationCounts.Of(sums), cancellationToken);
+            long reservation = Reserve(task, round, "evaluation", outside => PrivacyCost.OfEvaluation(task.Spec, outside));
+            string header = await contribution.WriteAsync(path, secure, Numbers(task, sums), cancellationToken);
             stored = StoredUpdate.Save(path, new StoredUpdate(evaluate.ModelSha256, header, 0, 0, reservation));
         }
 
@@ -220,11 +219,18 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         if (ledger.IsOpen(stored.Reservation)) ledger.Commit(stored.Reservation, ledgers.Recipient, head, stored.Sha256);
     }
 
+    private static ulong[] Numbers(LearningTask task, Formats.Evaluation.EvaluationSums sums)
+    {
+        if (task.Spec.Privacy is null) return EvaluationCounts.Of(sums);
+        using SecureRandom random = new();
+        return NoisyEvaluation.Hide(sums, task.Spec, random);
+    }
+
     /// <summary>Counts over a trainer's own test rows are a release like any other.</summary>
     private async Task ReportAsync(LearningTask task, EvaluationReport report, CancellationToken cancellationToken)
     {
         PrivacyLedger ledger = ledgers!.Of(DataSetOf(task));
-        long reservation = Reserve(task, (int)Math.Min(report.Round, int.MaxValue), "evaluation", WithoutNoise);
+        long reservation = Reserve(task, (int)Math.Min(report.Round, int.MaxValue), "evaluation", _ => new NonPrivateEvent());
         LedgerHead head = ledger.Head;
         report.LedgerHead = head.ToMessage();
         await client.ReportEvaluationAsync(report, cancellationToken: cancellationToken);

@@ -1,8 +1,11 @@
 using Federation.Formats.Evaluation;
 using Federation.Formats.Models;
+using Federation.Formats.Runs;
+using Federation.Learning.DifferentialPrivacy;
 using Federation.Learning.Evaluation;
 using Federation.Learning.Models;
 using Federation.Learning.Training;
+using Federation.Privacy.Mechanisms;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -16,14 +19,19 @@ public sealed record Examples(Tensor Inputs, Tensor Targets);
 /// <param name="train">This site's training examples.</param>
 /// <param name="loss">Mean loss of a batch from (output, target).</param>
 /// <param name="test">Held-out examples; without them this site evaluates nothing.</param>
+/// <param name="recordLosses">Losses [B] of a batch's records from (output, target), each of its own record alone; needed where a run asks for differential privacy.</param>
+/// <param name="persons">Whose each training example is; needed where a run's privacy unit is a person.</param>
 /// <param name="evaluate">Sums from (outputs, targets) of the test examples; needed where they are neither [n] or [n, 1] logits of class 1 with targets 0/1, nor [n, k] logits with int64 targets [n].</param>
 public sealed class ModuleLearner(
     Func<nn.Module<Tensor, Tensor>> createModule,
     Examples train,
     Func<Tensor, Tensor, Tensor> loss,
     Examples? test = null,
-    Func<Tensor, Tensor, EvaluationSums>? evaluate = null) : ILocalLearner
+    Func<Tensor, Tensor, EvaluationSums>? evaluate = null,
+    Func<Tensor, Tensor, Tensor>? recordLosses = null,
+    IReadOnlyList<string>? persons = null) : ILocalLearner
 {
+    private readonly SecureRandom _random = new();
     private nn.Module<Tensor, Tensor>? _module;
 
     private nn.Module<Tensor, Tensor> Module => _module ??= createModule().to(train.Inputs.device);
@@ -32,15 +40,30 @@ public sealed class ModuleLearner(
     {
         List<string> mismatches = [];
         if (task.Schema is not null) mismatches.Add("The run trains on tables; this node's program holds a custom model. Submit a spec with model: { kind: custom }.");
-        if (task.Spec.Privacy is not null) mismatches.Add("The run asks for differential privacy; a module of one's own is trained that way by DpTrainer in one's own loop, and not by ModuleLearner in this version.");
+        if (task.Spec.Privacy is { } privacy) mismatches.AddRange(PrivateMismatches(privacy, task.Spec.Evaluate is not null));
         if (train.Inputs.shape[0] == 0) mismatches.Add("This site has no training example.");
         if (train.Inputs.shape[0] != train.Targets.shape[0]) mismatches.Add($"This site has {train.Inputs.shape[0]} inputs and {train.Targets.shape[0]} targets.");
         mismatches.AddRange(ModuleState.Differences(Module, initial).Select(difference => $"The run's model is not this program's: {difference}"));
         return mismatches;
     }
 
-    public TrainingResult Train(LearningTask task, int round, ModelState start, CancellationToken cancellationToken) =>
-        LocalTraining.Run(Module, train.Inputs, train.Targets, loss, task, round, start, cancellationToken);
+    public TrainingResult Train(LearningTask task, int round, ModelState start, CancellationToken cancellationToken)
+    {
+        if (task.Spec.Privacy is not { } privacy) return LocalTraining.Run(Module, train.Inputs, train.Targets, loss, task, round, start, cancellationToken);
+        if (PrivateMismatches(privacy, evaluates: false) is [var missing, ..]) throw new LearningException(missing);
+        PrivacyUnits units = privacy.Unit == DpUnit.Person ? PrivacyUnits.ByKey(persons!, privacy.MaxUnitRecords) : PrivacyUnits.Records((int)train.Inputs.shape[0]);
+        return PrivateTraining.Run(Module, units, records => recordLosses!(Module.call(train.Inputs.index_select(0, records)), train.Targets.index_select(0, records)), task, round, start, _random, cancellationToken);
+    }
+
+    private List<string> PrivateMismatches(PrivacySpec privacy, bool evaluates)
+    {
+        List<string> mismatches = [];
+        if (recordLosses is null) mismatches.Add("The run asks for differential privacy, which needs each record's own loss; this node's program gives ModuleLearner no recordLosses.");
+        if (privacy.Unit == DpUnit.Person && persons?.Count != train.Inputs.shape[0]) mismatches.Add($"The run's privacy unit is a person; this node's program gives ModuleLearner {(persons is null ? "no persons" : $"{persons.Count} persons for {train.Inputs.shape[0]} examples")}.");
+        if (privacy.Unit == DpUnit.Person && evaluates && test is not null) mismatches.Add("The run's privacy unit is a person, and sums over this program's test examples are of records; leave out evaluate, or the test examples.");
+        mismatches.AddRange(ModelCheck.Problems(Module).Select(problem => problem.ToString()));
+        return mismatches;
+    }
 
     public EvaluationSums Evaluate(LearningTask task, ModelState model, CancellationToken cancellationToken)
     {
@@ -56,6 +79,7 @@ public sealed class ModuleLearner(
     public void Dispose()
     {
         _module?.Dispose();
+        _random.Dispose();
         train.Inputs.Dispose();
         train.Targets.Dispose();
         test?.Inputs.Dispose();

@@ -32,7 +32,6 @@ public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device dev
         List<string> mismatches = [];
         if (SourceOf(task).Schema is { } own) mismatches.AddRange(SchemaComparison.Mismatches(DataSchema.Load(own), task.Schema));
         IReadOnlyList<Problem> problems = ProblemsOf(() => Load(task));
-        if (task.Spec.Privacy?.Unit == DpUnit.Person) mismatches.Add("The run's privacy unit is a person; this version reads no key column of tables.");
         using nn.Module<Tensor, Tensor> module = TabularModel.Create(task.Spec, task.Schema, 0);
         mismatches.AddRange(ModuleState.Differences(module, initial).Select(difference => $"The run's model does not fit its spec and schema: {difference}"));
         return problems.Count == 0 ? mismatches : throw new InvalidInputException([.. mismatches.Select(mismatch => new Problem(mismatch)), .. problems]);
@@ -64,7 +63,7 @@ public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device dev
     {
         if (rows.Count == 0) throw new LearningException("This site has no training rows.");
         Tensor targets = binary ? tensor(rows.Labels.Select(label => (float)label).ToArray(), device: device) : tensor(rows.Labels.Select(label => (long)label).ToArray(), device: device);
-        return PrivateTraining.Run(module, PrivacyUnits.Records(rows.Count), Losses, task, round, start, _random, cancellationToken);
+        return PrivateTraining.Run(module, rows.Persons is { } persons ? PrivacyUnits.ByKey(persons, task.Spec.Privacy!.MaxUnitRecords) : PrivacyUnits.Records(rows.Count), Losses, task, round, start, _random, cancellationToken);
 
         Tensor Losses(Tensor records)
         {
@@ -80,7 +79,9 @@ public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device dev
         (TabularDataSet data, nn.Module<Tensor, Tensor> module) = Load(task);
         ModuleState.Load(module, model);
         TaskKind kind = task.Spec.Task!.Kind;
-        return Prediction.Sums(Prediction.Probabilities(module, data.Test, kind, device), data.Test, kind);
+        // A person may move the sums of a private run by no more than a record would.
+        Rows rows = data.Test.FirstOfEachPerson();
+        return Prediction.Sums(Prediction.Probabilities(module, rows, kind, device), rows, kind);
     }
 
     public void Dispose()
@@ -95,7 +96,7 @@ public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device dev
         {
             _loaded?.Module.Dispose();
             _loaded = null;
-            TabularDataSet data = _given ?? TabularDataSet.Load(SourceOf(task), task.Schema!, task.Spec.Data!, task.Spec.Task!);
+            TabularDataSet data = _given ?? TabularDataSet.Load(SourceOf(task), task.Schema!, task.Spec.Data!, task.Spec.Task!, task.Spec.Privacy?.Key);
             nn.Module<Tensor, Tensor> module = TabularModel.Create(task.Spec, task.Schema!, 0);
             module.to(device);
             loaded = (task.RunId, data, module);

@@ -49,12 +49,14 @@ public static class Wire
     };
 
     public static Metrics ToDomain(this V1.Metrics message) =>
-        new(message.Examples, message.Accuracy, message.HasAuc ? message.Auc : null, message.LogLoss, message.Brier);
+        new(message.Examples, message.Accuracy, message.HasAuc ? message.Auc : null, message.HasLogLoss ? message.LogLoss : null, message.HasBrier ? message.Brier : null);
 
     public static V1.Metrics ToMessage(this Metrics metrics)
     {
-        var message = new V1.Metrics { Examples = metrics.Examples, Accuracy = metrics.Accuracy, LogLoss = metrics.LogLoss, Brier = metrics.Brier };
+        var message = new V1.Metrics { Examples = metrics.Examples, Accuracy = metrics.Accuracy };
         if (metrics.Auc is { } auc) message.Auc = auc;
+        if (metrics.LogLoss is { } logLoss) message.LogLoss = logLoss;
+        if (metrics.Brier is { } brier) message.Brier = brier;
         return message;
     }
 

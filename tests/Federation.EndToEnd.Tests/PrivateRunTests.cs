@@ -30,11 +30,38 @@ public sealed class PrivateRunTests
             using PrivacyLedger ledger = LedgerOf(federation, site);
             PrivacyLoss spent = ledger.Spent(1e-5);
             Assert.InRange(spent.Epsilon, 1.5, 2);
-            Assert.Equal(PrivacyCost.Epsilon(round, 4, 1e-5), spent.Epsilon, 1e-6);
+            Assert.Equal(PrivacyCost.Epsilon([new RepeatedEvent(round, 4)], 1e-5), spent.Epsilon, 1e-6);
         }
 
         RunDetails details = await federation.ShowAsync(run);
         Assert.All(details.Rounds, one => Assert.Equal(4, one.Contributors.Count));
+    }
+
+    [Theory] // sums over test rows are opened with noise, once each two rounds, and are part of what the run may cost
+    [InlineData(Shared)]
+    [InlineData("unit: record, noise: own, steps: 5, clip: 0.5, samplingRate: 0.2, delta: 1e-5, noiseMultiplier: auto, maxEpsilon: 2")]
+    public async Task Run_WithNoisyEvaluation_IsMeasuredAndCharged(string privacy)
+    {
+        await using TestFederation federation = await TestFederation.StartAsync();
+        string spec = Spec(privacy, rounds: 4, secure: "threshold-bfv", evaluate: "evaluate: { every: 2, noiseMultiplier: 3 }");
+        (string run, NodeOutcome[] outcomes) = await RunAsync(federation, spec);
+        Assert.All(outcomes, outcome => Assert.Equal(("completed", 4), (outcome.State, outcome.Rounds)));
+        using PrivacyLedger ledger = LedgerOf(federation, "a");
+        Assert.Equal(PrivacyCost.Epsilon(PrivacyCost.OfRun(RunSpec.Parse(spec, "x"), SyntheticSites.Schema, values: 4, cohort: 4, rounds: 4, outside: false), 1e-5), ledger.Spent(1e-5).Epsilon, 1e-6);
+        Assert.InRange(ledger.Spent(1e-5).Epsilon, 1.9, 2);
+        LedgerVerification records = LedgerVerification.Of(new NodeFolder(federation.NodeState("a")).Ledger, "synthetic");
+        Assert.Equal(2, records.Records.OfType<ReservedRecord>().Count(record => record.Release.Purpose == "evaluation"));
+        bool isShared = privacy == Shared;
+        Assert.All(records.Records.OfType<ReservedRecord>(), record => Assert.Equal(isShared, record.Release.Outside is not null));
+        double outside = LedgerFigures.SpentOutside(records.Records, 1e-5, NeighboringRelation.AddOrRemoveOne).Epsilon;
+        if (isShared) Assert.InRange(outside, 1, 1.8);
+        else Assert.Equal(ledger.Spent(1e-5).Epsilon, outside);
+        Model[] measured = [.. (await federation.Operator.ListModelsAsync(new ListModelsRequest { RunId = run })).Models.Where(model => model.Evaluations.Count > 0)];
+        Assert.Equal(2, measured.Length);
+        // 120 test rows and noise of 3√3 a count: the true number lies within ten deviations.
+        Assert.All(measured, model => Assert.InRange(model.Evaluations.Single().Metrics.Examples, 10UL, 300UL));
+        Assert.All(measured, model => Assert.False(model.Evaluations.Single().Metrics.HasLogLoss));
+        Assert.Contains((await federation.ShowAsync(run)).Rounds, _ => true);
     }
 
     [Theory] // with noise of its own, in the clear and encrypted
@@ -55,7 +82,7 @@ public sealed class PrivateRunTests
     {
         await using TestFederation federation = await TestFederation.StartAsync();
         string spec = Spec(Own, rounds: 4, "threshold-bfv");
-        double two = PrivacyCost.Epsilon(PrivacyCost.OfRound(RunSpec.Parse(spec, "x"), 4, 4), 2, 1e-5);
+        double two = PrivacyCost.Epsilon([new RepeatedEvent(PrivacyCost.OfRound(RunSpec.Parse(spec, "x"), 4, 4), 2)], 1e-5);
         (string run, NodeOutcome[] outcomes) = await RunAsync(federation, spec, site => site == "d" ? new PrivacyBudget(two * 1.001, 1e-5) : null);
         Assert.All(outcomes, outcome => Assert.Equal(("completed", 4), (outcome.State, outcome.Rounds)));
         Assert.Equal([4, 4, 3, 3], (await federation.ShowAsync(run)).Rounds.Select(round => round.Contributors.Count));
@@ -73,8 +100,8 @@ public sealed class PrivateRunTests
         Assert.Equal(["a", "b", "c"], details.Rounds.Single().Contributors);
     }
 
-    private static string Spec(string privacy, int rounds, string secure) =>
-        SyntheticSites.Spec(rounds, least: 3, secure: secure, extra: $"privacy: {{ {privacy} }}").Replace("kind: adam, learningRate: 0.1 }, batchSize: 16, epochs: 2", "kind: sgd, learningRate: 1 }, batchSize: 16", StringComparison.Ordinal);
+    private static string Spec(string privacy, int rounds, string secure, string evaluate = "") =>
+        SyntheticSites.Spec(rounds, least: 3, secure: secure, extra: $"privacy: {{ {privacy} }}\n{evaluate}").Replace("kind: adam, learningRate: 0.1 }, batchSize: 16, epochs: 2", "kind: sgd, learningRate: 1 }, batchSize: 16", StringComparison.Ordinal);
 
     private static PrivacyLedger LedgerOf(TestFederation federation, string site) =>
         PrivacyLedger.Open(new NodeFolder(federation.NodeState(site)).Ledger, "synthetic", new(PrivacyUnit.Record, NeighboringRelation.AddOrRemoveOne), TimeProvider.System);

@@ -58,7 +58,7 @@ public sealed class SecureRunTests
         double rows = own.Sum(line => (double)line.Examples);
         Assert.Equal(rows, evaluated.Metrics.Examples);
         Assert.Equal(own.Sum(line => line.Accuracy * line.Examples) / rows, evaluated.Metrics.Accuracy, 1e-9);
-        Assert.Equal(own.Sum(line => line.LogLoss * line.Examples) / rows, evaluated.Metrics.LogLoss, 1e-5);
+        Assert.Equal(own.Sum(line => line.LogLoss!.Value * line.Examples) / rows, evaluated.Metrics.LogLoss, 1e-5);
         Assert.InRange(evaluated.Metrics.Auc, 0.7, 1);
     }
 

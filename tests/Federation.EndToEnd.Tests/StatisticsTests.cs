@@ -51,6 +51,27 @@ public sealed class StatisticsTests : IAsyncDisposable
         Assert.True(double.IsPositiveInfinity(ledger.Spent(1e-5).Epsilon));
     }
 
+    [Theory] // a budget allows sums with noise, and what they cost is in the ledger
+    [InlineData("shared", 2)]
+    [InlineData("own", 4)]
+    public async Task Statistics_WithNoise_AreOpenedWithinABudget(string noise, double moreNoise)
+    {
+        await StartAsync(s_sites, agree: s_sites, budget: new PrivacyBudget(1.1, 1e-5));
+        string run = await SubmitAsync(privacy: $", privacy: {{ noise: {noise}, noiseMultiplier: auto, maxEpsilon: 1, delta: 1e-5 }}");
+        await _federation.WaitForAsync(run, "completed");
+        FederatedStatistics statistics = await ReadAsync((await _federation.ShowAsync(run)).StatisticsSha256);
+        (int rows, double[] x, int red) = Plain(s_sites);
+        // ε = 1 at δ = 1e-5: σ = 3.73 over √6 of what a row moves; parts of four sites where two or one are counted on.
+        double deviation = 3.73 * Math.Sqrt(6 * moreNoise);
+        Assert.InRange(statistics.NoiseDeviation!.Value, deviation, deviation * 1.01);
+        Assert.InRange(statistics.Rows, rows - (8 * deviation), rows + (8 * deviation));
+        Assert.InRange(statistics.Columns[1].Categories![0].Count, red - (8 * deviation), red + (8 * deviation));
+        Assert.InRange(statistics.Columns[0].Numbers!.Mean!.Value, 0, 1);
+        Assert.All(await Task.WhenAll(_nodes), outcome => Assert.Equal("completed", outcome.State));
+        using PrivacyLedger ledger = PrivacyLedger.Open(new NodeFolder(_federation.NodeState("a")).Ledger, "synthetic", NodeLedgers.TermsOf(null), TimeProvider.System);
+        Assert.InRange(ledger.Spent(1e-5).Epsilon, 0.99, 1);
+    }
+
     [Fact] // consent is the site's: who gave none is left out and said so
     public async Task Statistics_OfASiteThatDoesNotAgree_AreNotAskedFor()
     {
@@ -121,13 +142,13 @@ public sealed class StatisticsTests : IAsyncDisposable
         return events.First(happened => happened.Kind == "refused");
     }
 
-    private async Task StartAsync(string[] sites, string[] agree, bool exit = true)
+    private async Task StartAsync(string[] sites, string[] agree, bool exit = true, PrivacyBudget? budget = null)
     {
         _federation = await TestFederation.StartAsync();
         foreach (string site in sites) await _federation.EnrollAsync(site);
         foreach (string site in sites)
         {
-            DataSource data = SyntheticSites.Write(_federation.Folder, site);
+            DataSource data = SyntheticSites.Write(_federation.Folder, site) with { Budget = budget };
             TabularLearner learner = SyntheticSites.Learner(data);
             _owned.Add(learner);
             var configuration = new NodeConfiguration { Coordinator = _federation.Coordinator.NodesAddress, State = _federation.NodeState(site), Data = [data], Policy = new NodePolicy(AllowStatistics: agree.Contains(site)) };
@@ -135,9 +156,9 @@ public sealed class StatisticsTests : IAsyncDisposable
         }
     }
 
-    private async Task<string> SubmitAsync(string name = "statistics", string? version = null, string sites = "all")
+    private async Task<string> SubmitAsync(string name = "statistics", string? version = null, string sites = "all", string privacy = "")
     {
-        string spec = $"name: {name}\ndata: {{ schema: s }}\nstatistics: {{ bins: 10 }}\ncohort: {{ sites: {sites}, minContributors: 3, deadline: 60s }}\nsecureAggregation: {{ kind: threshold-bfv, threshold: 3 }}\n";
+        string spec = $"name: {name}\ndata: {{ schema: s }}\nstatistics: {{ bins: 10{privacy} }}\ncohort: {{ sites: {sites}, minContributors: 3, deadline: 60s }}\nsecureAggregation: {{ kind: threshold-bfv, threshold: 3 }}\n";
         string schema = version is null ? SyntheticSites.SchemaYaml : $"version: {version}\n{SyntheticSites.SchemaYaml}";
         return (await _federation.Operator.SubmitRunAsync(new SubmitRunRequest { SpecYaml = spec, SchemaYaml = schema })).RunId;
     }

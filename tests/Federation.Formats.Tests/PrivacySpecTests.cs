@@ -49,7 +49,9 @@ public sealed class PrivacySpecTests
     [InlineData("kind: sgd, learningRate: 0.5", "kind: adam, learningRate: 0.5", "local", "one step on the opened sum")]
     [InlineData("batchSize: 16", "batchSize: 16, epochs: 1", "local", "no epochs")]
     [InlineData("schema: heart-disease.schema.yaml", "schema: heart-disease.schema.yaml, scaling: per-site", "data", "public-ranges")]
-    [InlineData("rounds: 50", "rounds: 50\nevaluate: { every: 1 }", "evaluate", "adds no noise")]
+    [InlineData("rounds: 50", "rounds: 50\nevaluate: { every: 1 }", "evaluate", "noiseMultiplier is missing")]
+    [InlineData("rounds: 50", "rounds: 50\nevaluate: { every: 1, noiseMultiplier: 5, metrics: [accuracy, brier] }", "evaluate", "'brier'")]
+    [InlineData("rounds: 50", "rounds: 50\nevaluate: { every: 1, noiseMultiplier: 0 }", "evaluate.noiseMultiplier", "(0, 1000000]")]
     public void Parse_OneMistake_NamesFieldAndRepair(string right, string wrong, string field, string says)
     {
         var error = Assert.Throws<InvalidInputException>(() => RunSpec.Parse(Good.Replace(right, wrong), "run.yaml"));
@@ -76,8 +78,8 @@ public sealed class PrivacySpecTests
     [Fact]
     public void Sigma_Auto_HasFourDigits()
     {
-        double sigma = RunSpec.Parse(Good, "x").Privacy!.Sigma(50);
+        double sigma = RunSpec.Parse(Good, "x").Sigma;
         Assert.Equal(sigma, Math.Round(sigma, 3));
-        Assert.Equal(7.5, RunSpec.Parse(Good.Replace("auto", "7.5"), "x").Privacy!.Sigma(50));
+        Assert.Equal(7.5, RunSpec.Parse(Good.Replace("auto", "7.5"), "x").Sigma);
     }
 }

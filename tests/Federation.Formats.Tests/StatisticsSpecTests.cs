@@ -9,7 +9,7 @@ public sealed class StatisticsSpecTests
     public const string Good = """
         name: heart-statistics
         data: { schema: heart-disease.schema.yaml }
-        statistics: { columns: [age, chol], bins: 20 }
+        statistics: { columns: [age, chol], bins: 20, privacy: { noise: shared, noiseMultiplier: auto, delta: 1e-5, maxEpsilon: 1 } }
         cohort: { minContributors: 3, deadline: 10m }
         secureAggregation: threshold-bfv
         """;
@@ -20,6 +20,7 @@ public sealed class StatisticsSpecTests
     public void Parse_Statistics_TrainNothing()
     {
         RunSpec spec = RunSpec.Parse(Good, "run.yaml");
+        Assert.Equal((NoiseSource.Shared, 1e-5, 1.0, 1), (spec.Privacy!.Noise, spec.Privacy.Delta, spec.Privacy.MaxEpsilon, spec.Privacy.MaxColluding));
         Assert.Equal(("age chol", 20, 1), (string.Join(' ', spec.Statistics!.Columns!), spec.Statistics.Bins, spec.Rounds));
         Assert.NotNull(spec.SecureAggregation);
         Assert.Null(spec.Task);
@@ -27,7 +28,7 @@ public sealed class StatisticsSpecTests
 
     [Theory]
     [InlineData("secureAggregation: threshold-bfv", "secureAggregation: none", 5, "secureAggregation", "opened only as sums")]
-    [InlineData("statistics: { columns: [age, chol], bins: 20 }", "statistics: { columns: [] }", 3, "statistics.columns", "names no column")]
+    [InlineData("columns: [age, chol]", "columns: []", 3, "statistics.columns", "names no column")]
     [InlineData("[age, chol]", "[age, age]", 3, "statistics.columns", "stands twice")]
     [InlineData("bins: 20", "bins: 0", 3, "statistics.bins", "1 to 1000")]
     [InlineData("bins: 20", "bin: 20", 3, "statistics.bin", "Did you mean 'bins'?")]

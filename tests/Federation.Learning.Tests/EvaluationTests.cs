@@ -13,8 +13,8 @@ public sealed class EvaluationTests
     public void Binary_FixedScores_EqualScikitLearn()
     {
         Metrics metrics = ClassificationSums.Binary(Scores, Labels).ToMetrics();
-        Assert.Equal(0.47411666752683035, metrics.LogLoss, 1e-12);
-        Assert.Equal(0.16615, metrics.Brier, 1e-12);
+        Assert.Equal(0.47411666752683035, metrics.LogLoss!.Value, 1e-12);
+        Assert.Equal(0.16615, metrics.Brier!.Value, 1e-12);
         Assert.Equal(0.7, metrics.Accuracy);
         Assert.Equal(0.8, RankAuc.Of(Scores, Labels)!.Value, 1e-12);
         Assert.Equal(0.8, metrics.Auc!.Value, 1e-12); // no two different scores share a bin
@@ -25,8 +25,8 @@ public sealed class EvaluationTests
     {
         double[][] probabilities = [[.7, .2, .1], [.1, .8, .1], [.2, .3, .5], [.4, .35, .25], [.05, .05, .9]];
         Metrics metrics = ClassificationSums.Multiclass(probabilities, [0, 1, 1, 2, 2]).ToMetrics();
-        Assert.Equal(0.655089235271319, metrics.LogLoss, 1e-12);
-        Assert.Equal(0.368, metrics.Brier, 1e-12);
+        Assert.Equal(0.655089235271319, metrics.LogLoss!.Value, 1e-12);
+        Assert.Equal(0.368, metrics.Brier!.Value, 1e-12);
         Assert.Equal(0.6, metrics.Accuracy, 1e-12);
         Assert.Null(metrics.Auc);
     }

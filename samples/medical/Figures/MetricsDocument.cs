@@ -61,11 +61,11 @@ internal sealed record MetricsDocument(
     private static PrivacySection? PrivacyOf(RunSpec spec, IReadOnlyList<HospitalResult> results, int parameters)
     {
         if (spec.Privacy is not { } privacy) return null;
-        double outside = Round(PrivacyCost.Epsilon(PrivacyCost.OfRoundOutside(spec, parameters, Hospital.All.Count), spec.Rounds, privacy.Delta));
+        double outside = Round(PrivacyCost.Epsilon(PrivacyCost.OfRun(spec, null, parameters, Hospital.All.Count, spec.Rounds, outside: true), privacy.Delta));
         bool isShared = privacy.Noise == NoiseSource.Shared;
         return new(
             "record", "add-or-remove-one", privacy.Delta, Hospital.All.ToDictionary(hospital => hospital.Name, _ => outside), results.Max(result => Round(result.Epsilon!.Value)),
-            isShared ? privacy.MaxColluding : Hospital.All.Count - 1, isShared ? "shared" : "own", privacy.Sigma(spec.Rounds), "pld", null);
+            isShared ? privacy.MaxColluding : Hospital.All.Count - 1, isShared ? "shared" : "own", spec.Sigma, "pld", null);
 
         static double Round(double epsilon) => Math.Ceiling(epsilon * 1e4) / 1e4; // never downwards
     }

@@ -69,7 +69,7 @@ internal static class PrivateTuner
         PrivacySpec privacy = spec.Privacy!;
         // Of the mean over the sites, in the model's own unit; noise of a site's own is added by its learner.
         double unit = spec.Local.Optimizer.LearningRate * privacy.Clip / spec.Local.BatchSize;
-        double deviation = privacy.Noise == NoiseSource.Shared ? privacy.Sigma(spec.Rounds) * unit * Math.Sqrt(sites.Length / (double)(spec.Cohort.MinContributors - privacy.MaxColluding)) / sites.Length : 0;
+        double deviation = privacy.Noise == NoiseSource.Shared ? spec.Sigma * unit * Math.Sqrt(sites.Length / (double)(spec.Cohort.MinContributors - privacy.MaxColluding)) / sites.Length : 0;
         for (int round = 1; round <= spec.Rounds; round++)
         {
             TrainingResult[] results = [.. sites.Select(site => site.Learner.Train(task with { Site = site.Site }, round, model, cancellationToken))];

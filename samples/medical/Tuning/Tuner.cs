@@ -58,7 +58,7 @@ internal static class Tuner
             }
 
             Metrics metrics = total.ToMetrics();
-            scores.Add(new Score(candidate, metrics.Accuracy, metrics.LogLoss));
+            scores.Add(new Score(candidate, metrics.Accuracy, metrics.LogLoss!.Value));
             report(scores[^1]);
         }
 

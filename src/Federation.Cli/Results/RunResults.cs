@@ -64,9 +64,10 @@ internal sealed record RunEventLine(ulong Sequence, DateTimeOffset Time, string 
 }
 
 /// <param name="Auc">Null in a multi-class task, or where one class is missing.</param>
-internal sealed record MetricValues(ulong Examples, double Accuracy, double? Auc, double LogLoss, double Brier)
+/// <param name="LogLoss">Null where no losses were summed, like <paramref name="Brier"/>: in noisy evaluations.</param>
+internal sealed record MetricValues(ulong Examples, double Accuracy, double? Auc, double? LogLoss, double? Brier)
 {
-    public static MetricValues Of(V1.Metrics metrics) => new(metrics.Examples, metrics.Accuracy, metrics.HasAuc ? metrics.Auc : null, metrics.LogLoss, metrics.Brier);
+    public static MetricValues Of(V1.Metrics metrics) => new(metrics.Examples, metrics.Accuracy, metrics.HasAuc ? metrics.Auc : null, metrics.HasLogLoss ? metrics.LogLoss : null, metrics.HasBrier ? metrics.Brier : null);
 
     public static MetricValues Of(Formats.Evaluation.Metrics metrics) => new(metrics.Examples, metrics.Accuracy, metrics.Auc, metrics.LogLoss, metrics.Brier);
 

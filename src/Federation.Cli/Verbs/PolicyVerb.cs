@@ -45,8 +45,8 @@ internal static class PolicyVerb
         DirectoryInfo? empty = exists ? null : Directory.CreateTempSubdirectory("fed-policy");
         try
         {
-            using PrivacyLedger ledger = PrivacyLedger.Open(exists ? path : Path.Combine(empty!.FullName, NodeFolder.LedgerName), dataSet, NodeLedgers.Terms, TimeProvider.System);
-            return RunForecast.Of(task, values, dataSet, configuration.Policy, ledger, source?.Budget ?? ledger.Budget);
+            using PrivacyLedger ledger = PrivacyLedger.Open(exists ? path : Path.Combine(empty!.FullName, NodeFolder.LedgerName), dataSet, NodeLedgers.TermsOf(source), TimeProvider.System);
+            return RunForecast.Of(task, values, dataSet, configuration.Policy, ledger, source?.Budget ?? ledger.Budget, source?.Person);
         }
         finally
         {
@@ -57,8 +57,8 @@ internal static class PolicyVerb
     private static PolicyAnswer Answer(RunForecast forecast)
     {
         RunSpec spec = forecast.Task.Spec;
-        PrivacySpec? privacy = spec.Statistics is null ? spec.Privacy : null;
-        double? sigma = privacy is null || forecast.Refusals.Count > 0 && !double.IsFinite(forecast.Epsilon) ? null : privacy.Sigma(spec.Rounds);
+        PrivacySpec? privacy = spec.Privacy;
+        double? sigma = privacy is null || !double.IsFinite(forecast.Epsilon) ? null : spec.Sigma;
         return new(
             spec.Name, forecast.DataSet, forecast.Refusals.Count == 0, forecast.Refusals, spec.Rounds, forecast.AllowedRounds, privacy?.UnitName, sigma, forecast.Delta, forecast.Epsilon, forecast.EpsilonOutside,
             forecast.Budget is { } budget ? new(budget.Epsilon, budget.Delta) : null, forecast.Spent, forecast.After);
@@ -72,7 +72,7 @@ internal static class PolicyVerb
             : Text($"It trains a model of kind {spec.Model.Kind.ToString().ToLowerInvariant()} for {Terminal.Text.Count((ulong)spec.Rounds, "round")}; each round one update leaves this site.");
         yield return spec.SecureAggregation is null ? "The coordinator sees this site's updates: the run has no secure aggregation."
             : Text($"What leaves is encrypted, and opened only in sums of {spec.Cohort.MinContributors} or more sites.");
-        if (double.IsFinite(answer.Epsilon) || spec.Privacy is null || spec.Statistics is not null) yield return forecast.Cost;
+        if (double.IsFinite(answer.Epsilon) || spec.Privacy is null) yield return forecast.Cost;
         if (answer.Budget is { } budget)
         {
             yield return Text($"Budget: ε = {budget.Epsilon:G6} at δ = {budget.Delta:G3}; spent {answer.Spent:G4}, after the run {answer.After:G4}.");

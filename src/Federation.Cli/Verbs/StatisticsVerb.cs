@@ -18,6 +18,7 @@ namespace Federation.Cli.Verbs;
 internal static class StatisticsVerb
 {
     private const int MostBytes = 64 << 20, Bar = 40;
+    private const double UsualDelta = 1e-5;
 
     private static readonly Argument<string?> SchemaFile = new("SCHEMA") { Description = "The data schema, with public ranges for numbers.", Arity = ArgumentArity.ZeroOrOne };
 
@@ -31,12 +32,18 @@ internal static class StatisticsVerb
 
     private static readonly Option<int> Least = new("--min-contributors") { Description = "At least so many sites in the sum; 3 or more.", DefaultValueFactory = _ => 3 };
 
+    private static readonly Option<double?> Epsilon = Numbers.Real("--epsilon", "Add noise so that what is opened costs each record at most this ε; sites with a budget ask for it.", "epsilon");
+
+    private static readonly Option<double?> Delta = Numbers.Real("--delta", "δ of --epsilon; default 1e-5.", "delta");
+
+    private static readonly Option<string?> Noise = new("--noise") { Description = "With --epsilon: own, each site adds all the noise (default), or shared, the sites' parts add up to one.", HelpName = "own" };
+
     private static readonly Option<string> Deadline = new("--deadline") { Description = "How long sites are waited for.", HelpName = "10m", DefaultValueFactory = _ => "10m" };
 
     public static Verb Create() => new Verb(
         "stats", "Counts, missing values, mean, deviation and quantiles over all consenting sites: of the sums only the total is opened. Sites consent with `statistics: allowed` in the policy of their node.yaml.",
-        "fed data stats heart-disease.schema.yaml --column age --column chol\nfed data stats --run latest", "data-stats")
-        .With(SchemaFile, Run, Columns, Bins, Sites, Least, Deadline).With(OperatorConnection.Options).Does(StatsAsync);
+        "fed data stats heart-disease.schema.yaml --column age --column chol\nfed data stats heart-disease.schema.yaml --column age --bins 10 --epsilon 0.5 --noise shared\nfed data stats --run latest", "data-stats")
+        .With(SchemaFile, Run, Columns, Bins, Sites, Least, Epsilon, Delta, Noise, Deadline).With(OperatorConnection.Options).Does(StatsAsync);
 
     private static async Task<int> StatsAsync(Invocation invocation)
     {
@@ -63,10 +70,12 @@ internal static class StatisticsVerb
         string schemaYaml = TextFile.Read(schemaPath);
         DataSchema schema = DataSchema.Parse(schemaYaml, schemaPath);
         string columns = invocation.Get(Columns) is { Length: > 0 } names ? $"columns: {YamlList(names)}, " : "", sites = invocation.Get(Sites) is { Length: > 0 } some ? YamlList(some) : "all";
+        if (invocation.Get(Epsilon) is null && (invocation.Get(Delta) is not null || invocation.Get(Noise) is not null)) throw new InvalidInputException(new Problem("--delta and --noise belong to --epsilon.", Field: Epsilon.Name, Repair: "Say --epsilon 1."));
+        string privacy = invocation.Get(Epsilon) is { } epsilon ? string.Create(CultureInfo.InvariantCulture, $", privacy: {{ noiseMultiplier: auto, maxEpsilon: {epsilon:R}, delta: {invocation.Get(Delta) ?? UsualDelta:R}, noise: {YamlText(invocation.Get(Noise) ?? "own")} }}") : "";
         string yaml = string.Create(CultureInfo.InvariantCulture, $$"""
             name: statistics
             data: { schema: {{YamlText(Path.GetFileName(schemaPath))}} }
-            statistics: { {{columns}}bins: {{invocation.Get(Bins)}} }
+            statistics: { {{columns}}bins: {{invocation.Get(Bins)}}{{privacy}} }
             cohort: { sites: {{sites}}, minContributors: {{invocation.Get(Least)}}, deadline: {{YamlText(invocation.Get(Deadline)!)}} }
 
             """);
@@ -96,6 +105,7 @@ internal static class StatisticsVerb
     private static IEnumerable<string> Lines(FederatedStatistics statistics)
     {
         yield return $"{statistics.Data}{(statistics.Version is { } version ? $", version {version}" : "")}: {statistics.Rows} rows of {string.Join(", ", statistics.Sites)}";
+        if (statistics.NoiseDeviation is { } noise) yield return string.Create(CultureInfo.InvariantCulture, $"Every count has noise of standard deviation {noise:0.#}: differences of a few times that mean nothing.");
         ColumnStatistics[] numbers = [.. statistics.Columns.Where(column => column.Numbers is not null)];
         if (numbers.Length > 0)
         {

@@ -49,7 +49,7 @@ public sealed partial record NodeConfiguration
         {
             if (fields.Entry("data", i, entries[i]) is not { } entry) continue;
             string id = entry.Text("id", Names.IsSiteName, Names.Rule);
-            sources.Add(new DataSource(id, Path.GetFullPath(entry.Text("path"), folder), Full(entry.OptionalText("schema"), folder), Full(entry.OptionalText("split"), folder), Full(entry.OptionalText("ledger"), folder), PolicyReader.ReadBudget(entry)));
+            sources.Add(new DataSource(id, Path.GetFullPath(entry.Text("path"), folder), Full(entry.OptionalText("schema"), folder), Full(entry.OptionalText("split"), folder), Full(entry.OptionalText("ledger"), folder), PolicyReader.ReadBudget(entry), entry.OptionalText("person")));
             if (sources[^1].Ledger is { } ledger && Path.GetExtension(ledger) is not (".db" or ".sqlite")) entry.Add("ledger", $"'{Path.GetFileName(ledger)}' is no name of a ledger; one that ends in .db is right. Its key lies beside it and ends in .key.");
             if (sources.Count(source => source.Id == id) > 1) entry.Add("id", $"'{id}' names two data sets.");
             entry.Close();

@@ -42,5 +42,6 @@ public enum NodeRole
 /// <param name="Schema">The site's own description of its file, compared with a run's; null: none.</param>
 /// <param name="Ledger">The SQLite file of its privacy ledger, absolute after reading; null: <c>ledger.db</c> in the state folder.</param>
 /// <param name="Budget">What all releases from it together may reach, by its own entry or else the policy; null: none is refused.</param>
+/// <param name="Person">The column that says whose a record is: its ledger is about persons, and it takes part in runs that protect persons by this column. Null: its ledger is about records.</param>
 /// <param name="Split">CSV <c>line,set</c>: 1-based lines of the file, set train, test or unused; lines not named are training rows. Null: by the schema's fraction.</param>
-public sealed record DataSource(string Id, string Path, string? Schema = null, string? Split = null, string? Ledger = null, PrivacyBudget? Budget = null);
+public sealed record DataSource(string Id, string Path, string? Schema = null, string? Split = null, string? Ledger = null, PrivacyBudget? Budget = null, string? Person = null);

@@ -11,7 +11,7 @@ public static class PolicyCheck
     /// <exception cref="Privacy.Accounting.UnreachableTargetException">The spec asks for a noise that no multiplier gives.</exception>
     /// <returns>Everything in which the run asks for less than the policy, one sentence each; empty: nothing.</returns>
     public static IReadOnlyList<string> Refusals(this NodePolicy policy, RunSpec spec, DataSchema? schema) =>
-        [.. Named(policy, spec, schema), .. Secured(policy, spec), .. policy.Privacy is { } asked && spec.Statistics is null ? Private(asked, spec) : []];
+        [.. Named(policy, spec, schema), .. Secured(policy, spec), .. policy.Privacy is { } asked ? Private(asked, spec) : []];
 
     private static IEnumerable<string> Named(NodePolicy policy, RunSpec spec, DataSchema? schema)
     {
@@ -51,7 +51,7 @@ public static class PolicyCheck
         }
 
         if (privacy.Unit < asked.Unit) yield return $"The run protects single records; this site's policy asks that it protects a {asked.Unit.ToString().ToLowerInvariant()}.";
-        if (asked.MinNoiseMultiplier > 0 && privacy.Sigma(spec.Rounds) is var sigma && sigma < asked.MinNoiseMultiplier) yield return Text($"The run's noise multiplier is {sigma}; this site's policy asks for {asked.MinNoiseMultiplier} or more.");
+        if (asked.MinNoiseMultiplier > 0 && spec.Sigma is var sigma && sigma < asked.MinNoiseMultiplier) yield return Text($"The run's noise multiplier is {sigma}; this site's policy asks for {asked.MinNoiseMultiplier} or more.");
         if (asked.MaxEpsilon is { } most && !(privacy.MaxEpsilon <= most)) yield return Text($"The run {(privacy.MaxEpsilon is { } own ? Text($"may cost each {privacy.UnitName} ε = {own}") : "names no maxEpsilon")}; this site's policy allows {most}.");
         if (privacy.Delta > asked.MaxDelta) yield return Text($"The run states its ε at δ = {privacy.Delta}; this site's policy allows {asked.MaxDelta} at most.");
         if (asked.RequireOwnNoise && privacy.Noise != NoiseSource.Own) yield return "The sites of the run share one noise, which protects only while enough of them keep their part to themselves; this site's policy asks for noise of one's own.";

@@ -10,6 +10,9 @@ public sealed record EvaluationSums
 
     public required ulong Correct { get; init; }
 
+    /// <summary>Whether the two sums of losses were taken; a noisy evaluation has none.</summary>
+    public bool HasLosses { get; init; } = true;
+
     /// <summary>Natural logarithm; probabilities are kept at or above 1e-15.</summary>
     public required double LogLossSum { get; init; }
 
@@ -31,6 +34,7 @@ public sealed record EvaluationSums
         {
             Examples = Examples + other.Examples,
             Correct = Correct + other.Correct,
+            HasLosses = HasLosses && other.HasLosses,
             LogLossSum = LogLossSum + other.LogLossSum,
             BrierSum = BrierSum + other.BrierSum,
             NegativeHistogram = Add(NegativeHistogram, other.NegativeHistogram),
@@ -43,7 +47,7 @@ public sealed record EvaluationSums
     {
         if (Examples == 0) throw new InvalidOperationException("An evaluation of no examples has no metrics.");
         double n = Examples;
-        return new Metrics(Examples, Correct / n, AreaUnderCurve(), LogLossSum / n, BrierSum / n);
+        return new Metrics(Examples, Correct / n, AreaUnderCurve(), HasLosses ? LogLossSum / n : null, HasLosses ? BrierSum / n : null);
     }
 
     /// <summary>Mann-Whitney: the share of (negative, positive) pairs ranked rightly, ties in one bin counted half.</summary>
@@ -70,6 +74,6 @@ public sealed record EvaluationSums
 
 /// <param name="Accuracy">In [0, 1].</param>
 /// <param name="Auc">In [0, 1]; null in a multi-class task or where one class is missing.</param>
-/// <param name="LogLoss">Natural logarithm, mean an example.</param>
-/// <param name="Brier">Mean an example.</param>
-public sealed record Metrics(ulong Examples, double Accuracy, double? Auc, double LogLoss, double Brier);
+/// <param name="LogLoss">Natural logarithm, mean an example; null where no losses were summed.</param>
+/// <param name="Brier">Mean an example; null where no losses were summed.</param>
+public sealed record Metrics(ulong Examples, double Accuracy, double? Auc, double? LogLoss, double? Brier);

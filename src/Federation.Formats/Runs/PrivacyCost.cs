@@ -1,36 +1,57 @@
+using Federation.Formats.Data;
+using Federation.Formats.Evaluation;
+using Federation.Formats.Statistics;
 using Federation.Privacy.Accounting;
 using Federation.Privacy.Mechanisms;
 
 namespace Federation.Formats.Runs;
 
-/// <summary>What a round's update costs each privacy unit of a site, under AddOrRemoveOne. Follows from the spec and the model's size; site, operator and auditor compute the same.</summary>
+/// <summary>What a run's releases cost each privacy unit of a site, under AddOrRemoveOne. Follows from the spec and the model's size; site, operator and auditor compute the same.</summary>
 public static class PrivacyCost
 {
+    /// <summary>A round's update.</summary>
     /// <param name="values">Of the model.</param>
     /// <param name="cohort">Sites that may contribute; bears on the grid of shared noise.</param>
     /// <returns>Against <see cref="PrivacySpec.MaxColluding"/> contributors who pool what they know; with noise of one's own, against everybody.</returns>
-    public static PrivacyEvent OfRound(RunSpec run, int values, int cohort) => run.Privacy switch
+    public static PrivacyEvent OfRound(RunSpec run, int values, int cohort) => OfRound(run, values, cohort, outside: false);
+
+    /// <summary>The same against those who contribute nothing themselves: the coordinator, and whoever sees the model.</summary>
+    public static PrivacyEvent OfRoundOutside(RunSpec run, int values, int cohort) => OfRound(run, values, cohort, outside: true);
+
+    /// <summary>An evaluation's sums.</summary>
+    public static PrivacyEvent OfEvaluation(RunSpec run, bool outside) => run.Privacy is null ? new NonPrivateEvent() : NoisyEvaluation.NoiseOf(run).Event(NoisySites(run, outside));
+
+    /// <summary>The sums of a table.</summary>
+    public static PrivacyEvent OfStatistics(RunSpec run, DataSchema schema, bool outside) => run.Privacy is null ? new NonPrivateEvent() : StatisticsQuery.Of(run, schema).NoiseOf(run).Event(NoisySites(run, outside));
+
+    /// <summary>All releases of a run's first rounds.</summary>
+    /// <param name="schema">Null for a run of one's own model.</param>
+    /// <param name="outside">Against those who contribute nothing themselves.</param>
+    public static IReadOnlyList<PrivacyEvent> OfRun(RunSpec run, DataSchema? schema, int values, int cohort, int rounds, bool outside)
+    {
+        if (run.Statistics is not null) return [OfStatistics(run, schema!, outside)];
+        PrivacyEvent updates = new RepeatedEvent(OfRound(run, values, cohort, outside), rounds);
+        long evaluations = run.Evaluate is null ? 0 : EvaluateSpec.Evaluations(run.Evaluate.Every, rounds, run.Rounds);
+        return evaluations == 0 ? [updates] : [updates, new RepeatedEvent(OfEvaluation(run, outside), evaluations)];
+    }
+
+    /// <summary>ε at δ.</summary>
+    public static double Epsilon(IReadOnlyList<PrivacyEvent> events, double delta) => new PldAccountant().AtDelta(events, delta, NeighboringRelation.AddOrRemoveOne).Epsilon;
+
+    private static PrivacyEvent OfRound(RunSpec run, int values, int cohort, bool outside) => run.Privacy switch
     {
         null => new NonPrivateEvent(),
-        { Noise: NoiseSource.Shared } privacy => Shared(run, privacy, values, cohort, privacy.MaxColluding),
+        { Noise: NoiseSource.Shared } privacy => SecureEncoding.Of(run, values, cohort).Event(NoisySites(run, outside), new SamplingRate(privacy.SamplingRate)),
         var privacy => new RepeatedEvent(OwnStep(run, privacy, values), privacy.Steps),
     };
 
-    /// <summary>The same against those who contribute nothing themselves: the coordinator, and whoever sees the model.</summary>
-    public static PrivacyEvent OfRoundOutside(RunSpec run, int values, int cohort) =>
-        run.Privacy is { Noise: NoiseSource.Shared } privacy ? Shared(run, privacy, values, cohort, colluding: 0) : OfRound(run, values, cohort);
-
-    /// <summary>ε at δ of a run's rounds.</summary>
-    public static double Epsilon(PrivacyEvent round, int rounds, double delta) =>
-        new PldAccountant().AtDelta([new RepeatedEvent(round, rounds)], delta, NeighboringRelation.AddOrRemoveOne).Epsilon;
-
-    private static PrivacyEvent Shared(RunSpec run, PrivacySpec privacy, int values, int cohort, int colluding) =>
-        SecureEncoding.Of(run, values, cohort).Event(run.Cohort.MinContributors - colluding, new SamplingRate(privacy.SamplingRate));
+    // Whose noise counts: with one's own, each site's alone.
+    private static int NoisySites(RunSpec run, bool outside) => run.Privacy!.NoisySites(run.Cohort.MinContributors) + (outside ? run.Privacy.MaxColluding : 0);
 
     private static PrivacyEvent OwnStep(RunSpec run, PrivacySpec privacy, int values)
     {
         using SecureRandom random = new();
         double sensitivity = privacy.Clip * (1 + PrivacySpec.NormRounding);
-        return new GridGaussian(privacy.Sigma(run.Rounds) / (1 + PrivacySpec.NormRounding) * sensitivity, sensitivity, values, random).Sampled(new SamplingRate(privacy.SamplingRate));
+        return new GridGaussian(run.Sigma / (1 + PrivacySpec.NormRounding) * sensitivity, sensitivity, values, random).Sampled(new SamplingRate(privacy.SamplingRate));
     }
 }

@@ -25,9 +25,8 @@ internal static class PrivacyReader
         map.Choice<bool>("mechanism", Mechanisms, true);
         DpUnit unit = map.Choice("unit", Units);
         NoiseSource noise = map.Choice<NoiseSource>("noise", Sources, NoiseSource.Own);
-        bool isAuto = map.Value("noiseMultiplier") is YamlScalar { Text: "auto" }, isShared = noise == NoiseSource.Shared;
-        double? sigma = isAuto ? null : map.Number("noiseMultiplier", value => value is > 0 and <= 1e6, "in (0, 1000000], or auto,");
-        if (isAuto) map.Text("noiseMultiplier");
+        bool isShared = noise == NoiseSource.Shared;
+        (double? sigma, double? maxEpsilon) = Noise(map);
         PrivacySpec privacy = new(
             unit,
             unit == DpUnit.Person ? map.Text("key") : null,
@@ -38,24 +37,59 @@ internal static class PrivacyReader
             map.Number("samplingRate", value => value is > 0 and <= 1, "in (0, 1]"),
             (int)map.Integer("steps", 1, isShared ? 1 : 1_000_000, isShared ? 1 : null),
             (int)map.Integer("maxUnitRecords", 1, 1_000_000, 16),
-            map.Number("delta", value => value is > 0 and <= 0.1, "in (0, 0.1]"),
-            isAuto || map.Has("maxEpsilon") ? map.Number("maxEpsilon", value => value is > 0 and <= 1e6, "in (0, 1000000]") : null,
-            isShared ? (int)map.Integer("maxColluding", 0, Math.Max(0, spec.Cohort.MinContributors - 2), Math.Clamp(spec.Cohort.MinContributors - 2, 0, 1)) : 0);
+            Delta(map),
+            maxEpsilon,
+            Colluding(map, noise, spec.Cohort));
         if (unit == DpUnit.Record)
         {
             foreach (string other in s_person.Where(map.Has)) map.Add(other, "belongs to unit: person.", "Remove it.");
         }
 
-        if (!isShared && map.Has("maxColluding")) map.Add("maxColluding", "belongs to noise: shared; noise of one's own needs nobody else.", "Remove it.");
         Check(fields, spec, map, privacy);
         map.Close();
         return privacy;
     }
 
+    /// <summary>Reads <c>statistics.privacy</c>: one opening, of which each record is a part.</summary>
+    /// <returns>Null: none.</returns>
+    public static PrivacySpec? ReadForStatistics(FieldReader fields, CohortSpec cohort)
+    {
+        if (fields.Value(Name) is null or YamlScalar { Text: "none" } || fields.Map(Name, required: true) is not { } map) return null;
+        NoiseSource noise = map.Choice<NoiseSource>("noise", Sources, NoiseSource.Own);
+        (double? sigma, double? maxEpsilon) = Noise(map);
+        PrivacySpec privacy = new(DpUnit.Record, null, noise, Clip: 1, GradientClipping.Flat, sigma, SamplingRate: 1, Steps: 1, MaxUnitRecords: 1, Delta(map), maxEpsilon, Colluding(map, noise, cohort));
+        map.Close();
+        return privacy;
+    }
+
+    private static (double? Sigma, double? MaxEpsilon) Noise(FieldReader map)
+    {
+        bool isAuto = map.Value("noiseMultiplier") is YamlScalar { Text: "auto" };
+        double? sigma = isAuto ? null : map.Number("noiseMultiplier", value => value is > 0 and <= 1e6, "in (0, 1000000], or auto,");
+        if (isAuto) map.Text("noiseMultiplier");
+        return (sigma, isAuto || map.Has("maxEpsilon") ? map.Number("maxEpsilon", value => value is > 0 and <= 1e6, "in (0, 1000000]") : null);
+    }
+
+    private static double Delta(FieldReader map) => map.Number("delta", value => value is > 0 and <= 0.1, "in (0, 0.1]");
+
+    private static int Colluding(FieldReader map, NoiseSource noise, CohortSpec cohort)
+    {
+        if (noise == NoiseSource.Shared) return (int)map.Integer("maxColluding", 0, Math.Max(0, cohort.MinContributors - 2), Math.Clamp(cohort.MinContributors - 2, 0, 1));
+        if (map.Has("maxColluding")) map.Add("maxColluding", "belongs to noise: shared; noise of one's own needs nobody else.", "Remove it.");
+        return 0;
+    }
+
+    private static void Check(FieldReader fields, EvaluateSpec evaluate, bool isSecure)
+    {
+        if (evaluate.NoiseMultiplier is null) fields.Add("evaluate", "noiseMultiplier is missing: sums over the sites' test rows are releases of private records.", "Write evaluate: { …, noiseMultiplier: 5 }, which costs ε like a round, or remove evaluate: each site measures every model on its own test rows, for itself.");
+        if (!isSecure) fields.Add("evaluate", "Noisy sums over test rows travel encrypted alone.", "Write secureAggregation: threshold-bfv, or remove evaluate.");
+        if (evaluate.Metrics.FirstOrDefault(metric => metric is "log-loss" or "brier") is { } loss) fields.Add("evaluate", $"metrics names '{loss}', a sum of losses; under differential privacy only counts are opened.", "accuracy and auc are right.");
+    }
+
     private static void Check(FieldReader fields, RunSpec spec, FieldReader map, PrivacySpec privacy)
     {
         if (spec.Data?.Scaling == Scaling.PerSite) fields.Add("data", "scaling: per-site takes mean and deviation from private records, so that each record changes every other one's features; under differential privacy that is a release that nobody pays for.", "Write scaling: public-ranges.");
-        if (spec.Evaluate is not null) fields.Add("evaluate", "Sums over the sites' test rows are releases of private records, and this version adds no noise to them.", "Remove it: each site measures every model on its own test rows, for itself.");
+        if (spec.Evaluate is { } evaluate) Check(fields, evaluate, spec.SecureAggregation is not null);
         if (fields.Map("local", required: false)?.Has("epochs") == true) fields.Add("local", "Under differential privacy there are no epochs: records are sampled.", "Remove epochs; privacy.steps says how many steps a round has.");
         if (privacy.Noise != NoiseSource.Shared) return;
         if (spec.SecureAggregation is null) map.Add("noise", "is shared, and the run has no secure aggregation: whoever sees one site's part sees its records with too little noise.", "Write noise: own, or secureAggregation: threshold-bfv.");

@@ -23,20 +23,27 @@ public sealed record PrivacySpec(
     /// <summary>A gradient's norm is taken in float32 and may come out too small by less than this part of itself: a unit moves the sum by up to C(1 + 2⁻¹⁶).</summary>
     public const double NormRounding = 1.0 / (1 << 16);
 
-    private static readonly ConcurrentDictionary<(PrivacySpec, int), double> s_found = new();
+    private static readonly ConcurrentDictionary<(PrivacySpec, int, int, double), double> s_found = new();
 
     /// <summary>For sentences: record or person.</summary>
     public string UnitName => Unit == DpUnit.Person ? "person" : "record";
 
-    /// <summary>σ as written, or the least that keeps the ε over all rounds with a thousandth to spare for grids and samplers, rounded up to four digits so that every machine finds the same.</summary>
-    /// <param name="rounds">Of the run.</param>
-    /// <exception cref="UnreachableTargetException">No noise is enough.</exception>
-    public double Sigma(int rounds) => NoiseMultiplier ?? s_found.GetOrAdd((this, rounds), static asked => asked.Item1.Calibrate(asked.Item2));
+    /// <summary>n: so many parts of the noise are sure to be in an opened sum and unknown; 1 where each site adds all of it.</summary>
+    /// <param name="minContributors">Of the run.</param>
+    public int NoisySites(int minContributors) => Noise == NoiseSource.Shared ? minContributors - MaxColluding : 1;
 
-    private double Calibrate(int rounds)
+    /// <summary>σ as written, or the least that keeps the ε over all rounds and evaluations with a thousandth to spare for grids and samplers, rounded up to four digits so that every machine finds the same.</summary>
+    /// <param name="rounds">Of the run.</param>
+    /// <param name="evaluate">Whose noise is as written; null: none.</param>
+    /// <exception cref="UnreachableTargetException">No noise is enough.</exception>
+    internal double Sigma(int rounds, EvaluateSpec? evaluate) =>
+        NoiseMultiplier ?? s_found.GetOrAdd((this, rounds, evaluate?.Every ?? 0, evaluate?.NoiseMultiplier ?? 0), static asked => asked.Item1.Calibrate(asked.Item2, asked.Item3, asked.Item4));
+
+    private double Calibrate(int rounds, int every, double evaluationNoise)
     {
+        PrivacyEvent[] evaluations = every == 0 ? [] : [new RepeatedEvent(new GaussianEvent(evaluationNoise), EvaluateSpec.Evaluations(every, rounds, rounds))];
         var target = new PrivacyLoss(MaxEpsilon!.Value * (1 - 1e-3), Delta, NeighboringRelation.AddOrRemoveOne);
-        double least = Calibration.NoiseMultiplier(new PldAccountant(), target, sigma => [new RepeatedEvent(new GaussianEvent(sigma, new SamplingRate(SamplingRate)), (long)rounds * Steps)]).Value;
+        double least = Calibration.NoiseMultiplier(new PldAccountant(), target, sigma => [new RepeatedEvent(new GaussianEvent(sigma, new SamplingRate(SamplingRate)), (long)rounds * Steps), .. evaluations]).Value;
         double unit = Math.Pow(10, Math.Floor(Math.Log10(least)) - 3);
         return double.Parse((Math.Ceiling(least / unit) * unit).ToString("G4", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
     }

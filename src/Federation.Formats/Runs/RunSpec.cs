@@ -29,8 +29,13 @@ public sealed partial record RunSpec
     /// <summary>Null: none, the coordinator sees each update.</summary>
     public SecureAggregationSpec? SecureAggregation { get; init; }
 
-    /// <summary>Null: none; what is opened may say everything about single records.</summary>
+    /// <summary>Of training, or of statistics. Null: none; what is opened may say everything about single records.</summary>
     public PrivacySpec? Privacy { get; init; }
+
+    /// <summary>σ of its differential privacy, as written or the least that keeps its ε over all rounds and evaluations.</summary>
+    /// <exception cref="Federation.Privacy.Accounting.UnreachableTargetException">No noise is enough.</exception>
+    /// <exception cref="InvalidOperationException">It has none.</exception>
+    public double Sigma => (Privacy ?? throw new InvalidOperationException("The run has no differential privacy.")).Sigma(Rounds, Evaluate);
 
     /// <summary>Federated evaluation on the sites' own test rows; absent: none.</summary>
     public EvaluateSpec? Evaluate { get; init; }
@@ -112,8 +117,15 @@ public enum StrategyKind
 }
 
 /// <param name="Every">After every this many rounds, and after the last.</param>
-/// <param name="Metrics">Names shown, of accuracy, auc, log-loss, brier.</param>
-public sealed record EvaluateSpec(int Every, IReadOnlyList<string> Metrics);
+/// <param name="Metrics">Names shown, of accuracy, auc, log-loss, brier; under differential privacy of the first two.</param>
+/// <param name="NoiseMultiplier">Under differential privacy: the noise of each opened figure over the L2 norm of what one unit adds; null without.</param>
+public sealed record EvaluateSpec(int Every, IReadOnlyList<string> Metrics, double? NoiseMultiplier = null)
+{
+    /// <summary>How many evaluations the first rounds of a run have.</summary>
+    /// <param name="rounds">That have changed the model.</param>
+    /// <param name="last">The run's number of rounds.</param>
+    public static long Evaluations(int every, int rounds, int last) => (rounds / every) + (rounds == last && rounds % every != 0 ? 1 : 0);
+}
 
 /// <param name="Threshold">t, the members that have to answer; null: the least that resists one lying or restored member among all sites.</param>
 /// <param name="OnCommitteeLoss">What a run does when fewer than t members can answer.</param>

@@ -54,6 +54,7 @@ public sealed partial record RunSpec
             Evaluate = ReadEvaluate(fields),
         };
         spec = spec with { Privacy = PrivacyReader.Read(fields, spec) };
+        if (spec.Privacy is null && spec.Evaluate?.NoiseMultiplier is not null) fields.Add("evaluate", "noiseMultiplier belongs to differential privacy; the run has none.", "Remove it, or write privacy.");
         if (custom && (fields.Has("data") || fields.Has("task"))) fields.Add("model", "A custom model brings its own data and loss; 'data' and 'task' have no meaning.", "Remove both.");
         return spec;
     }
@@ -150,7 +151,8 @@ public sealed partial record RunSpec
             evaluate.Add("metrics", $"'{metric}' is not known.", Nearest.Repair(metric, MetricNames));
         }
 
-        var spec = new EvaluateSpec((int)evaluate.Integer("every", 1, 1_000_000), metrics);
+        double? noise = evaluate.Has("noiseMultiplier") ? evaluate.Number("noiseMultiplier", value => value is > 0 and <= 1e6, "in (0, 1000000]") : null;
+        var spec = new EvaluateSpec((int)evaluate.Integer("every", 1, 1_000_000), metrics, noise);
         evaluate.Close();
         return spec;
     }

@@ -12,12 +12,14 @@ internal static class StatisticsReader
     public static RunSpec Read(FieldReader fields, DataSpec? data, CohortSpec cohort)
     {
         StatisticsSpec statistics = new(null, UsualBins);
+        PrivacySpec? privacy = null;
         if (fields.Map("statistics", required: true) is { } map)
         {
             IReadOnlyList<string>? columns = map.Has("columns") ? map.Texts("columns") : null;
             if (columns is { Count: 0 }) map.Add("columns", "names no column.", "Leave it out to ask for all.");
             if (columns?.GroupBy(column => column).FirstOrDefault(group => group.Count() > 1) is { } twice) map.Add("columns", $"'{twice.Key}' stands twice.");
             statistics = new(columns, (int)map.Integer("bins", 1, MostBins, UsualBins));
+            privacy = PrivacyReader.ReadForStatistics(map, cohort);
             map.Close();
         }
 
@@ -35,6 +37,7 @@ internal static class StatisticsReader
             Local = new LocalSpec(new OptimizerSpec(OptimizerKind.Sgd, 1), 1, 1),
             Strategy = new StrategySpec(StrategyKind.FedAvg),
             SecureAggregation = secure,
+            Privacy = privacy,
             Statistics = statistics,
         };
     }

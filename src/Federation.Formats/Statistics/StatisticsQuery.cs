@@ -46,6 +46,11 @@ public sealed class StatisticsQuery
 
     internal IReadOnlyList<int> Starts { get; }
 
+    /// <summary>The noise under differential privacy. A row moves the number of rows, and for each column its missing values, or of a number one beyond the range, sum, sum of squares and a bin, or a category, each by at most one.</summary>
+    /// <param name="run">Has <see cref="RunSpec.Privacy"/>.</param>
+    public NoisySums NoiseOf(RunSpec run) =>
+        new(Figures, 1 + Columns.Sum(column => column.Kind == ColumnKind.Number ? NumberScalars - 1 : 1), run.Sigma, run.Privacy!.NoisySites(run.Cohort.MinContributors));
+
     /// <exception cref="InvalidInputException">The spec names a column that the schema has not, or too many figures.</exception>
     public static StatisticsQuery Of(RunSpec spec, DataSchema schema)
     {

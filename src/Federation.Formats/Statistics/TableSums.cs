@@ -1,5 +1,6 @@
 using Federation.Formats.Data;
 using Federation.Formats.Evaluation;
+using Federation.Privacy.Mechanisms;
 
 namespace Federation.Formats.Statistics;
 
@@ -32,6 +33,21 @@ public sealed class TableSums(StatisticsQuery query)
 
     /// <param name="category">Index among the column's categories.</param>
     public void AddCategory(int column, int category) => _figures[query.Starts[column] + 1 + category]++;
+
+    /// <summary>As numbers that are encrypted and summed, with this site's part of the noise.</summary>
+    /// <exception cref="ArgumentException">A figure is 2³⁸ or more.</exception>
+    public ulong[] ToNumbers(NoisySums noise, SecureRandom random)
+    {
+        double[] figures = [.. _figures];
+        for (int column = 0; column < query.Columns.Count; column++)
+        {
+            if (query.Columns[column].Kind != ColumnKind.Number) continue;
+            figures[query.Starts[column] + 3] /= Steps;
+            figures[query.Starts[column] + 4] /= Steps;
+        }
+
+        return noise.Hide(figures, random);
+    }
 
     /// <summary>As numbers that are encrypted and summed.</summary>
     /// <exception cref="ArgumentException">A figure is 2⁶⁰ or more: more than 2³⁰ rows.</exception>

@@ -26,11 +26,12 @@ public sealed class TabularDataSet
     public IReadOnlyList<ColumnCounts> Counts { get; }
 
     /// <summary>Reads and checks a site's file for training.</summary>
+    /// <param name="key">The column that says whose a row is; null: nobody asks.</param>
     /// <exception cref="InvalidInputException">Every problem (up to 20, then their number): file, line, column, and what would be right.</exception>
-    public static TabularDataSet Load(DataSource source, DataSchema schema, DataSpec spec, TaskSpec task)
+    public static TabularDataSet Load(DataSource source, DataSchema schema, DataSpec spec, TaskSpec task, string? key = null)
     {
         RowSplit split = source.Split is { } path ? RowSplit.ByFile(path) : RowSplit.ByHash(schema.TestFraction);
-        TabularDataSet set = Read(source.Path, schema, spec, LabelOf(schema, task), split, labelRequired: true);
+        TabularDataSet set = Read(source.Path, schema, spec, LabelOf(schema, task), split, labelRequired: true, key);
         if (set.Train.Count == 0) throw new InvalidInputException(new Problem("The file has no training row.", source.Path, Repair: "Rows need a label, and the split must leave some to train on."));
         if (spec.Scaling == Scaling.PerSite) Standardise(set);
         return set;
@@ -74,15 +75,17 @@ public sealed class TabularDataSet
         return label;
     }
 
-    private static TabularDataSet Read(string path, DataSchema schema, DataSpec spec, Column label, RowSplit split, bool labelRequired)
+    private static TabularDataSet Read(string path, DataSchema schema, DataSpec spec, Column label, RowSplit split, bool labelRequired, string? key = null)
     {
         List<CsvRow> rows = [.. CsvRows.Read(TextFile.Read(path))];
         if (rows.Count == 0) throw new InvalidInputException(new Problem("The file is empty.", path));
         var problems = new ProblemList(path, MostProblems);
-        (Dictionary<string, int> fieldOf, int width) = ColumnPlaces.Of(rows[0], schema, column => column.Kind != ColumnKind.Ignore && (column.Name == label.Name ? labelRequired : column.Kind != ColumnKind.Label), problems);
+        (Dictionary<string, int> fieldOf, int width) = ColumnPlaces.Of(rows[0], schema, column => column.Name == key || column.Kind != ColumnKind.Ignore && (column.Name == label.Name ? labelRequired : column.Kind != ColumnKind.Label), problems);
+        if (key is not null && !fieldOf.ContainsKey(key)) throw new InvalidInputException(new Problem("The column is missing: the run says that it tells whose a record is.", path, Field: key, Repair: Nearest.Repair(key, [.. fieldOf.Keys])));
         var encoder = new FeatureEncoder(schema, spec, fieldOf);
         List<float> trainFeatures = [], testFeatures = [];
         List<int> trainLabels = [], testLabels = [], trainLines = [], testLines = [];
+        List<string> trainPersons = [], testPersons = [];
         int withoutLabel = 0;
         foreach (CsvRow row in schema.Header ? rows.Skip(1) : rows)
         {
@@ -100,6 +103,10 @@ public sealed class TabularDataSet
             if (!encoder.TryEncode(fields, set == RowSet.Train ? trainFeatures : testFeatures, wrong)) problems.Add(row.Line, wrong);
             (set == RowSet.Train ? trainLabels : testLabels).Add(target.Value);
             (set == RowSet.Train ? trainLines : testLines).Add(row.Line);
+            if (key is null) continue;
+            string person = RawValue.Canonical(fields[fieldOf[key]]);
+            if (person.Length == 0) problems.Add(row.Line, [(key, "The row has no key: nobody can say whose record it is.", "Fill it in, or leave the row out by a split file.")]);
+            (set == RowSet.Train ? trainPersons : testPersons).Add(person);
         }
 
         int[] beyond = [.. split.LinesBeyond(rows[^1].Line)];
@@ -108,8 +115,8 @@ public sealed class TabularDataSet
         int features = encoder.FeatureNames.Count;
         return new TabularDataSet(
             encoder.FeatureNames,
-            new Rows([.. trainFeatures], [.. trainLabels], [.. trainLines], features),
-            new Rows([.. testFeatures], [.. testLabels], [.. testLines], features),
+            new Rows([.. trainFeatures], [.. trainLabels], [.. trainLines], features, key is null ? null : [.. trainPersons]),
+            new Rows([.. testFeatures], [.. testLabels], [.. testLines], features, key is null ? null : [.. testPersons]),
             withoutLabel,
             encoder.Counts);
     }
@@ -148,7 +155,8 @@ public sealed class TabularDataSet
 /// <param name="Features">Row-major, <see cref="Count"/> × <paramref name="Width"/>.</param>
 /// <param name="Labels">Class index; −1 where a row for prediction has none.</param>
 /// <param name="Lines">1-based lines of the file.</param>
-public sealed record Rows(float[] Features, int[] Labels, int[] Lines, int Width)
+/// <param name="Persons">Whose each row is, by the key column; null: nobody asked.</param>
+public sealed record Rows(float[] Features, int[] Labels, int[] Lines, int Width, string[]? Persons = null)
 {
     public int Count => Labels.Length;
 
@@ -159,9 +167,13 @@ public sealed record Rows(float[] Features, int[] Labels, int[] Lines, int Width
     {
         float[] features = new float[indices.Count * Width];
         for (int i = 0; i < indices.Count; i++) Features.AsSpan(indices[i] * Width, Width).CopyTo(features.AsSpan(i * Width));
-        return new Rows(features, [.. indices.Select(index => Labels[index])], [.. indices.Select(index => Lines[index])], Width);
+        return new Rows(features, [.. indices.Select(index => Labels[index])], [.. indices.Select(index => Lines[index])], Width, Persons is null ? null : [.. indices.Select(index => Persons[index])]);
     }
 
+    /// <summary>The first row of each person; all rows where nobody asked.</summary>
+    public Rows FirstOfEachPerson() => Persons is null ? this : Select([.. Enumerable.Range(0, Count).DistinctBy(index => Persons[index])]);
+
+    /// <summary>Persons are kept apart by where they come from, and so forgotten.</summary>
     public Rows Concat(Rows other) => new([.. Features, .. other.Features], [.. Labels, .. other.Labels], [.. Lines, .. other.Lines], Width);
 }
 

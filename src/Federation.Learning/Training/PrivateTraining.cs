@@ -71,7 +71,7 @@ internal static class PrivateTraining
     {
         ClippingNorm = privacy.Clip,
         Clipping = privacy.Clipping switch { GradientClipping.PerLayer => ClippingKind.PerLayer, GradientClipping.Automatic => ClippingKind.Automatic, _ => ClippingKind.Flat },
-        NoiseMultiplier = privacy.Sigma(spec.Rounds),
+        NoiseMultiplier = spec.Sigma,
         SamplingRate = privacy.SamplingRate,
         ExpectedBatchSize = spec.Local.BatchSize,
     }.ToParameters();

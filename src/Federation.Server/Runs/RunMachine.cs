@@ -263,7 +263,7 @@ public static class RunMachine
             EvaluationSums sums = reports.Aggregate((a, b) => a.Add(b));
             Metrics metrics = sums.ToMetrics();
             effects.Add(new KeepEvaluation(state.Round, sums));
-            effects.Add(new Announce(RunLog.Evaluated, string.Create(CultureInfo.InvariantCulture, $"Accuracy {metrics.Accuracy:0.0000} over {metrics.Examples} test rows of {evaluating.Encrypted?.Count ?? reports.Length} sites."), state.Round, Model: state.ModelSha256, Metrics: metrics));
+            effects.Add(new Announce(RunLog.Evaluated, string.Create(CultureInfo.InvariantCulture, $"Accuracy {metrics.Accuracy:0.0000} over {(sums.HasLosses ? "" : "about ")}{metrics.Examples} test rows of {evaluating.Encrypted?.Count ?? reports.Length} sites{(sums.HasLosses ? "" : ", with noise in every count")}."), state.Round, Model: state.ModelSha256, Metrics: metrics));
         }
 
         return Then(state.CompletedRounds == state.Plan.Rounds ? End(state, RunEnd.Completed, "") : new Transition(state with { Phase = new Waiting("") }, []), effects);

@@ -26,20 +26,22 @@ internal sealed class OpenedSums(RunContext context, RunHost run)
         {
             int round = (int)session.Round.Opening.Round;
             long began = context.Time.GetTimestamp();
-            if (session.Round.Opening.Purpose == Opening.Evaluation) return Evaluation(round, opened);
+            if (session.Round.Opening.Purpose == Opening.Evaluation) return Evaluation(round, opened, session.Contributions);
             run.Say(new Announce(RunLog.Opened, $"Round {round} opened by {string.Join(", ", session.Report!.Members)}: the sum of {session.Contributions} {(Query is null ? "updates" : "tables")}.", round));
             try
             {
                 if (Query is { } query)
                 {
-                    FederatedStatistics statistics = FederatedStatistics.Of(query, run.Schema!, session.Sites, opened.Coefficients);
+                    FederatedStatistics statistics = run.Spec.Privacy is null
+                        ? FederatedStatistics.Of(query, run.Schema!, session.Sites, opened.Coefficients)
+                        : FederatedStatistics.Noisy(query, query.NoiseOf(run.Spec), run.Schema!, session.Sites, opened.Coefficients);
                     return new StatisticsOpened(round, Keep(JsonSerializer.SerializeToUtf8Bytes(statistics, JsonSerializerOptions.Web)), statistics.Rows, Report(statistics.Rows));
                 }
 
                 (string sha256, double weight) = WriteModel(session.Sum, opened, session.Contributions);
                 return new Aggregated(round, sha256, Report(run.Spec.Privacy is null ? (ulong)Math.Round(weight) : 0));
             }
-            catch (Exception wrong) when (wrong is PadResidualException or UpdateWeightException or UpdateSumException or InvalidDataException)
+            catch (Exception wrong) when (wrong is PadResidualException or UpdateWeightException or UpdateSumException or InvalidDataException or ArgumentException)
             {
                 // Somebody's contribution was not made as the protocol says, or its file has changed; nobody can say whose.
                 return Lost(round, $"What was opened is no sum of {session.Contributions} contributions: {wrong.Message}");
@@ -71,11 +73,13 @@ internal sealed class OpenedSums(RunContext context, RunHost run)
         return (next.Keep(), weight);
     }
 
-    private EvaluationOpened Evaluation(int round, Plaintext opened)
+    private EvaluationOpened Evaluation(int round, Plaintext opened, int contributions)
     {
         try
         {
-            EvaluationSums sums = EvaluationCounts.Sum(opened.Coefficients, run.Spec.Task?.Kind == TaskKind.BinaryClassification);
+            EvaluationSums sums = run.Spec.Privacy is null
+                ? EvaluationCounts.Sum(opened.Coefficients, run.Spec.Task?.Kind == TaskKind.BinaryClassification)
+                : NoisyEvaluation.Open(opened.Coefficients, contributions, run.Spec);
             return sums.Examples == 0 ? new(round, null, "no site has test rows.") : new(round, sums);
         }
         catch (ArgumentException wrong)

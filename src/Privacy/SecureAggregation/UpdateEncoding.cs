@@ -15,7 +15,7 @@ public sealed class UpdateEncoding
     public const int MostDirectValues = 8192;
 
     private const double LeastRange = 9, LeastNoise = 2, LeastWeightSteps = 16; // in σ of a site; in steps
-    private const double RoundedUp = 1 + 1e-13; // more than a chain of a few roundings loses
+    private const double RoundedUp = SharedNoise.RoundedUp;
     private readonly byte[]? _rotationSeed;
 
     /// <param name="layout">Chosen from precision and cohort.</param>
@@ -168,34 +168,19 @@ public sealed class UpdateEncoding
     /// <param name="dimension">d.</param>
     internal static double ConcentratedEpsilon(double squaredRatio, int noisySites, double steps, int dimension)
     {
-        double tau = Tau(noisySites, steps), squared = squaredRatio / noisySites;
+        double tau = SharedNoise.Tau(noisySites, steps), squared = squaredRatio / noisySites;
         return Math.Min(Math.Sqrt(squared + (2 * tau * dimension)), Math.Sqrt(squared) + (tau * Math.Sqrt(dimension))) * RoundedUp;
     }
 
-    /// <summary>What one opening costs, for accountants: a continuous Gaussian, its units sampled before, and how far the opened sum is at most from one.</summary>
+    /// <summary>What one opening costs, for accountants: <see cref="SharedNoise.Event"/> on the grid, with the samplers' distances and the chance that an upload is withheld.</summary>
     /// <param name="noisySites">n, as for <see cref="ConcentratedEpsilon(int)"/>.</param>
     /// <param name="samplingRate">With which each unit entered its site's vector.</param>
-    /// <remarks>
-    /// In each coordinate the sum of n discrete Gaussians of variance s² is within e^τ of one of variance ns² (Kairouz, Liu, Steinke 2021, Theorem 1), which around integers is, within 2⁻¹¹¹, the continuous one of variance ns² − 4 and a discrete one around its outcome:
-    /// post-processing, as for <see cref="GridGaussian"/>. Added to that distance: the sampler's, of each site, and the chance that an upload is withheld.
-    /// </remarks>
     /// <exception cref="ArgumentOutOfRangeException">There are no such sites, or more than the cohort.</exception>
     public PrivacyEvent Event(int noisySites, SamplingRate samplingRate)
     {
         if (noisySites < 1 || noisySites > Layout.Cohort) throw new ArgumentOutOfRangeException(nameof(noisySites), noisySites, $"The noise must come from 1 to {Layout.Cohort} sites.");
-        double variance = (noisySites * NoiseDeviationSteps * NoiseDeviationSteps) - DiscreteGaussian.RoundingVariance;
-        if (!IsNoisy || !(variance > 0)) return new NonPrivateEvent();
-        double multiplier = Math.Sqrt(variance) * Grid / (Math.Sqrt(SquaredSensitivity) * RoundedUp);
-        double distance = (Dimension * (Math.Exp(Tau(noisySites, NoiseDeviationSteps)) - 1 + DiscreteGaussian.RoundingDistance)) + (noisySites * SamplerDistance) + RangeErrorProbability;
-        return new InexactEvent(new GaussianEvent(new NoiseMultiplier(multiplier), samplingRate), Math.Min(1, distance * RoundedUp));
-    }
-
-    /// <summary>τ of Kairouz, Liu, Steinke 2021, Theorem 1.</summary>
-    private static double Tau(int noisySites, double steps)
-    {
-        double tau = 0;
-        for (int k = 1; k < noisySites; k++) tau += 10 * Math.Exp(-2 * Math.PI * Math.PI * steps * steps * k / (k + 1));
-        return tau;
+        if (!IsNoisy) return new NonPrivateEvent();
+        return SharedNoise.Event(noisySites, NoiseDeviationSteps, Math.Sqrt(SquaredSensitivity) / Grid, Dimension, samplingRate, (noisySites * SamplerDistance) + RangeErrorProbability);
     }
 
     /// <summary>ρ = ε²/2 of <see cref="ConcentratedEpsilon(int)"/>.</summary>
