@@ -10,13 +10,14 @@ namespace Federation.Client;
 /// <summary>What a run will cost a data set's records, and whether this site takes part: known before the first round, from the spec, the model's size, the policy and the ledger.</summary>
 /// <param name="Delta">At which all ε are: the run's; without differential privacy the budget's, else 1e-5.</param>
 /// <param name="Epsilon">Of all rounds, against <see cref="PrivacySpec.MaxColluding"/> contributors who pool what they know; ∞ without differential privacy.</param>
-/// <param name="EpsilonOutside">The same against those who contribute nothing.</param>
+/// <param name="EpsilonCharged">What the ledger would be charged, which is about records or persons: more, where the run's unit is a site.</param>
+/// <param name="EpsilonOutside">The same as <paramref name="Epsilon"/> against those who contribute nothing.</param>
 /// <param name="Budget">Of the data set; null: none.</param>
 /// <param name="Spent">ε of everything reserved so far, at the budget's δ, else at <paramref name="Delta"/>.</param>
 /// <param name="After">The same after as many rounds as are allowed.</param>
 /// <param name="AllowedRounds">Of the run's that fit the budget.</param>
 /// <param name="Refusals">Why this site takes no part, one sentence each; empty: it does, if only for <paramref name="AllowedRounds"/>.</param>
-public sealed record RunForecast(LearningTask Task, string DataSet, double Delta, double Epsilon, double EpsilonOutside, PrivacyBudget? Budget, double Spent, double After, int AllowedRounds, IReadOnlyList<string> Refusals)
+public sealed record RunForecast(LearningTask Task, string DataSet, double Delta, double Epsilon, double EpsilonCharged, double EpsilonOutside, PrivacyBudget? Budget, double Spent, double After, int AllowedRounds, IReadOnlyList<string> Refusals)
 {
     private const double UsualDelta = 1e-5;
 
@@ -29,7 +30,7 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
         PrivacySpec? privacy = task.Spec.Privacy;
         double delta = privacy?.Delta ?? budget?.Delta ?? UsualDelta, spentAt = budget?.Delta ?? delta;
         double spent = ledger.Spent(spentAt).Epsilon;
-        RunForecast none = new(task, dataSet, delta, double.PositiveInfinity, double.PositiveInfinity, budget, spent, spent, 0, []);
+        RunForecast none = new(task, dataSet, delta, double.PositiveInfinity, double.PositiveInfinity, double.PositiveInfinity, budget, spent, spent, 0, []);
         try
         {
             List<string> refusals = [.. policy.Refusals(task.Spec, task.Schema)];
@@ -41,14 +42,15 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
 
             if (WrongUnit(privacy, dataSet, person, isTable: task.Schema is not null) is { } wrong) return none with { Refusals = [.. refusals, wrong] };
             int rounds = task.Spec.Rounds, cohort = Math.Max(task.Spec.Cohort.MinContributors, task.Spec.Cohort.Sites?.Count ?? 0);
-            IReadOnlyList<PrivacyEvent> Events(int count, bool outside = false) => PrivacyCost.OfRun(task.Spec, task.Schema, values, cohort, count, outside);
-            double epsilon = PrivacyCost.Epsilon(Events(rounds), delta);
-            double outside = privacy.Noise == NoiseSource.Own ? epsilon : PrivacyCost.Epsilon(Events(rounds, outside: true), delta);
+            IReadOnlyList<PrivacyEvent> Events(int count) => PrivacyCost.OfRun(task.Spec, task.Schema, values, cohort, count, outside: false);
+            double charged = PrivacyCost.Epsilon(Events(rounds), delta), epsilon = charged;
+            if (privacy.Unit == DpUnit.Site) epsilon = PrivacyCost.Epsilon(PrivacyCost.OfUnit(task.Spec, task.Schema, values, cohort, rounds, outside: false), delta);
+            double outside = privacy.Noise == NoiseSource.Own ? epsilon : PrivacyCost.Epsilon(PrivacyCost.OfUnit(task.Spec, task.Schema, values, cohort, rounds, outside: true), delta);
             if (epsilon > privacy.MaxEpsilon) refusals.Add(Text($"The run costs each {privacy.UnitName} ε = {epsilon:g4} at δ = {delta} over {rounds} rounds; its own spec allows {privacy.MaxEpsilon}."));
             int allowed = Allowed(ledger, budget, count => Events(count), rounds);
             if (allowed == 0) refusals.Add(Text($"What is left of the privacy budget of '{dataSet}' (ε = {budget!.Epsilon} at δ = {budget.Delta}, spent {spent:g4}) is too small for one round."));
             double after = allowed == 0 ? spent : ledger.Spent(spentAt, Events(allowed)).Epsilon;
-            return none with { Epsilon = epsilon, EpsilonOutside = outside, After = after, AllowedRounds = allowed, Refusals = refusals };
+            return none with { Epsilon = epsilon, EpsilonCharged = charged, EpsilonOutside = outside, After = after, AllowedRounds = allowed, Refusals = refusals };
         }
         catch (UnreachableTargetException error)
         {
@@ -64,6 +66,7 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
             if (Task.Spec is { Statistics: not null, Privacy: null }) return "One sum of this site's table with other sites' is opened, without noise: the ledger records it as of unlimited ε.";
             if (Task.Spec.Privacy is not { } privacy) return "The run adds no noise: the ledger records each release as of unlimited ε.";
             string against = privacy.Noise == NoiseSource.Shared ? Text($" against a coalition of up to {privacy.MaxColluding} of the contributors; ε = {EpsilonOutside:g4} against everybody else") : " against everybody else, together";
+            if (privacy.Unit == DpUnit.Site) return Text($"The run costs this site as a whole at most ε = {Epsilon:g4} at δ = {Delta} over {Task.Spec.Rounds} rounds{against}, and each record of '{DataSet}', which may change all of the site's update, ε = {EpsilonCharged:g4}: that is what the ledger is charged.");
             return Text($"The run costs each {privacy.UnitName} of '{DataSet}' at most ε = {Epsilon:g4} at δ = {Delta} {(Task.Spec.Statistics is null ? Text($"over {Task.Spec.Rounds} rounds") : "in one opening")}{against}.");
         }
     }
@@ -71,6 +74,7 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
     /// <summary>A ledger is about one unit for good, and no other's releases can be added to it.</summary>
     private static string? WrongUnit(PrivacySpec privacy, string dataSet, string? person, bool isTable) => (privacy.Unit, person) switch
     {
+        (DpUnit.Site, _) => null, // charged as what it costs a record or person
         (DpUnit.Record, not null) => $"The run protects single records; the ledger of '{dataSet}' is about persons (by '{person}').",
         (DpUnit.Person, null) => $"The run protects persons (by '{privacy.Key}'); the ledger of '{dataSet}' is about records. 'person: {privacy.Key}' in the data set's entry of node.yaml, with a new id or ledger, does it.",
         (DpUnit.Person, _) when isTable && person != privacy.Key => $"The run tells persons apart by '{privacy.Key}'; this site does by '{person}'.",

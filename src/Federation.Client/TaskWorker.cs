@@ -153,7 +153,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         long reservation = Reserve(task, round, UpdatePurpose, outside => outside ? PrivacyCost.OfRoundOutside(task.Spec, start.Header.ValueCount, cohort) : PrivacyCost.OfRound(task.Spec, start.Header.ValueCount, cohort));
         TrainingResult result = learner.Train(task, round, start, cancellationToken);
         if (secure is null) return StoredUpdate.Save(path, train.ModelSha256, result, reservation);
-        (string header, string rounding, EncodedUpdate encoded) = await contribution.WriteAsync(path, secure, result, task.Spec.Seed, cancellationToken);
+        (string header, string rounding, EncodedUpdate encoded) = await contribution.WriteAsync(path, secure, result, task.Spec.Seed, task.Spec.Privacy, cancellationToken);
         if (encoded.CutCoordinates > 0) logger.LogWarning("Round {Round}: {Count} values were beyond the cut of the spec and were cut", round, encoded.CutCoordinates);
         return StoredUpdate.Save(path, new StoredUpdate(train.ModelSha256, header, 0, result.Loss, reservation, rounding));
     }

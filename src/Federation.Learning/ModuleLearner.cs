@@ -40,7 +40,7 @@ public sealed class ModuleLearner(
     {
         List<string> mismatches = [];
         if (task.Schema is not null) mismatches.Add("The run trains on tables; this node's program holds a custom model. Submit a spec with model: { kind: custom }.");
-        if (task.Spec.Privacy is { } privacy) mismatches.AddRange(PrivateMismatches(privacy, task.Spec.Evaluate is not null));
+        if (task.Spec.Privacy is { Unit: not DpUnit.Site } privacy) mismatches.AddRange(PrivateMismatches(privacy, task.Spec.Evaluate is not null));
         if (train.Inputs.shape[0] == 0) mismatches.Add("This site has no training example.");
         if (train.Inputs.shape[0] != train.Targets.shape[0]) mismatches.Add($"This site has {train.Inputs.shape[0]} inputs and {train.Targets.shape[0]} targets.");
         mismatches.AddRange(ModuleState.Differences(Module, initial).Select(difference => $"The run's model is not this program's: {difference}"));
@@ -49,7 +49,7 @@ public sealed class ModuleLearner(
 
     public TrainingResult Train(LearningTask task, int round, ModelState start, CancellationToken cancellationToken)
     {
-        if (task.Spec.Privacy is not { } privacy) return LocalTraining.Run(Module, train.Inputs, train.Targets, loss, task, round, start, cancellationToken);
+        if (task.Spec.Privacy is not { Unit: not DpUnit.Site } privacy) return LocalTraining.Run(Module, train.Inputs, train.Targets, loss, task, round, start, cancellationToken);
         if (PrivateMismatches(privacy, evaluates: false) is [var missing, ..]) throw new LearningException(missing);
         PrivacyUnits units = privacy.Unit == DpUnit.Person ? PrivacyUnits.ByKey(persons!, privacy.MaxUnitRecords) : PrivacyUnits.Records((int)train.Inputs.shape[0]);
         return PrivateTraining.Run(Module, units, records => recordLosses!(Module.call(train.Inputs.index_select(0, records)), train.Targets.index_select(0, records)), task, round, start, _random, cancellationToken);

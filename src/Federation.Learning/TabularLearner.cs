@@ -44,7 +44,7 @@ public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device dev
         Rows rows = data.Train;
         Tensor inputs = tensor(rows.Features, [rows.Count, rows.Width], device: device);
         bool binary = task.Spec.Task!.Kind == TaskKind.BinaryClassification;
-        if (task.Spec.Privacy is not null) return TrainPrivately(task, round, start, module, rows, inputs, binary, cancellationToken);
+        if (task.Spec.Privacy is { Unit: not DpUnit.Site }) return TrainPrivately(task, round, start, module, rows, inputs, binary, cancellationToken);
         Tensor targets = binary
             ? tensor(rows.Labels.Select(label => (float)label).ToArray(), [rows.Count, 1], device: device)
             : tensor(rows.Labels.Select(label => (long)label).ToArray(), [rows.Count], device: device);

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Federation.Client;
 using Federation.Formats.Configuration;
 using Federation.Formats.Models;
@@ -6,6 +7,7 @@ using Federation.Learning;
 using Federation.Privacy.Accounting;
 using Federation.Privacy.Ledger;
 using Federation.V1;
+using Grpc.Core;
 
 namespace Federation.EndToEnd.Tests;
 
@@ -64,6 +66,39 @@ public sealed class PrivateRunTests
         Assert.Contains((await federation.ShowAsync(run)).Rounds, _ => true);
     }
 
+    [Fact] // whatever a site claims and trains, it moves the sum by no more than the clip; a ledger of records is charged for a site that may become another one
+    public async Task Run_WithASiteThatClaimsAMillionSamples_IsBoundedByTheClip()
+    {
+        await using TestFederation federation = await TestFederation.StartAsync();
+        string spec = SyntheticSites.Spec(1, least: 3, secure: "threshold-bfv", extra: "privacy: { unit: site, clip: 0.25, noiseMultiplier: 0.01, delta: 1e-5 }");
+        ModelState start = SyntheticSites.Initial(spec);
+        (string run, NodeOutcome[] outcomes) = await RunAsync(federation, spec, learnerOf: (site, learner) => site == "a" ? new Boasting(learner) : learner);
+        Assert.All(outcomes, outcome => Assert.Equal(("completed", 1), (outcome.State, outcome.Rounds)));
+        Assert.Equal(4, (await federation.ShowAsync(run)).Rounds.Single().Contributors.Count);
+        ModelState end = ModelState.Read(Path.Combine(new NodeFolder(federation.NodeState("b")).Run(run), "model.safetensors"));
+        double moved = Math.Sqrt(start.Tensors.Zip(end.Tensors).Sum(pair => pair.First.Values.Zip(pair.Second.Values, (one, other) => Math.Pow(one - other, 2)).Sum()));
+        Assert.InRange(moved, 0.01, 0.27); // a mean of four within 0.25, and a little noise
+        using PrivacyLedger ledger = LedgerOf(federation, "b");
+        RunSpec parsed = RunSpec.Parse(spec, "x");
+        Assert.Equal(PrivacyCost.Epsilon([PrivacyCost.OfRound(parsed, 4, 4)], 1e-5), ledger.Spent(1e-5).Epsilon, 1e-6 * ledger.Spent(1e-5).Epsilon);
+        Assert.True(PrivacyCost.Epsilon(PrivacyCost.OfUnit(parsed, null, 4, 4, 1, outside: false), 1e-5) < ledger.Spent(1e-5).Epsilon / 2);
+    }
+
+    [Fact] // the clip of the first round is far too large, and follows the norms down; sites take whatever it has come to, and nothing that it cannot have
+    public async Task Run_WithAnAdaptiveClip_FollowsTheNorms()
+    {
+        await using TestFederation federation = await TestFederation.StartAsync();
+        string spec = SyntheticSites.Spec(4, least: 3, secure: "threshold-bfv", extra: "privacy: { unit: site, clip: 1000, adaptiveClip: { quantile: 0, learningRate: 3 }, noiseMultiplier: 0.001, delta: 1e-5 }");
+        (string run, NodeOutcome[] outcomes) = await RunAsync(federation, spec);
+        Assert.All(outcomes, outcome => Assert.Equal(("completed", 4), (outcome.State, outcome.Rounds)));
+        // All four vote that they are within: each round divides the clip by e³, but for the noise.
+        using AsyncServerStreamingCall<RunEvent> watch = federation.Operator.WatchRun(new WatchRunRequest { RunId = run });
+        List<string> said = [];
+        await foreach (RunEvent happened in watch.ResponseStream.ReadAllAsync(TestContext.Current.CancellationToken)) said.Add(happened.Message);
+        string last = said.Last(message => message.Contains("clipped to", StringComparison.Ordinal));
+        Assert.InRange(double.Parse(last[(last.LastIndexOf(' ') + 1)..^1], CultureInfo.InvariantCulture), 1000 * Math.Exp(-12) * 0.9, 1000 * Math.Exp(-12) * 1.1);
+    }
+
     [Theory] // with noise of its own, in the clear and encrypted
     [InlineData("none")]
     [InlineData("threshold-bfv")]
@@ -106,20 +141,34 @@ public sealed class PrivateRunTests
     private static PrivacyLedger LedgerOf(TestFederation federation, string site) =>
         PrivacyLedger.Open(new NodeFolder(federation.NodeState(site)).Ledger, "synthetic", new(PrivacyUnit.Record, NeighboringRelation.AddOrRemoveOne), TimeProvider.System);
 
-    private static async Task<(string Run, NodeOutcome[] Outcomes)> RunAsync(TestFederation federation, string spec, Func<string, PrivacyBudget?>? budgetOf = null)
+    private static async Task<(string Run, NodeOutcome[] Outcomes)> RunAsync(TestFederation federation, string spec, Func<string, PrivacyBudget?>? budgetOf = null, Func<string, ILocalLearner, ILocalLearner>? learnerOf = null)
     {
-        List<(TabularLearner Learner, Task<NodeOutcome> Node)> nodes = [];
+        List<(ILocalLearner Learner, Task<NodeOutcome> Node)> nodes = [];
         foreach (string site in s_sites)
         {
             await federation.EnrollAsync(site);
             DataSource data = SyntheticSites.Write(federation.Folder, site) with { Budget = budgetOf?.Invoke(site) };
-            TabularLearner learner = SyntheticSites.Learner(data);
+            ILocalLearner learner = SyntheticSites.Learner(data);
+            if (learnerOf is not null) learner = learnerOf(site, learner);
             nodes.Add((learner, federation.RunNodeAsync(site, learner, data: [data])));
         }
 
         string run = await federation.SubmitAsync(spec, SyntheticSites.SchemaYaml, SyntheticSites.Initial(spec));
         NodeOutcome[] outcomes = await Task.WhenAll(nodes.Select(node => node.Node));
-        foreach ((TabularLearner learner, _) in nodes) learner.Dispose();
+        foreach ((ILocalLearner learner, _) in nodes) learner.Dispose();
         return (run, outcomes);
+    }
+
+    /// <summary>Claims a million samples, each of which moved the model by a million.</summary>
+    private sealed class Boasting(ILocalLearner inner) : ILocalLearner
+    {
+        public IReadOnlyList<string> Check(LearningTask task, ModelState initial) => inner.Check(task, initial);
+
+        public TrainingResult Train(LearningTask task, int round, ModelState start, CancellationToken cancellationToken) =>
+            new(new ModelState(start.Tensors.Select(tensor => tensor with { Values = [.. tensor.Values.Select(_ => 1e12f)] })), 1_000_000, 0);
+
+        public Federation.Formats.Evaluation.EvaluationSums Evaluate(LearningTask task, ModelState model, CancellationToken cancellationToken) => inner.Evaluate(task, model, cancellationToken);
+
+        public void Dispose() => inner.Dispose();
     }
 }

@@ -19,6 +19,18 @@ public sealed class PrivacySpecTests
         privacy: { mechanism: dp-sgd, unit: record, noise: shared, clip: 1.5, noiseMultiplier: auto, samplingRate: 0.1, delta: 1e-5, maxEpsilon: 3 }
         """;
 
+    public const string Site = """
+        name: many-sites
+        data: { schema: heart-disease.schema.yaml }
+        model: { kind: logistic }
+        task: { kind: binary-classification, label: disease }
+        rounds: 50
+        seed: 42
+        cohort: { sites: all, minContributors: 40, deadline: 10m }
+        local: { optimizer: { kind: adam, learningRate: 0.5 }, batchSize: 16, epochs: 2 }
+        privacy: { unit: site, noise: shared, clip: 1.5, adaptiveClip: { quantile: 0.5, learningRate: 0.2 }, noiseMultiplier: auto, delta: 1e-5, maxEpsilon: 8, maxColluding: 4 }
+        """;
+
     private const string Own = "noise: own, steps: 20";
 
     [Fact]
@@ -55,6 +67,28 @@ public sealed class PrivacySpecTests
     public void Parse_OneMistake_NamesFieldAndRepair(string right, string wrong, string field, string says)
     {
         var error = Assert.Throws<InvalidInputException>(() => RunSpec.Parse(Good.Replace(right, wrong), "run.yaml"));
+        Problem problem = Assert.Single(error.Problems, problem => problem.Field == field);
+        Assert.Contains(says, $"{problem.Message} {problem.Repair}", StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Parse_ASiteAsTheUnit_IsRead()
+    {
+        Assert.Equal(new PrivacySpec(DpUnit.Site, null, NoiseSource.Shared, 1.5, GradientClipping.Flat, null, 1, 1, 1, 1e-5, 8, 4, new(0.5, 0.2)), RunSpec.Parse(Site, "x").Privacy);
+        Assert.Null(RunSpec.Parse(Site.Replace("adaptiveClip: { quantile: 0.5, learningRate: 0.2 }, ", ""), "x").Privacy!.AdaptiveClip);
+    }
+
+    [Theory]
+    [InlineData("delta: 1e-5", "delta: 1e-5, samplingRate: 0.1", "privacy.samplingRate", "units within a site")]
+    [InlineData("delta: 1e-5", "delta: 1e-5, clipping: flat", "privacy.clipping", "units within a site")]
+    [InlineData("noise: shared", "noise: own", "privacy.noise", "shared")]
+    [InlineData("quantile: 0.5", "quantile: 2", "privacy.adaptiveClip.quantile", "[0, 1]")]
+    [InlineData("quantile: 0.5", "quantil: 0.5", "privacy.adaptiveClip.quantil", "Did you mean 'quantile'?")]
+    [InlineData("rounds: 50", "rounds: 50\nevaluate: { every: 5, noiseMultiplier: 3 }", "evaluate", "evaluator")]
+    [InlineData("seed: 42", "seed: 42\nsecureAggregation: none", "privacy.unit", "the coordinator would see")]
+    public void Parse_OneMistakeOfASite_NamesFieldAndRepair(string right, string wrong, string field, string says)
+    {
+        var error = Assert.Throws<InvalidInputException>(() => RunSpec.Parse(Site.Replace(right, wrong), "run.yaml"));
         Problem problem = Assert.Single(error.Problems, problem => problem.Field == field);
         Assert.Contains(says, $"{problem.Message} {problem.Repair}", StringComparison.Ordinal);
     }

@@ -21,6 +21,7 @@ public sealed class PublishedSchemaTests
         { "run-spec", CustomModel },
         { "run-spec", StatisticsSpecTests.Good },
         { "run-spec", PrivacySpecTests.Good },
+        { "run-spec", PrivacySpecTests.Site },
         { "data-schema", DataSchemaTests.Good },
         { "node", NodeYaml },
         { "node", NodeYaml[..NodeYaml.IndexOf("policy", StringComparison.Ordinal)] },

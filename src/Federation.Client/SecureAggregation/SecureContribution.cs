@@ -38,7 +38,9 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
         int least = Math.Max(task.Spec.Cohort.MinContributors, policy.MinContributors);
         if (descriptor.MinContributors < least) throw new ProtocolException(Refusal.BelowPolicy, $"The round would be opened with {descriptor.MinContributors} contributors; spec and policy ask for {least}.");
         if ((descriptor.MaxColluding, descriptor.Weights) != (SecureEncoding.MaxColluding(task.Spec), SecureEncoding.Weights(task.Spec))) throw new ProtocolException(Refusal.AnotherOpening, "The round describes other weights, or another share of the noise, than the spec means.");
-        UpdateEncoding? expected = secure.Purpose == Opening.Update ? SecureEncoding.Of(task.Spec, values, descriptor.Cohort.Count) : null;
+        double? clip = task.Spec.Privacy is { Unit: DpUnit.Site } ? descriptor.Encoding?.Clip : null;
+        if (clip is { } whole && !SiteClip.IsPossible(task.Spec.Privacy!, whole)) throw new ProtocolException(Refusal.AnotherOpening, $"The round clips each site's update to {SiteClip.Of(task.Spec.Privacy!, whole):g4}, which the spec's clip of {task.Spec.Privacy!.Clip:g4} cannot have come to.");
+        UpdateEncoding? expected = secure.Purpose == Opening.Update ? SecureEncoding.Of(task.Spec, values, descriptor.Cohort.Count, clip) : null;
         if (!(expected?.Encode() ?? []).AsSpan().SequenceEqual(descriptor.Encoding?.Encode() ?? [])) throw new ProtocolException(Refusal.AnotherOpening, "The round describes another encoding than the spec means: other clipping, grid, noise or weights.");
         return new(new Opening(task.RunId, certificate.Descriptor.Epoch, (ulong)round, secure.Purpose), descriptor, certificate);
     }
@@ -58,13 +60,20 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
     /// <summary>Writes the contribution of a trained update.</summary>
     /// <param name="seed">Of the run: it fixes the rounding, so that a run repeats, unless a contribution with that very rounding has left this site before.</param>
     /// <returns>The SHA-256 of its signed header, what names its rounding, and what the encoder saw.</returns>
-    public async Task<(string Sha256, string Rounding, EncodedUpdate Encoded)> WriteAsync(string path, SiteRound round, TrainingResult result, ulong seed, CancellationToken cancellationToken)
+    public async Task<(string Sha256, string Rounding, EncodedUpdate Encoded)> WriteAsync(string path, SiteRound round, TrainingResult result, ulong seed, PrivacySpec? privacy, CancellationToken cancellationToken)
     {
         double weight = Math.Min(result.Weight, round.Descriptor.Encoding!.LargestWeight);
         byte[] roundingKey = new CanonicalWriter("rounding").Field(seed).Field(round.Opening.Round).Field(site).Field(round.Descriptor.Model).Hash();
         // The same integers are not encrypted twice: not in another run of the same spec either, nor after the stored bytes were lost.
         if (store.HasRounded(Sha256Hex.Of(roundingKey))) RandomNumberGenerator.Fill(roundingKey);
         float[] update = Values(result.WeightedDelta, result.Weight);
+        if (privacy is { Unit: DpUnit.Site })
+        {
+            float[] vector = SiteClip.Vector(privacy, update, round.Descriptor.Encoding.Clip);
+            update.AsSpan().Clear();
+            update = vector;
+        }
+
         try
         {
             StoredUpdate.Forget(path);

@@ -9,7 +9,7 @@ namespace Federation.Formats.Runs;
 /// <summary>What a run's releases cost each privacy unit of a site, under AddOrRemoveOne. Follows from the spec and the model's size; site, operator and auditor compute the same.</summary>
 public static class PrivacyCost
 {
-    /// <summary>A round's update.</summary>
+    /// <summary>A round's update, as a site's ledger is charged, which is about records or persons. With a site as the unit a record can make its whole update another one: that moves the sum by 2C.</summary>
     /// <param name="values">Of the model.</param>
     /// <param name="cohort">Sites that may contribute; bears on the grid of shared noise.</param>
     /// <returns>Against <see cref="PrivacySpec.MaxColluding"/> contributors who pool what they know; with noise of one's own, against everybody.</returns>
@@ -35,15 +35,22 @@ public static class PrivacyCost
         return evaluations == 0 ? [updates] : [updates, new RepeatedEvent(OfEvaluation(run, outside), evaluations)];
     }
 
+    /// <summary>A run's first rounds for its own unit, which its maxEpsilon is about: of a site, whether its update is in the sum.</summary>
+    public static IReadOnlyList<PrivacyEvent> OfUnit(RunSpec run, DataSchema? schema, int values, int cohort, int rounds, bool outside) =>
+        run.Privacy is { Unit: DpUnit.Site } ? [new RepeatedEvent(OfSite(run, values, cohort, outside, moves: 1), rounds)] : OfRun(run, schema, values, cohort, rounds, outside);
+
     /// <summary>ε at δ.</summary>
     public static double Epsilon(IReadOnlyList<PrivacyEvent> events, double delta) => new PldAccountant().AtDelta(events, delta, NeighboringRelation.AddOrRemoveOne).Epsilon;
 
     private static PrivacyEvent OfRound(RunSpec run, int values, int cohort, bool outside) => run.Privacy switch
     {
         null => new NonPrivateEvent(),
+        { Unit: DpUnit.Site } => OfSite(run, values, cohort, outside, moves: 2),
         { Noise: NoiseSource.Shared } privacy => SecureEncoding.Of(run, values, cohort).Event(NoisySites(run, outside), new SamplingRate(privacy.SamplingRate)),
         var privacy => new RepeatedEvent(OwnStep(run, privacy, values), privacy.Steps),
     };
+
+    private static PrivacyEvent OfSite(RunSpec run, int values, int cohort, bool outside, int moves) => SecureEncoding.Of(run, values, cohort).Event(NoisySites(run, outside), new SamplingRate(1), moves);
 
     // Whose noise counts: with one's own, each site's alone.
     private static int NoisySites(RunSpec run, bool outside) => run.Privacy!.NoisySites(run.Cohort.MinContributors) + (outside ? run.Privacy.MaxColluding : 0);

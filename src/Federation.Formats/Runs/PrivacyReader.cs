@@ -7,10 +7,10 @@ internal static class PrivacyReader
 {
     private const string Name = "privacy";
 
-    internal static readonly Dictionary<string, DpUnit> Units = new() { ["record"] = DpUnit.Record, ["person"] = DpUnit.Person };
+    internal static readonly Dictionary<string, DpUnit> Units = new() { ["record"] = DpUnit.Record, ["person"] = DpUnit.Person, ["site"] = DpUnit.Site };
     private static readonly Dictionary<string, NoiseSource> Sources = new() { ["own"] = NoiseSource.Own, ["shared"] = NoiseSource.Shared };
     private static readonly Dictionary<string, GradientClipping> Clippings = new() { ["flat"] = GradientClipping.Flat, ["per-layer"] = GradientClipping.PerLayer, ["automatic"] = GradientClipping.Automatic };
-    private static readonly string[] s_person = ["key", "maxUnitRecords"];
+    private static readonly string[] s_person = ["key", "maxUnitRecords"], s_sampled = ["key", "maxUnitRecords", "samplingRate", "steps", "clipping"];
     private static readonly Dictionary<string, bool> Mechanisms = new() { ["dp-sgd"] = true };
 
     /// <returns>Null: none.</returns>
@@ -24,6 +24,7 @@ internal static class PrivacyReader
         if (fields.Map(Name, required: true) is not { } map) return null;
         map.Choice<bool>("mechanism", Mechanisms, true);
         DpUnit unit = map.Choice("unit", Units);
+        if (unit == DpUnit.Site) return ReadForSites(fields, map, spec);
         NoiseSource noise = map.Choice<NoiseSource>("noise", Sources, NoiseSource.Own);
         bool isShared = noise == NoiseSource.Shared;
         (double? sigma, double? maxEpsilon) = Noise(map);
@@ -58,6 +59,27 @@ internal static class PrivacyReader
         NoiseSource noise = map.Choice<NoiseSource>("noise", Sources, NoiseSource.Own);
         (double? sigma, double? maxEpsilon) = Noise(map);
         PrivacySpec privacy = new(DpUnit.Record, null, noise, Clip: 1, GradientClipping.Flat, sigma, SamplingRate: 1, Steps: 1, MaxUnitRecords: 1, Delta(map), maxEpsilon, Colluding(map, noise, cohort));
+        map.Close();
+        return privacy;
+    }
+
+    /// <summary>A site's whole update is the unit: it trains as it likes, and nothing of its records is sampled.</summary>
+    private static PrivacySpec ReadForSites(FieldReader fields, FieldReader map, RunSpec spec)
+    {
+        map.Choice<NoiseSource>("noise", new Dictionary<string, NoiseSource> { ["shared"] = NoiseSource.Shared }, NoiseSource.Shared);
+        (double? sigma, double? maxEpsilon) = Noise(map);
+        double clip = map.Number("clip", value => value is > 0 and <= 1e6, "in (0, 1000000]");
+        AdaptiveClipSpec? adaptive = null;
+        if (map.Map("adaptiveClip", required: false) is { } follows)
+        {
+            adaptive = new(follows.Number("quantile", value => value is >= 0 and <= 1, "in [0, 1]", 0.5), follows.Number("learningRate", value => value is > 0 and <= 10, "in (0, 10]", 0.2));
+            follows.Close();
+        }
+
+        foreach (string other in s_sampled.Where(map.Has)) map.Add(other, "belongs to units within a site, whose records are sampled.", "Remove it.");
+        if (spec.SecureAggregation is null) map.Add("unit", "is a site, and the run has no secure aggregation: the coordinator would see each site's update.", "Write secureAggregation: threshold-bfv.");
+        if (spec.Evaluate is not null) fields.Add("evaluate", "A site's test rows are as many as it likes, so no noise hides a site in their sums.", "Remove it; a node of role evaluator measures every model on a public test set.");
+        PrivacySpec privacy = new(DpUnit.Site, null, NoiseSource.Shared, clip, GradientClipping.Flat, sigma, SamplingRate: 1, Steps: 1, MaxUnitRecords: 1, Delta(map), maxEpsilon, Colluding(map, NoiseSource.Shared, spec.Cohort), adaptive);
         map.Close();
         return privacy;
     }

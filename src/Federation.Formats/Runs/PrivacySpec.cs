@@ -4,11 +4,11 @@ using Federation.Privacy.Accounting;
 
 namespace Federation.Formats.Runs;
 
-/// <summary>Differentially private training by DP-SGD (Abadi et al. 2016): each step samples privacy units, clips each one's gradient, and adds noise to the sum.</summary>
+/// <summary>Differentially private training by DP-SGD (Abadi et al. 2016): each step samples privacy units, clips each one's gradient, and adds noise to the sum. With a site as the unit: its update is clipped and the sum of the updates gets the noise (McMahan et al. 2018).</summary>
 /// <param name="Unit">What one neighbouring data set adds or removes.</param>
 /// <param name="Key">Column of the table whose value says which person a record belongs to; null where every record is a unit.</param>
 /// <param name="Noise">Whose noise protects a record.</param>
-/// <param name="Clip">C, the L2 bound on a unit's gradient.</param>
+/// <param name="Clip">C, the L2 bound on a unit's gradient, or on a site's update: of the first round, where it is adaptive.</param>
 /// <param name="Clipping">How the bound is kept.</param>
 /// <param name="NoiseMultiplier">σ, in units of C; null: the least that keeps <paramref name="MaxEpsilon"/> over all rounds.</param>
 /// <param name="SamplingRate">q: with this probability each unit enters a step, independently.</param>
@@ -17,16 +17,18 @@ namespace Federation.Formats.Runs;
 /// <param name="Delta">δ at which ε is stated.</param>
 /// <param name="MaxEpsilon">The run costs no unit more; null: whatever the noise multiplier gives.</param>
 /// <param name="MaxColluding">Shared noise: so many contributors may know, or leave out, their own part of it.</param>
+/// <param name="AdaptiveClip">A site as the unit: C follows a quantile of the updates' norms; null: it stays.</param>
 public sealed record PrivacySpec(
-    DpUnit Unit, string? Key, NoiseSource Noise, double Clip, GradientClipping Clipping, double? NoiseMultiplier, double SamplingRate, int Steps, int MaxUnitRecords, double Delta, double? MaxEpsilon, int MaxColluding)
+    DpUnit Unit, string? Key, NoiseSource Noise, double Clip, GradientClipping Clipping, double? NoiseMultiplier, double SamplingRate, int Steps, int MaxUnitRecords, double Delta, double? MaxEpsilon, int MaxColluding,
+    AdaptiveClipSpec? AdaptiveClip = null)
 {
     /// <summary>A gradient's norm is taken in float32 and may come out too small by less than this part of itself: a unit moves the sum by up to C(1 + 2⁻¹⁶).</summary>
     public const double NormRounding = 1.0 / (1 << 16);
 
     private static readonly ConcurrentDictionary<(PrivacySpec, int, int, double), double> s_found = new();
 
-    /// <summary>For sentences: record or person.</summary>
-    public string UnitName => Unit == DpUnit.Person ? "person" : "record";
+    /// <summary>For sentences: record, person or site.</summary>
+    public string UnitName => Unit.ToString().ToLowerInvariant();
 
     /// <summary>n: so many parts of the noise are sure to be in an opened sum and unknown; 1 where each site adds all of it.</summary>
     /// <param name="minContributors">Of the run.</param>
@@ -56,7 +58,15 @@ public enum DpUnit
 
     /// <summary>All rows with the same key.</summary>
     Person,
+
+    /// <summary>All that a site contributes: its update is clipped as a whole.</summary>
+    Site,
 }
+
+/// <summary>How C follows the updates' norms: Andrew, Thakkar, McMahan, Ramaswamy 2021, Algorithm 1.</summary>
+/// <param name="Quantile">γ: the share of updates whose norm is to be at most C; in [0, 1].</param>
+/// <param name="LearningRate">η_C, positive.</param>
+public sealed record AdaptiveClipSpec(double Quantile, double LearningRate);
 
 public enum NoiseSource
 {

@@ -15,11 +15,14 @@ public static class SecureEncoding
 
     /// <param name="values">Of the model.</param>
     /// <param name="cohort">Sites that may contribute.</param>
+    /// <param name="siteClip">Site-level differential privacy: the whole vector's norm in this round; null: of the first.</param>
     /// <exception cref="UpdateLayoutException">The bits do not fit a sum over so many sites.</exception>
-    public static UpdateEncoding Of(RunSpec run, int values, int cohort)
+    public static UpdateEncoding Of(RunSpec run, int values, int cohort, double? siteClip = null)
     {
         SecureAggregationSpec spec = run.SecureAggregation ?? throw new ArgumentException("The run has no secure aggregation.", nameof(run));
+        values += SiteClip.Votes(run.Privacy);
         UpdateLayout layout = IsDirect(values) ? UpdateLayout.ChooseDirect(LeastBits, cohort) : UpdateLayout.Choose(spec.Bits ?? LeastBits, cohort);
+        if (run.Privacy is { Unit: DpUnit.Site } site) return OfSite(run, site, layout, values, siteClip ?? SiteClip.First(site));
         if (run.Privacy is { Noise: NoiseSource.Shared } privacy) return Shared(run, privacy, layout, values);
         // The weight is sent as the largest value that a coordinate may have, so grid and cut hold both.
         int weight = LargestWeight(run);
@@ -43,6 +46,9 @@ public static class SecureEncoding
         double variance = Math.Pow(run.Sigma * unit, 2) / (run.Cohort.MinContributors - privacy.MaxColluding);
         return new(layout, values, whole, (float)unit, rotationSeed: null, whole, variance, largestWeight: 1, unitClip: unit * (1 + PrivacySpec.NormRounding));
     }
+
+    private static UpdateEncoding OfSite(RunSpec run, PrivacySpec privacy, UpdateLayout layout, int values, double whole) =>
+        new(layout, values, whole, (float)SiteClip.WeightOf(privacy, whole), rotationSeed: null, whole, Math.Pow(run.Sigma * whole, 2) / privacy.NoisySites(run.Cohort.MinContributors));
 
     /// <summary>t: as the spec says, or the least with 2t − k above one, k all sites that could be members.</summary>
     public static int ThresholdOf(SecureAggregationSpec spec, int sites)

@@ -28,7 +28,7 @@ public sealed record SiteFailed(string Site, int Round, string Reason) : RunEven
 public sealed record UpdateArrived(string Site, int Round, string ModelSha256, Contribution Contribution) : RunEvent;
 
 /// <param name="Opening">Null: the updates were not encrypted.</param>
-public sealed record Aggregated(int Round, string ModelSha256, RoundOpening? Opening = null) : RunEvent;
+public sealed record Aggregated(int Round, string ModelSha256, RoundOpening? Opening = null, double? SiteClip = null) : RunEvent;
 
 /// <summary>How a round's sum was opened.</summary>
 /// <param name="Epoch">Whose keys.</param>

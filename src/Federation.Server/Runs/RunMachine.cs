@@ -138,7 +138,7 @@ public static class RunMachine
     {
         if (state.Phase is not Aggregating closed || aggregated.Round != state.Round) return new Transition(state, [], Duplicate: true);
         int completed = state.CompletedRounds + 1;
-        RunState next = state with { CompletedRounds = completed, ModelSha256 = aggregated.ModelSha256, Keys = SecureRules.Used(state.Keys), LostOpenings = 0 };
+        RunState next = state with { CompletedRounds = completed, ModelSha256 = aggregated.ModelSha256, Keys = SecureRules.Used(state.Keys), LostOpenings = 0, SiteClip = aggregated.SiteClip ?? state.SiteClip };
         bool last = completed == state.Plan.Rounds;
         List<RunEffect> effects =
         [

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Federation.Formats.Evaluation;
 using Federation.Formats.Runs;
@@ -38,8 +39,10 @@ internal sealed class OpenedSums(RunContext context, RunHost run)
                     return new StatisticsOpened(round, Keep(JsonSerializer.SerializeToUtf8Bytes(statistics, JsonSerializerOptions.Web)), statistics.Rows, Report(statistics.Rows));
                 }
 
-                (string sha256, double weight) = WriteModel(session.Sum, opened, session.Contributions);
-                return new Aggregated(round, sha256, Report(run.Spec.Privacy is null ? (ulong)Math.Round(weight) : 0));
+                (string sha256, double weight, float last) = WriteModel(session.Sum, opened, session.Contributions);
+                double? clip = SiteClip.Votes(run.Spec.Privacy) == 0 ? null : SiteClip.Next(run.Spec.Privacy!, session.Round.Descriptor.Encoding!.Clip, last);
+                if (clip is { } whole) run.Say(new Announce(RunLog.Opened, string.Create(CultureInfo.InvariantCulture, $"Round {round}: from now on a site's update is clipped to {SiteClip.Of(run.Spec.Privacy!, whole):g4}."), round));
+                return new Aggregated(round, sha256, Report(run.Spec.Privacy is null ? (ulong)Math.Round(weight) : 0), clip);
             }
             catch (Exception wrong) when (wrong is PadResidualException or UpdateWeightException or UpdateSumException or InvalidDataException or ArgumentException)
             {
@@ -62,15 +65,26 @@ internal sealed class OpenedSums(RunContext context, RunHost run)
 
     private OpeningLost Lost(int round, string reason) => new(round, reason, Query is null ? Reissue() : run.State.ModelSha256);
 
-    private (string Sha256, double Weight) WriteModel(ContributionSum sum, Plaintext opened, int contributions)
+    private (string Sha256, double Weight, float Last) WriteModel(ContributionSum sum, Plaintext opened, int contributions)
     {
         using FileStream model = run.OpenModelData();
         using BlobStore.NewBlob next = context.Blobs.Create();
         next.Stream.Write(run.ModelHeader.Bytes);
         var writer = new MeanModel(model, next.Stream);
-        double weight = sum.WriteMean(opened, writer.Add, run.Spec.Privacy is null ? null : contributions);
+        int left = run.ModelHeader.ValueCount;
+        float last = 0;
+        double weight = sum.WriteMean(opened, Add, run.Spec.Privacy is null ? null : contributions);
         writer.End();
-        return (next.Keep(), weight);
+        return (next.Keep(), weight, last);
+
+        // What comes after the model's values is a vote.
+        void Add(ReadOnlySpan<float> values)
+        {
+            int own = Math.Min(left, values.Length);
+            writer.Add(values[..own]);
+            left -= own;
+            if (own < values.Length) last = values[^1];
+        }
     }
 
     private EvaluationOpened Evaluation(int round, Plaintext opened, int contributions)

@@ -41,7 +41,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
     private SecureAggregationSpec Spec => run.Spec.SecureAggregation!;
 
     /// <summary>Whether a contribution travels in one key ciphertext.</summary>
-    public bool IsDirect => run.Spec.Statistics is not null || SecureEncoding.IsDirect(Values);
+    public bool IsDirect => run.Spec.Statistics is not null || SecureEncoding.IsDirect(Values + SiteClip.Votes(run.Spec.Privacy));
 
     private int Values => run.ModelHeader.ValueCount;
 
@@ -157,7 +157,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
             _ => throw new InvalidOperationException($"No round is open; the run is {state.PhaseName}."),
         };
         byte[] spec = SHA256.HashData(Encoding.UTF8.GetBytes(run.Record.SpecYaml));
-        UpdateEncoding? encoding = purpose == Opening.Update ? SecureEncoding.Of(run.Spec, Values, cohort.Count) : null;
+        UpdateEncoding? encoding = purpose == Opening.Update ? SecureEncoding.Of(run.Spec, Values, cohort.Count, state.SiteClip) : null;
         return new(spec, Convert.FromHexString(state.ModelSha256), [.. cohort], run.Spec.Cohort.MinContributors, SecureEncoding.MaxColluding(run.Spec), SecureEncoding.Weights(run.Spec), SHA256.HashData(Encoding.UTF8.GetBytes(run.Record.SchemaYaml)), encoding);
     }
 

@@ -175,12 +175,13 @@ public sealed class UpdateEncoding
     /// <summary>What one opening costs, for accountants: <see cref="SharedNoise.Event"/> on the grid, with the samplers' distances and the chance that an upload is withheld.</summary>
     /// <param name="noisySites">n, as for <see cref="ConcentratedEpsilon(int)"/>.</param>
     /// <param name="samplingRate">With which each unit entered its site's vector.</param>
+    /// <param name="moves">By so many times the unit's part the vector moves; 2: a site's vector becomes another one, as where a record in it does.</param>
     /// <exception cref="ArgumentOutOfRangeException">There are no such sites, or more than the cohort.</exception>
-    public PrivacyEvent Event(int noisySites, SamplingRate samplingRate)
+    public PrivacyEvent Event(int noisySites, SamplingRate samplingRate, int moves = 1)
     {
         if (noisySites < 1 || noisySites > Layout.Cohort) throw new ArgumentOutOfRangeException(nameof(noisySites), noisySites, $"The noise must come from 1 to {Layout.Cohort} sites.");
         if (!IsNoisy) return new NonPrivateEvent();
-        return SharedNoise.Event(noisySites, NoiseDeviationSteps, Math.Sqrt(SquaredSensitivity) / Grid, Dimension, samplingRate, (noisySites * SamplerDistance) + RangeErrorProbability);
+        return SharedNoise.Event(noisySites, NoiseDeviationSteps, moves * Math.Sqrt(SquaredSensitivity) / Grid, Dimension, samplingRate, (noisySites * SamplerDistance) + RangeErrorProbability);
     }
 
     /// <summary>ρ = ε²/2 of <see cref="ConcentratedEpsilon(int)"/>.</summary>
