@@ -61,8 +61,8 @@ public sealed class StatisticsTests : IAsyncDisposable
         await _federation.WaitForAsync(run, "completed");
         FederatedStatistics statistics = await ReadAsync((await _federation.ShowAsync(run)).StatisticsSha256);
         (int rows, double[] x, int red) = Plain(s_sites);
-        // ε = 1 at δ = 1e-5: σ = 3.73 over √6 of what a row moves; parts of four sites where two or one are counted on.
-        double deviation = 3.73 * Math.Sqrt(6 * moreNoise);
+        // ε = 1 at δ = 1e-5: σ = 3.73 over √7 of what a row moves; parts of four sites where two or one are counted on.
+        double deviation = 3.73 * Math.Sqrt(7 * moreNoise);
         Assert.InRange(statistics.NoiseDeviation!.Value, deviation, deviation * 1.01);
         Assert.InRange(statistics.Rows, rows - (8 * deviation), rows + (8 * deviation));
         Assert.InRange(statistics.Columns[1].Categories![0].Count, red - (8 * deviation), red + (8 * deviation));

@@ -41,6 +41,7 @@ internal static class PrivacyReader
             Delta(map),
             maxEpsilon,
             Colluding(map, noise, spec.Cohort));
+        if (map.Has("adaptiveClip")) map.Add("adaptiveClip", "belongs to unit: site.", "Remove it.");
         if (unit == DpUnit.Record)
         {
             foreach (string other in s_person.Where(map.Has)) map.Add(other, "belongs to unit: person.", "Remove it.");
