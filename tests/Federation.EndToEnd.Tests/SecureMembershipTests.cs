@@ -10,6 +10,8 @@ public sealed class SecureMembershipTests : IAsyncDisposable
 {
     private static readonly string[] s_sites = ["a", "b", "c", "d"];
 
+    private const int RoundsThatFail = Server.Runs.RunMachine.MostFailures;
+
     private RunningSites _sites = null!;
 
     private TestFederation Federation => _sites.Federation;
@@ -96,6 +98,39 @@ public sealed class SecureMembershipTests : IAsyncDisposable
         RunEvent evaluated = await Federation.WaitForAsync(run, "evaluated", happened => happened.Round == 3);
         Assert.Equal(4ul, evaluated.Metrics.Examples);
         Assert.All(details.Rounds, round => Assert.Equal(1ul, round.Opening.Epoch));
+    }
+
+    [Fact] // as the manual says it, while the run goes on: who has accepted sits out and fails nothing, and with the last one all train, the new site too
+    public async Task Roster_AcceptedBySitesOneAfterTheOther_IsTheRunsAtTheEnd()
+    {
+        _sites = await RunningSites.StartAsync(s_sites);
+        var first = new NodePolicy(RosterSha256: await Federation.RosterHashAsync());
+        GatedLearner gate = _sites.Gate("d", heldRound: 1);
+        foreach (string site in s_sites) _sites.Run(site, site == "d" ? gate : null, policy: first);
+        string run = await _sites.SubmitAsync(rounds: 1000, settings: ""); // three of four open a sum, then four of five
+        await gate.Started;
+        await Federation.EnrollAsync("e");
+        _sites.Run("e");
+        await Federation.WaitForAsync(run, "site-ready", happened => happened.Site == "e");
+        var second = new NodePolicy(RosterSha256: await Federation.RosterHashAsync());
+        gate.Release();
+        await Federation.WaitForAsync(run, "keys-failed");
+        foreach (string site in s_sites)
+        {
+            await _sites.StopAsync(site);
+            _sites.Run(site, policy: second);
+            if (site != "a") continue;
+            RunEvent refused = await Federation.WaitForAsync(run, "site-failed");
+            Assert.Equal("a", refused.Site);
+            Assert.Contains($"made for roster version 1 (4 sites, {first.RosterSha256}); this site's policy pins {second.RosterSha256}", refused.Message, StringComparison.Ordinal);
+            await Federation.WaitForAsync(run, "round-closed", happened => happened.Round > refused.Round + RoundsThatFail && happened.Message.Contains("with 3 updates.", StringComparison.Ordinal));
+        }
+
+        Assert.Contains("5 members hold shares", (await Federation.WaitForAsync(run, "keys-made", happened => happened.Round > 0)).Message, StringComparison.Ordinal);
+        await Federation.WaitForAsync(run, "round-closed", happened => happened.Message.Contains("with 5 updates.", StringComparison.Ordinal));
+        Assert.All((await Federation.ShowAsync(run)).Sites, site => Assert.Equal("ready", site.State));
+        await Federation.Operator.CancelRunAsync(new CancelRunRequest { RunId = run });
+        await _sites.EndedAsync();
     }
 
     [Fact] // what it sent under its old key counts; the share went with the old key, and the next round has new ones

@@ -95,7 +95,7 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
     {
         if (_keys is { } known && (known.Certificate, known.Roster, known.Test) == (secure.CertificateSha256, secure.RosterSha256, secure.TestSha256)) return known.Checked;
         Roster roster = Roster.Decode(await ReadAsync(secure.RosterSha256, cancellationToken));
-        policy.Require(roster);
+        PinnedRoster.RequireOfKeys(policy, roster);
         EpochCertificate certificate = EpochCertificate.Decode(await ReadAsync(secure.CertificateSha256, cancellationToken));
         certificate.Verify(roster, policy.ToCommittee());
         EpochTest.Verify(certificate, roster, SignedOpeningAnswer.Decode(await ReadAsync(secure.TestSha256, cancellationToken)));

@@ -22,7 +22,8 @@ public sealed record SiteAnswered(string Site, IReadOnlyList<string> Mismatches)
 public sealed record SiteJoined(string Site) : RunEvent;
 
 /// <param name="Round">0: before the first round.</param>
-public sealed record SiteFailed(string Site, int Round, string Reason) : RunEvent;
+/// <param name="RosterRefused">The site pins another roster than that of the run's keys.</param>
+public sealed record SiteFailed(string Site, int Round, string Reason, bool RosterRefused = false) : RunEvent;
 
 /// <summary>An upload is complete and its content was checked.</summary>
 public sealed record UpdateArrived(string Site, int Round, string ModelSha256, Contribution Contribution) : RunEvent;
