@@ -58,6 +58,19 @@ public sealed class SecureLieTests
         return task;
     });
 
+    [Fact] // with the certificate of the roster that the site has checked, another one is named: the share is kept with the first, and is of use
+    public async Task Epoch_FinishedUnderAnotherRoster_KeepsTheOneThatWasChecked()
+    {
+        string run = "";
+        await RefusedAsync("fewer than 3 is not opened", liar => task =>
+        {
+            if (task.Epoch is { Step: 6 } epoch) epoch.RosterSha256 = liar.Plant(new Roster(9, "", [new("a", new string('1', 64)), new("invented", new string('2', 64))]).Encode());
+            if (task.Open is { } open) run = open.RunId;
+            return Asked(liar, request => request with { Contributions = [.. request.Contributions.Take(2)] })(task);
+        });
+        Assert.NotEqual("", run); // asked, and it held a share
+    }
+
     [Fact] // after new keys: the certificate of the epoch before, for one site
     public async Task Train_UnderTheKeysOfAnOlderEpoch_IsRefused()
     {

@@ -133,6 +133,23 @@ public sealed class SecureMembershipTests : IAsyncDisposable
         await _sites.EndedAsync();
     }
 
+    [Fact] // its policy may have changed because of what it found out: nothing is opened under the roster that it has left
+    public async Task Member_ThatPinsAnotherRosterInARound_OpensNothingOfTheOldOne()
+    {
+        (string run, GatedLearner gate) = await StartAsync(rounds: 1);
+        await _sites.ContributedAsync(run, "a", 1);
+        await _sites.StopAsync("a");
+        var another = new NodePolicy(RosterSha256: new string('7', 64));
+        _sites.Run("a", policy: another);
+        await _sites.ContributedAsync(run, "c", 1);
+        gate.Release();
+        RunEvent refused = await Federation.WaitForAsync(run, "refused");
+        Assert.Equal("a", refused.Site);
+        Assert.Contains("opened by b, c, d: the sum of 4 updates", (await Federation.WaitForAsync(run, "opened")).Message, StringComparison.Ordinal);
+        await _sites.EndedAsync();
+        Assert.Contains(AuditVerification.Of(new NodeFolder(Federation.NodeState("a")).Audit).Entries, entry => entry.Kind == "opening-refused" && entry.Run == run && entry.What.Contains($"this site's policy pins {another.RosterSha256}", StringComparison.Ordinal));
+    }
+
     [Fact] // what it sent under its old key counts; the share went with the old key, and the next round has new ones
     public async Task Site_WithANewIdentityKey_IsReplacedInTheOpeningAndInTheNextKeys()
     {
