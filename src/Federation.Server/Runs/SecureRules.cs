@@ -47,15 +47,16 @@ internal static class SecureRules
     public static Transition Failed(RunState state, EpochFailed failed, Roster roster, DateTimeOffset now)
     {
         if (state.Phase is not MakingKeys making || making.Epoch != failed.Epoch || making.Attempt != failed.Attempt) return new Transition(state, [], Duplicate: true);
-        bool isRefused = failed.RosterRefusedBy is { Count: > 0 }, counts = !isRefused && !failed.Restarted;
+        string[] others = [.. failed.Dropped.Except(failed.RosterRefusedBy ?? [])]; // that failed, and not because of the roster
+        bool isRefused = failed.RosterRefusedBy is { Count: > 0 }, counts = !failed.Restarted && (!isRefused || others.Length > 0 || failed.InTest);
         if (isRefused && making.Former is { } former) return GoOn(state, former, failed.RosterRefusedBy!, roster, now);
         if (counts && making.Attempt + 1 - making.Uncounted >= MostAttempts) return RunMachine.End(state, RunEnd.Failed, $"No keys after {MostAttempts} attempts. {failed.Reason}");
         // Sites that have not accepted the roster have not failed: administrators compare it first.
         MakingKeys next = making with
         {
             Attempt = making.Attempt + 1,
-            Dropped = isRefused ? making.Dropped : making.Dropped.Union(failed.Dropped),
-            FailedTests = making.FailedTests + (failed.InTest && !isRefused ? 1 : 0),
+            Dropped = making.Dropped.Union(others),
+            FailedTests = making.FailedTests + (failed.InTest ? 1 : 0),
             Uncounted = making.Uncounted + (counts ? 0 : 1),
         };
         return new Transition(state with { Phase = next }, [new Announce(RunLog.KeysFailed, failed.Reason, state.Round), new MakeKeys(next.Epoch, next.Attempt, next.Dropped, next.FailedTests, next.Former is not null)]);

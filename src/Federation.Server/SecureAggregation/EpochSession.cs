@@ -93,7 +93,8 @@ internal sealed class EpochSession
         if (message.Refusal.Length > 0)
         {
             _refusals[site] = message.Refusal;
-            if (message.RosterRefused) _rosterRefused.Add(site);
+            // A roster is judged before anything else is sent; who goes along and refuses it later has failed like any other.
+            if (message.RosterRefused && _coordinator.Step == EpochStep.Answers) _rosterRefused.Add(site);
             return;
         }
 

@@ -103,6 +103,16 @@ public sealed class SecureRulesTests
         Assert.Equal(1, making.Former!.Epoch);
     }
 
+    [Fact] // one refuses the roster, and behind its back another spoils each attempt: that one is left out, or its failures count
+    public void Keys_SpoiltBesideASiteThatRefusesTheRoster_DoNotFailForEver()
+    {
+        Start(new RunPlan(1, 3, TimeSpan.FromMinutes(1), s_sites, null, Secure: true, MaxOpenings: 100));
+        Apply(new EpochFailed(1, 0, "Not yet.", ["a", "d"], RosterRefusedBy: ["a"]));
+        Assert.Equal(["d"], Assert.IsType<MakingKeys>(_state.Phase).Dropped);
+        for (int attempt = 1; attempt < SecureRules.MostAttempts; attempt++) Apply(new EpochFailed(1, attempt, "The self-test failed.", ["a"], InTest: true, RosterRefusedBy: ["a"]));
+        Assert.Equal(RunEnd.Failed, Assert.IsType<Ended>(_state.Phase).How);
+    }
+
     [Fact] // sites accept a new roster one after the other: none of them fails, rounds go on without those that have accepted, and the last one brings keys for all
     public void Roster_AcceptedOneAfterTheOther_CountsAsNobodysFailure()
     {
