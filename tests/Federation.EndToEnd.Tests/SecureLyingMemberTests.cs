@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using Federation.Client;
 using Federation.Privacy.SecureAggregation;
 using Federation.Protocol.Identity;
@@ -35,6 +36,27 @@ public sealed class SecureLyingMemberTests : IAsyncDisposable
         Assert.Contains("'a' did not reveal what it had committed to", failed.Message, StringComparison.Ordinal);
         Assert.Contains("3 members hold shares", (await _sites.Federation.WaitForAsync(run, "keys-made")).Message, StringComparison.Ordinal);
         await CompletesAsync(run);
+    }
+
+    [Fact] // shares of a megabyte and more, well committed to: they would spoil the packet of every other member
+    public async Task Member_WhoseSharesAreTooLong_IsLeftOutAtOnce()
+    {
+        string run = await StartAsync();
+        var folder = new NodeFolder(_sites.Federation.NodeState("a"));
+        using Credential credential = Credential.Load(folder.Certificate, folder.Key);
+        using ECDsa identity = credential.Certificate.GetECDsaPrivateKey()!;
+        byte[] huge = new byte[(1 << 20) + 1];
+        _relay.Say = message =>
+        {
+            if (message.Step != 1 || message.Refusal.Length > 0) return message;
+            EpochCommitment commitment = message.To == 0 ? EpochCommitment.Decode(SignedMessage.Decode(message.Body.Span).Body.Span) : null!;
+            message.Body = ByteString.CopyFrom(message.To != 0 ? huge : SignedMessage.Sign("a", identity, (commitment with { ShareHashes = [.. commitment.ShareHashes.Select(share => (share.To, SHA256.HashData(huge)))] }).Encode()).Encode());
+            return message;
+        };
+        _sites.Run("a", coordinator: _relay.Address);
+        Assert.Contains("3 members hold shares", (await _sites.Federation.WaitForAsync(run, "keys-made")).Message, StringComparison.Ordinal);
+        await CompletesAsync(run);
+        Assert.DoesNotContain(s_sites[1..], site => File.Exists(new NodeFolder(_sites.Federation.NodeState(site)).Audit)); // nobody else has refused anything
     }
 
     private async Task<string> StartAsync()
