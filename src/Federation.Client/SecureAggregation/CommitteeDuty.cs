@@ -37,7 +37,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
         catch (Exception error) when (error is ProtocolException or FormatException)
         {
             logger.LogWarning("Key epoch {Epoch} of run {Run}: {Message}", descriptor?.Epoch, task.RunId, error.Message);
-            audit.Refused(NodeAudit.KeyEpoch, task.RunId, 0, error.Message);
+            audit.Refused(NodeAudit.KeyEpoch, task.RunId, 0, error.Message, error);
             Drop(task.RunId);
             if (descriptor is null) return;
             EpochMessage refusal = MessageOf(task, descriptor, error.Message);
@@ -91,7 +91,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
         {
             message.Refusal = error.Message;
             logger.LogWarning("Run {Run}: an opening was refused. {Message}", task.RunId, error.Message);
-            audit.Refused(NodeAudit.Opening, task.RunId, round, error.Message);
+            audit.Refused(NodeAudit.Opening, task.RunId, round, error.Message, error);
         }
         catch (SqliteException error)
         {
