@@ -76,7 +76,8 @@ public sealed record RotateRequested : RunEvent;
 
 /// <summary>A closed round's sum can never be opened: shares are gone. The epoch ends, and the round with it.</summary>
 /// <param name="ModelSha256">What the next round starts from: the same weights under a new hash, since members answer one set of contributors a model.</param>
-public sealed record OpeningLost(int Round, string Reason, string ModelSha256) : RunEvent;
+/// <param name="IsAsked">Members were asked, and may have noted an answer.</param>
+public sealed record OpeningLost(int Round, string Reason, string ModelSha256, bool IsAsked = true) : RunEvent;
 
 /// <summary>What the host has to do after the new state is stored.</summary>
 public abstract record RunEffect;

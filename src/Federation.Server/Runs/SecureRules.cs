@@ -128,7 +128,7 @@ internal static class SecureRules
     {
         if (state.Phase is not Aggregating closed || lost.Round != state.Round) return new Transition(state, [], Duplicate: true);
         // The same question may have been answered by some for this set of sites: another set is not opened.
-        if (state.Plan.Statistics) return RunMachine.End(state, RunEnd.Failed, $"The sum cannot be opened: {lost.Reason} Members that had answered open no other sum for this query and version of the data.");
+        if (state.Plan.Statistics) return RunMachine.End(state, RunEnd.Failed, lost.IsAsked ? $"The sum cannot be opened: {lost.Reason} Members that had answered open no other sum for this query and version of the data." : $"The members were not asked: {lost.Reason}");
         if (state.Plan.AbortOnLoss) return RunMachine.End(state, RunEnd.Failed, $"Round {lost.Round} cannot be opened: {lost.Reason}");
         if (state.LostOpenings + 1 >= MostLostOpenings) return RunMachine.End(state, RunEnd.Failed, $"{MostLostOpenings} rounds in a row could not be opened. {lost.Reason}");
         return new Transition(

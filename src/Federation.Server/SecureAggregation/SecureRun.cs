@@ -60,10 +60,29 @@ internal sealed class SecureRun(RunContext context, RunHost run)
     public void Open(int number, IEnumerable<string> sites, string purpose)
     {
         SiteRound round = RoundOf(run.State, number, purpose);
+        if (run.Spec.Statistics is not null && TooNear([.. sites]) is { } reason)
+        {
+            run.Apply(new OpeningLost(number, reason, run.State.ModelSha256, IsAsked: false));
+            return;
+        }
+
         lock (_lock)
         {
             _opening?.Dispose();
             _opening = new(context, run.Id, round, KeysOf(run.State).Roster, [.. sites.Select(site => (site, context.Spool.PathOf(run.Id, number, site)))]);
+        }
+    }
+
+    private string? TooNear(IReadOnlyCollection<string> sites)
+    {
+        try
+        {
+            OpenedSets.Require(context.Store, sites, run.Spec.Cohort.MinContributors);
+            return null;
+        }
+        catch (ProtocolException near)
+        {
+            return near.Message;
         }
     }
 
