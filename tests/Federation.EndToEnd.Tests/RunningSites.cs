@@ -41,10 +41,10 @@ internal sealed class RunningSites : IAsyncDisposable
     /// <summary>A learner of this site whose training is held in these rounds.</summary>
     public GatedLearner Gate(string site, int heldRound, ILocalLearner? inner = null) => Own(new GatedLearner(inner ?? new SteppingLearner(Steps[site]), heldRound));
 
-    public void Run(string site, ILocalLearner? learner = null, Uri? coordinator = null, NodePolicy? policy = null)
+    public void Run(string site, ILocalLearner? learner = null, Uri? coordinator = null, NodePolicy? policy = null, KeptLog? log = null)
     {
         var stop = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        Task<NodeOutcome> task = Federation.RunNodeAsync(site, learner ?? new SteppingLearner(Steps[site]), coordinator: coordinator, cancellationToken: stop.Token, policy: policy);
+        Task<NodeOutcome> task = Federation.RunNodeAsync(site, learner ?? new SteppingLearner(Steps[site]), coordinator: coordinator, cancellationToken: stop.Token, policy: policy, loggers: log);
         _nodes[site] = (task, stop);
     }
 

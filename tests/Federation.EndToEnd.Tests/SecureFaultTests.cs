@@ -179,6 +179,18 @@ public sealed class SecureFaultTests : IAsyncDisposable
         await _federation.WaitForAsync(run, "completed");
     }
 
+    [Fact] // nobody has to be waited for: there are not so many
+    public async Task Keys_WithAThresholdAboveTheNumberOfSites_SayWhatToDo()
+    {
+        await StartAsync();
+        foreach (string site in s_sites) Run(site);
+        string spec = SyntheticSites.Spec(1, least: 3, secure: "{ kind: threshold-bfv, threshold: 5 }");
+        string run = await _federation.SubmitAsync(spec, SyntheticSites.SchemaYaml, SyntheticSites.Initial(spec));
+        RunEvent waiting = await _federation.WaitForAsync(run, "waiting", happened => happened.Message.StartsWith("Keys need", StringComparison.Ordinal));
+        Assert.Equal("Keys need 5 members, and 4 sites are enrolled that train: enrol more, or cancel the run and submit it with a lower `threshold`.", waiting.Message);
+        await _federation.Operator.CancelRunAsync(new CancelRunRequest { RunId = run });
+    }
+
     [Fact] // everything that the coordinator keeps, while the round is open and after it
     public async Task Coordinator_ItsFiles_HoldNothingOfOneSitesUpdate()
     {

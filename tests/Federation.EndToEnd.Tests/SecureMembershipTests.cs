@@ -63,6 +63,24 @@ public sealed class SecureMembershipTests : IAsyncDisposable
         Assert.All(_sites.Model(run), value => Assert.Equal(RunningSites.MeanOf(s_sites) + RunningSites.MeanOf([.. s_sites, "e"]), value, 2e-3f));
     }
 
+    [Fact] // away while the keys are made: it holds no share, and says what its updates rest on all the same
+    public async Task Site_OutsideTheCommittee_LogsWhichRowOfTheTableHolds()
+    {
+        _sites = await RunningSites.StartAsync([.. s_sites, "e"]);
+        GatedLearner gate = _sites.Gate("d", heldRound: 1);
+        _sites.Run(s_sites[..3]);
+        _sites.Run("d", gate);
+        string run = await _sites.SubmitAsync(rounds: 2, settings: "threshold: 4", deadline: "5s");
+        await gate.Started; // the sites that had not answered were waited for until the deadline
+        using KeptLog log = new();
+        _sites.Run("e", log: log, policy: new NodePolicy(RosterSha256: await Federation.RosterHashAsync()));
+        await Federation.WaitForAsync(run, "site-ready", happened => happened.Site == "e");
+        gate.Release();
+        await _sites.EndedAsync();
+        Assert.Contains("e", (await Federation.ShowAsync(run)).Rounds[1].Contributors);
+        Assert.Single(log.Lines, line => line.Contains("this site contributes and holds no share; any 4 of 4 members open a sum. Roster 1 of 5 sites", StringComparison.Ordinal) && line.Contains("The roster is pinned", StringComparison.Ordinal));
+    }
+
     [Fact] // the others open the round, and the next one has keys of which it holds a share again
     public async Task Member_ThatLostItsShare_HasOneFromTheNextRoundOn()
     {
