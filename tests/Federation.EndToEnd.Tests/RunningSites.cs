@@ -22,9 +22,12 @@ internal sealed class RunningSites : IAsyncDisposable
 
     public TestFederation Federation { get; }
 
-    public static async Task<RunningSites> StartAsync(params string[] sites)
+    public static Task<RunningSites> StartAsync(params string[] sites) => StartAsync(null, sites);
+
+    /// <param name="log">The coordinator's.</param>
+    public static async Task<RunningSites> StartAsync(KeptLog? log, params string[] sites)
     {
-        var running = new RunningSites(await TestFederation.StartAsync());
+        var running = new RunningSites(await TestFederation.StartAsync(log));
         foreach (string site in sites) await running.Federation.EnrollAsync(site);
         return running;
     }
