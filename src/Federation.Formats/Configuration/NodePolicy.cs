@@ -46,7 +46,7 @@ public sealed partial record NodePolicy(
 
     /// <summary>The row of the threat table that holds.</summary>
     public string Guarantee(Roster roster) => RosterSha256 == roster.Hash
-        ? "The roster is pinned: a coordinator that lies about sets, rounds, models or sites learns nothing but sums of at least the minimum of sites, per opening."
+        ? $"The roster is pinned: a coordinator that lies about sets, rounds, models or sites learns nothing but sums of at least {MinContributors} sites, per opening, as long as at most {MaxColluding} members lie or were restored and no contributor that colludes with it sends malformed ciphertexts."
         : Unpinned;
 }
 
