@@ -72,7 +72,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
             if (request.Opening.Epoch != epoch) throw new LostShareException($"This site holds a share of epoch {kept.Certificate.Descriptor.Epoch}.");
             if (kept.Roster.Sites.GetValueOrDefault(site) != IdentitySha256) throw new LostShareException($"This site's identity key has changed since epoch {request.Opening.Epoch} was made: nobody would take an answer for its share.");
             PinnedRoster.RequireOfKeys(policy, kept.Roster);
-            OpeningMember member = new(kept.Certificate, share, kept.Roster, PolicyFor(request.Opening.Run), identity, _random, store.Record(), entry => store.Append(request.Opening.Run, entry), store.Statistics());
+            OpeningMember member = new(kept.Certificate, share, kept.Roster, PolicyFor(request.Opening.Run), identity, _random, store.Record(), entry => store.Append(request.Opening.Run, entry), store.Statistics(), store.Sets(request.Opening.Run));
             SignedOpeningAnswer answer = await AnswerAsync(member, request, task.SecondsSha256, cancellationToken);
             (message.Answer, message.Part) = (ByteString.CopyFrom(answer.Message.Encode()), ByteString.CopyFrom(answer.Part));
             logger.LogInformation("Answered for the {Opening}: {Count} contributions", request.Opening, request.Contributions.Count);
