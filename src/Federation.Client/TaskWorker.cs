@@ -284,14 +284,15 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         return ModelState.Read(path);
     }
 
-    private Task FailAsync(string runId, int round, Exception error, CancellationToken cancellationToken) => FailAsync(runId, round, string.Join(" ", SiteWords.Of(error)), cancellationToken);
+    private Task FailAsync(string runId, int round, Exception error, CancellationToken cancellationToken) =>
+        FailAsync(runId, round, string.Join(" ", SiteWords.Of(error)), cancellationToken, rosterRefused: error is ProtocolException { Reason: Refusal.WrongRoster });
 
-    private async Task FailAsync(string runId, int round, string reason, CancellationToken cancellationToken)
+    private async Task FailAsync(string runId, int round, string reason, CancellationToken cancellationToken, bool rosterRefused = false)
     {
         string sentence = reason.Length <= 1000 ? reason : reason[..1000];
         try
         {
-            await client.ReportFailureAsync(new FailureReport { RunId = runId, Round = (uint)round, Reason = sentence }, cancellationToken: cancellationToken);
+            await client.ReportFailureAsync(new FailureReport { RunId = runId, Round = (uint)round, Reason = sentence, RosterRefused = rosterRefused }, cancellationToken: cancellationToken);
         }
         catch (RpcException error) when (ConnectionErrors.IsRefusal(error))
         {

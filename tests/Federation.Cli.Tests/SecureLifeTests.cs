@@ -52,6 +52,7 @@ public sealed class SecureLifeTests(SecureFederation life)
         Assert.Equal(openings, secure.GetProperty("openings").GetInt32());
         Assert.Contains("any 3 of alpha, beta, gamma open a sum", text.Output, StringComparison.Ordinal);
         Assert.Contains("The roster comes from the coordinator's CA", text.Output, StringComparison.Ordinal);
+        Assert.Contains($"roster sha256:{epoch.GetProperty("rosterSha256").GetString()}", text.Output, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -100,7 +101,9 @@ public sealed class SecureLifeTests(SecureFederation life)
         FedResult offline = await Fed.RunAsync(Folder, ["run", "verify-transcript", "--from", "transcript"]), online = await life.OperateAsync("run", "verify-transcript", life.Run);
         Assert.Equal((0, ""), (offline.ExitCode, offline.Error));
         Assert.Equal("2 epochs, 9 openings: every signature holds, and none of the run's record is missing", offline.OutputLines[^1]);
-        Assert.Equal(2 + 9 + 2, offline.OutputLines.Length);
+        string[] rosters = [.. life.Verified.Json.GetProperty("epochs").EnumerateArray().Select(epoch => epoch.GetProperty("rosterSha256").GetString()!).Distinct()];
+        Assert.Equal(2 + 9 + 2 + rosters.Length, offline.OutputLines.Length);
+        Assert.All(rosters, roster => Assert.Contains(offline.OutputLines, line => line.EndsWith($"sha256:{roster}", StringComparison.Ordinal))); // whole: it is to be compared with the pinned one
         Assert.Equal(offline.Output, online.Output);
     }
 

@@ -26,6 +26,18 @@ public sealed class NodeAuditTests : IDisposable
         Assert.Equal(["in the clear", "no descriptor"], AuditVerification.Of(LogPath).Entries.Select(entry => entry.What));
     }
 
+    [Fact] // numbers that a coordinator chooses make ever new sentences of one sort; a lie of another sort is told apart
+    public void Note_AnotherSortOfLieBehindAFlood_IsKept()
+    {
+        using (var audit = new NodeAudit(LogPath, TimeProvider.System, NullLogger.Instance))
+        {
+            for (int i = 0; i < 1000; i++) audit.Note(NodeAudit.Opening, "run", i, new ProtocolException(Refusal.WrongEpoch, $"epoch {i}"));
+            audit.Note(NodeAudit.Opening, "run", 7, new ProtocolException(Refusal.AnotherSet, "another set"));
+        }
+
+        Assert.Equal("another set", AuditVerification.Of(LogPath).Entries[^1].What);
+    }
+
     [Fact] // a folder in the log's place, then a disk without room: the refusal is not held up, and the next is written when there is room
     public void Refused_ALogThatCannotBeWritten_ThrowsNothing()
     {

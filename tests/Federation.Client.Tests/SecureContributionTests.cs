@@ -9,6 +9,7 @@ using Federation.Privacy.Mechanisms;
 using Federation.Privacy.SecureAggregation;
 using Federation.V1;
 using Google.Protobuf;
+using Microsoft.Extensions.Logging.Abstractions;
 using Opening = Federation.Privacy.SecureAggregation.Opening;
 
 namespace Federation.Client.Tests;
@@ -139,7 +140,7 @@ public sealed class SecureContributionTests : IDisposable
             RosterSha256 = Keep(_roster.Encode()),
             TestSha256 = Keep(SignedOpeningAnswer.Encode(test ?? _test)),
         };
-        var contribution = new SecureContribution(null!, _node, "a", _identities[0], policy ?? new NodePolicy(), store ?? _store, 1);
+        var contribution = new SecureContribution(null!, _node, "a", _identities[0], policy ?? new NodePolicy(), store ?? _store, 1, NullLogger.Instance);
         return contribution.CheckAsync(new LearningTask("run", "a", RunSpec.Parse(spec, "spec"), null), spec, "", secure, purpose, 2, s_model, Values, TestContext.Current.CancellationToken);
     }
 

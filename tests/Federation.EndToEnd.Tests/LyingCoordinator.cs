@@ -42,6 +42,9 @@ internal sealed class LyingCoordinator : IAsyncDisposable
     /// <summary>The node has done what it was told and asks for more.</summary>
     public Action Asked { get; set; } = () => { };
 
+    /// <summary>Changes what the node says in the making of keys: then it is the member that lies.</summary>
+    public Func<EpochMessage, EpochMessage> Say { get; set; } = message => message;
+
     /// <summary>What an opening's answer meets before it is passed on; may hold it for ever.</summary>
     public Func<OpeningAnswer, CancellationToken, Task> Hold { get; set; } = (_, _) => Task.CompletedTask;
 
@@ -131,7 +134,7 @@ internal sealed class LyingCoordinator : IAsyncDisposable
         public override async Task<EpochMessageReply> SendEpochMessage(EpochMessage request, ServerCallContext context)
         {
             Note(request.Refusal);
-            return await coordinator.SendEpochMessageAsync(request, cancellationToken: context.CancellationToken);
+            return await coordinator.SendEpochMessageAsync(liar.Say(request), cancellationToken: context.CancellationToken);
         }
 
         public override async Task<OpeningAnswerReply> SendOpeningAnswer(OpeningAnswer request, ServerCallContext context)

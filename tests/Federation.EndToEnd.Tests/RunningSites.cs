@@ -22,9 +22,12 @@ internal sealed class RunningSites : IAsyncDisposable
 
     public TestFederation Federation { get; }
 
-    public static async Task<RunningSites> StartAsync(params string[] sites)
+    public static Task<RunningSites> StartAsync(params string[] sites) => StartAsync(null, sites);
+
+    /// <param name="log">The coordinator's.</param>
+    public static async Task<RunningSites> StartAsync(KeptLog? log, params string[] sites)
     {
-        var running = new RunningSites(await TestFederation.StartAsync());
+        var running = new RunningSites(await TestFederation.StartAsync(log));
         foreach (string site in sites) await running.Federation.EnrollAsync(site);
         return running;
     }
@@ -41,10 +44,10 @@ internal sealed class RunningSites : IAsyncDisposable
     /// <summary>A learner of this site whose training is held in these rounds.</summary>
     public GatedLearner Gate(string site, int heldRound, ILocalLearner? inner = null) => Own(new GatedLearner(inner ?? new SteppingLearner(Steps[site]), heldRound));
 
-    public void Run(string site, ILocalLearner? learner = null, Uri? coordinator = null, NodePolicy? policy = null)
+    public void Run(string site, ILocalLearner? learner = null, Uri? coordinator = null, NodePolicy? policy = null, KeptLog? log = null)
     {
         var stop = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        Task<NodeOutcome> task = Federation.RunNodeAsync(site, learner ?? new SteppingLearner(Steps[site]), coordinator: coordinator, cancellationToken: stop.Token, policy: policy);
+        Task<NodeOutcome> task = Federation.RunNodeAsync(site, learner ?? new SteppingLearner(Steps[site]), coordinator: coordinator, cancellationToken: stop.Token, policy: policy, loggers: log);
         _nodes[site] = (task, stop);
     }
 

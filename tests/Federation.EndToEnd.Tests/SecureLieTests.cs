@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Federation.Client;
 using Federation.Learning;
 using Federation.Privacy.Ledger;
@@ -43,8 +44,36 @@ public sealed class SecureLieTests
         });
     }
 
-    [Fact]
-    public async Task Train_WithAnotherMinimumForOneSite_IsRefused() => await RefusedAsync("from 3 to", _ => Described(descriptor => descriptor with { MinContributors = 2 }));
+    [Fact] // of a size that no run may have
+    public async Task Train_WithAMinimumOfTwo_IsRefused() => await RefusedAsync("from 3 to", _ => Described(descriptor => descriptor with { MinContributors = 2 }));
+
+    [Fact] // the spec that all agreed to says four; this site is told three
+    public async Task Train_WithAnotherMinimumForOneSite_IsRefused() =>
+        await RefusedAsync("opened with 3 contributors; spec and policy ask for 4", _ => Described(descriptor => descriptor with { MinContributors = 3 }), Spec.Replace("minContributors: 3", "minContributors: 4", StringComparison.Ordinal));
+
+    [Fact] // another schema of the table: other scaling, other columns
+    public async Task Train_WithOtherTrainingSettingsForOneSite_IsRefused() => await RefusedAsync("described for other training settings", _ => Described(descriptor => descriptor with { LocalTraining = new byte[32] }));
+
+    [Fact] // the certificate that all have signed, with a public key of the coordinator's choice in it
+    public async Task Train_UnderAnotherKeyThanTheCertifiedOne_IsRefused() => await RefusedAsync("signed another certificate", liar => task =>
+    {
+        if (task.Train is not { } train) return task;
+        byte[] certificate = liar.Fetched(train.Secure.CertificateSha256);
+        certificate[certificate.Length / 2] ^= 1; // far the most of it is the key
+        train.Secure.CertificateSha256 = liar.Plant(certificate);
+        return task;
+    });
+
+    [Fact] // chosen once the others' parts were seen, to know the key: a part that was not committed to before
+    public async Task Epoch_WithAPartChosenAfterTheOthers_IsRefused() => await RefusedAsync("revealed something else than it committed to", liar => task =>
+    {
+        if (task.Epoch is not { Step: 5 } epoch) return task;
+        EpochReveal[] reveals = [.. EpochReveal.DecodeList(liar.Fetched(epoch.ContentSha256))];
+        reveals[^1] = reveals[^1] with { Packed = [.. reveals[^1].Packed] };
+        reveals[^1].Packed[7] ^= 1;
+        epoch.ContentSha256 = liar.Plant(EpochReveal.Encode(reveals));
+        return task;
+    });
 
     [Fact]
     public async Task Epoch_WithAThresholdThatResistsNobody_IsRefused() => await RefusedAsync("asks for 1: a threshold of 3 at least", _ => task =>
@@ -57,6 +86,19 @@ public sealed class SecureLieTests
 
         return task;
     });
+
+    [Fact] // with the certificate of the roster that the site has checked, another one is named: the share is kept with the first, and is of use
+    public async Task Epoch_FinishedUnderAnotherRoster_KeepsTheOneThatWasChecked()
+    {
+        string run = "";
+        await RefusedAsync("fewer than 3 is not opened", liar => task =>
+        {
+            if (task.Epoch is { Step: 6 } epoch) epoch.RosterSha256 = liar.Plant(new Roster(9, "", [new("a", new string('1', 64)), new("invented", new string('2', 64))]).Encode());
+            if (task.Open is { } open) run = open.RunId;
+            return Asked(liar, request => request with { Contributions = [.. request.Contributions.Take(2)] })(task);
+        });
+        Assert.NotEqual("", run); // asked, and it held a share
+    }
 
     [Fact] // after new keys: the certificate of the epoch before, for one site
     public async Task Train_UnderTheKeysOfAnOlderEpoch_IsRefused()
@@ -81,6 +123,13 @@ public sealed class SecureLieTests
 
     [Fact]
     public async Task Open_OfOneContributionTwice_IsRefused() => await RefusedAsync("is in the set twice", liar => Asked(liar, request => request with { Contributions = [.. request.Contributions.Skip(1), request.Contributions[1]] }));
+
+    [Fact] // in the place of a site's contribution one that somebody else has signed in its name
+    public async Task Open_WithAForeignContribution_IsRefused()
+    {
+        using ECDsa foreign = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        await RefusedAsync("with this key is not in roster 1", liar => Asked(liar, request => request with { Contributions = [SignedMessage.Sign(request.Contributions[0].Site, foreign, request.Contributions[0].Body.ToArray()), .. request.Contributions.Skip(1)] }));
+    }
 
     [Fact] // after the honest answer: the same round once more, without one site
     public async Task Open_AnotherSetForTheSameRound_IsRefused()

@@ -10,6 +10,8 @@ public sealed class SecureMembershipTests : IAsyncDisposable
 {
     private static readonly string[] s_sites = ["a", "b", "c", "d"];
 
+    private const int RoundsThatFail = Server.Runs.RunMachine.MostFailures;
+
     private RunningSites _sites = null!;
 
     private TestFederation Federation => _sites.Federation;
@@ -61,6 +63,24 @@ public sealed class SecureMembershipTests : IAsyncDisposable
         Assert.All(_sites.Model(run), value => Assert.Equal(RunningSites.MeanOf(s_sites) + RunningSites.MeanOf([.. s_sites, "e"]), value, 2e-3f));
     }
 
+    [Fact] // away while the keys are made: it holds no share, and says what its updates rest on all the same
+    public async Task Site_OutsideTheCommittee_LogsWhichRowOfTheTableHolds()
+    {
+        _sites = await RunningSites.StartAsync([.. s_sites, "e"]);
+        GatedLearner gate = _sites.Gate("d", heldRound: 1);
+        _sites.Run(s_sites[..3]);
+        _sites.Run("d", gate);
+        string run = await _sites.SubmitAsync(rounds: 2, settings: "threshold: 4", deadline: "5s");
+        await gate.Started; // the sites that had not answered were waited for until the deadline
+        using KeptLog log = new();
+        _sites.Run("e", log: log, policy: new NodePolicy(RosterSha256: await Federation.RosterHashAsync()));
+        await Federation.WaitForAsync(run, "site-ready", happened => happened.Site == "e");
+        gate.Release();
+        await _sites.EndedAsync();
+        Assert.Contains("e", (await Federation.ShowAsync(run)).Rounds[1].Contributors);
+        Assert.Single(log.Lines, line => line.Contains("this site contributes and holds no share; any 4 of 4 members open a sum. Roster 1 of 5 sites", StringComparison.Ordinal) && line.Contains("The roster is pinned", StringComparison.Ordinal));
+    }
+
     [Fact] // the others open the round, and the next one has keys of which it holds a share again
     public async Task Member_ThatLostItsShare_HasOneFromTheNextRoundOn()
     {
@@ -96,6 +116,56 @@ public sealed class SecureMembershipTests : IAsyncDisposable
         RunEvent evaluated = await Federation.WaitForAsync(run, "evaluated", happened => happened.Round == 3);
         Assert.Equal(4ul, evaluated.Metrics.Examples);
         Assert.All(details.Rounds, round => Assert.Equal(1ul, round.Opening.Epoch));
+    }
+
+    [Fact] // as the manual says it, while the run goes on: who has accepted sits out and fails nothing, and with the last one all train, the new site too
+    public async Task Roster_AcceptedBySitesOneAfterTheOther_IsTheRunsAtTheEnd()
+    {
+        _sites = await RunningSites.StartAsync(s_sites);
+        var first = new NodePolicy(RosterSha256: await Federation.RosterHashAsync());
+        GatedLearner gate = _sites.Gate("d", heldRound: 1);
+        foreach (string site in s_sites) _sites.Run(site, site == "d" ? gate : null, policy: first);
+        string run = await _sites.SubmitAsync(rounds: 1000, settings: ""); // three of four open a sum, then four of five
+        await gate.Started;
+        await Federation.EnrollAsync("e");
+        _sites.Run("e");
+        await Federation.WaitForAsync(run, "site-ready", happened => happened.Site == "e");
+        var second = new NodePolicy(RosterSha256: await Federation.RosterHashAsync());
+        gate.Release();
+        await Federation.WaitForAsync(run, "keys-failed");
+        foreach (string site in s_sites)
+        {
+            await _sites.StopAsync(site);
+            _sites.Run(site, policy: second);
+            if (site != "a") continue;
+            RunEvent refused = await Federation.WaitForAsync(run, "site-failed");
+            Assert.Equal("a", refused.Site);
+            Assert.Contains($"made for roster version 1 (4 sites, {first.RosterSha256}); this site's policy pins {second.RosterSha256}", refused.Message, StringComparison.Ordinal);
+            await Federation.WaitForAsync(run, "round-closed", happened => happened.Round > refused.Round + RoundsThatFail && happened.Message.Contains("with 3 updates.", StringComparison.Ordinal));
+        }
+
+        Assert.Contains("5 members hold shares", (await Federation.WaitForAsync(run, "keys-made", happened => happened.Round > 0)).Message, StringComparison.Ordinal);
+        await Federation.WaitForAsync(run, "round-closed", happened => happened.Message.Contains("with 5 updates.", StringComparison.Ordinal));
+        Assert.All((await Federation.ShowAsync(run)).Sites, site => Assert.Equal("ready", site.State));
+        await Federation.Operator.CancelRunAsync(new CancelRunRequest { RunId = run });
+        await _sites.EndedAsync();
+    }
+
+    [Fact] // its policy may have changed because of what it found out: nothing is opened under the roster that it has left
+    public async Task Member_ThatPinsAnotherRosterInARound_OpensNothingOfTheOldOne()
+    {
+        (string run, GatedLearner gate) = await StartAsync(rounds: 1);
+        await _sites.ContributedAsync(run, "a", 1);
+        await _sites.StopAsync("a");
+        var another = new NodePolicy(RosterSha256: new string('7', 64));
+        _sites.Run("a", policy: another);
+        await _sites.ContributedAsync(run, "c", 1);
+        gate.Release();
+        RunEvent refused = await Federation.WaitForAsync(run, "refused");
+        Assert.Equal("a", refused.Site);
+        Assert.Contains("opened by b, c, d: the sum of 4 updates", (await Federation.WaitForAsync(run, "opened")).Message, StringComparison.Ordinal);
+        await _sites.EndedAsync();
+        Assert.Contains(AuditVerification.Of(new NodeFolder(Federation.NodeState("a")).Audit).Entries, entry => entry.Kind == "opening-refused" && entry.Run == run && entry.What.Contains($"this site's policy pins {another.RosterSha256}", StringComparison.Ordinal));
     }
 
     [Fact] // what it sent under its old key counts; the share went with the old key, and the next round has new ones

@@ -1,5 +1,6 @@
 using Federation.Client;
 using Federation.Formats.Configuration;
+using Federation.Privacy.Ledger;
 using Federation.Protocol;
 using Federation.Server.Identity;
 using Federation.V1;
@@ -185,15 +186,39 @@ public sealed class SecureOpeningFaultTests : IAsyncDisposable
         Assert.All(_sites.Model(run), value => Assert.Equal(3 * RunningSites.MeanOf(s_sites), value, 3e-3f));
     }
 
-    [Fact] // an update and its evaluation are two sums under one key, and the spec allows one: the members that agreed to it hold it against the coordinator
+    [Fact] // the spec that a member agreed to allows one sum under one key: it holds that against the coordinator, whatever the coordinator goes by
     public async Task Members_AskedForMoreOpeningsThanTheSpecAllows_Refuse()
     {
         _sites = await RunningSites.StartAsync(s_sites);
-        _sites.Run(s_sites);
-        string run = await _sites.SubmitAsync(rounds: 1, settings: "threshold: 3, maxOpenings: 1", extra: "evaluate: { every: 1 }");
-        Assert.Contains("Epoch 1 has had 1 openings, as many as spec and policy allow", (await Federation.WaitForAsync(run, "refused")).Message, StringComparison.Ordinal);
-        Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal(("completed", 1), (outcome.State, outcome.Rounds)));
-        Assert.Equal(0, await CountAsync(run, "evaluated"));
+        LyingCoordinator relay = _relay = await LyingCoordinator.StartAsync(Federation, "a");
+        relay.Lie = task =>
+        {
+            if (task.CheckData is { } check) check.Run.SpecYaml = check.Run.SpecYaml.Replace("maxOpenings: 100", "maxOpenings: 1", StringComparison.Ordinal);
+            return task;
+        };
+        _sites.Run("a", coordinator: relay.Address);
+        _sites.Run(s_sites[1..]);
+        string run = await _sites.SubmitAsync(rounds: 3, settings: "threshold: 3, maxOpenings: 100"); // a is asked in rounds 1 and 3
+        RunEvent refused = await Federation.WaitForAsync(run, "refused");
+        Assert.Contains("Epoch 1 has had 1 openings, as many as spec and policy allow", refused.Message, StringComparison.Ordinal);
+        Assert.Equal(("a", 3u), (refused.Site, refused.Round));
+        Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal(("completed", 3), (outcome.State, outcome.Rounds)));
+    }
+
+    [Fact] // one site less: the others' policies do not let its number of examples be seen by subtraction
+    public async Task Members_WhosePoliciesKeepSetsApart_OpenNoSumWithOneSiteLess()
+    {
+        _sites = await RunningSites.StartAsync(s_sites);
+        GatedLearner gate = _sites.Gate("d", heldRound: 2);
+        foreach (string site in s_sites) _sites.Run(site, site == "d" ? gate : null, policy: new NodePolicy(KeepSetsApart: true));
+        string run = await _sites.SubmitAsync(rounds: 2, deadline: "3s");
+        await gate.Started;
+        RunEvent refused = await Federation.WaitForAsync(run, "refused"); // at the deadline a, b and c are enough for the spec
+        Assert.Contains("and only 'd' is in one of the two sets alone", refused.Message, StringComparison.Ordinal);
+        Assert.Contains(AuditVerification.Of(new NodeFolder(Federation.NodeState(refused.Site)).Audit).Entries, entry => entry.Kind == "opening-refused" && entry.What.Contains("This site's policy keeps sets of contributors apart: the same as before (a, b, c, d)", StringComparison.Ordinal));
+        gate.Release(); // and with d the run goes on
+        Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal(("completed", 2), (outcome.State, outcome.Rounds)));
+        Assert.All((await Federation.ShowAsync(run)).Rounds.Where(round => round.State == "completed"), round => Assert.Equal(s_sites, round.Contributors));
     }
 
     [Fact] // a has sent its evaluation and is gone when the sum is to be opened

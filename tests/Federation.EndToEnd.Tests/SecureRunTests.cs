@@ -42,6 +42,20 @@ public sealed class SecureRunTests
         foreach (ModuleLearner learner in learners) learner.Dispose();
     }
 
+    [Fact] // nothing is left to learn, or steps fall below what the weights can hold: each round has a model of its own all the same
+    public async Task Run_WhoseSumsAreZero_GoesOnUnderNewHashes()
+    {
+        await using RunningSites sites = await RunningSites.StartAsync("a", "b", "c");
+        foreach (string site in new[] { "a", "b", "c" }) sites.Run(site, new SteppingLearner(0));
+        string run = await sites.SubmitAsync(rounds: 5, extra: "evaluate: { every: 1 }");
+        Assert.All(await sites.EndedAsync(), outcome => Assert.Equal(("completed", 5), (outcome.State, outcome.Rounds)));
+        ListModelsReply models = await sites.Federation.Operator.ListModelsAsync(new ListModelsRequest { RunId = run });
+        Assert.Equal(6, models.Models.Select(model => model.Sha256).Distinct().Count());
+        Assert.All(models.Models.Skip(1), model => Assert.Single(model.Evaluations));
+        Assert.All(sites.Model(run), value => Assert.Equal(0, value, 1e-30f));
+        Assert.Contains("weights that the run has had before", (await sites.Federation.WaitForAsync(run, "opened", happened => happened.Message.Contains("low bits", StringComparison.Ordinal))).Message, StringComparison.Ordinal);
+    }
+
     [Fact] // the figures are those of the sums, and nobody's sums were shown
     public async Task Evaluation_OfSecureRun_IsThatOfAllSites()
     {

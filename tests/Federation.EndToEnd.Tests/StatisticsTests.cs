@@ -111,11 +111,31 @@ public sealed class StatisticsTests : IAsyncDisposable
     {
         await StartAsync(s_sites, agree: s_sites, exit: false);
         await _federation.WaitForAsync(await SubmitAsync(), "completed");
+        await ForgetRunsAsync(); // the coordinator itself would not ask
         RunEvent failed = await FailedAsync(await SubmitAsync(version: "2", sites: "[a, b, c]"));
         Assert.Contains("only 'd' is in one of the two sets alone", failed.Message, StringComparison.Ordinal);
         Assert.Contains("Ask the same sites as before (a, b, c, d)", failed.Message, StringComparison.Ordinal);
         Assert.Contains(AuditVerification.Of(new NodeFolder(_federation.NodeState("a")).Audit).Entries, entry => entry.Kind == "opening-refused" && entry.What.Contains("'d' is in one of the two sets alone", StringComparison.Ordinal));
         await _federation.WaitForAsync(await SubmitAsync(version: "3"), "completed"); // the same four
+    }
+
+    [Fact] // before a member is asked that has no record yet: it would note an answer to a question that the others refuse, and refuse theirs from then on
+    public async Task Statistics_TooNearEarlierOnes_AreNotAskedByTheCoordinator()
+    {
+        await StartAsync(s_sites, agree: s_sites, exit: false);
+        await _federation.WaitForAsync(await SubmitAsync(), "completed");
+        RpcException near = await Assert.ThrowsAsync<RpcException>(() => SubmitAsync(version: "2", sites: "[a, b, c]"));
+        Assert.Contains("only 'd' is in one of the two sets alone", near.Status.Detail, StringComparison.Ordinal);
+        RpcException unknown = await Assert.ThrowsAsync<RpcException>(() => SubmitAsync(version: "2", sites: "[a, b, c, zeta]"));
+        Assert.Contains("No site 'zeta' is enrolled", unknown.Status.Detail, StringComparison.Ordinal);
+        await StartSiteAsync("e", agrees: true, exit: false);
+        string five = await SubmitAsync(version: "2", secure: "threshold-bfv"); // all that consent, and now there is one more
+        RunEvent failed = await _federation.WaitForAsync(five, "failed");
+        Assert.Contains("The members were not asked: Statistics of 5 sites are asked for after those of 4 sites were opened, and only 'e' is in one of the two sets alone", failed.Message, StringComparison.Ordinal);
+        await _federation.WaitForAsync(await SubmitAsync(version: "3", sites: "[a, b, c, d]", secure: "threshold-bfv"), "completed");
+        Assert.DoesNotContain(s_sites, site => File.Exists(new NodeFolder(_federation.NodeState(site)).Audit)); // nobody had anything to refuse
+        using Privacy.SecureAggregation.CommitteeStore store = new NodeFolder(_federation.NodeState("e")).OpenCommitteeStore();
+        Assert.DoesNotContain(store.Statistics(), set => set.Count == 5);
     }
 
     private async Task ForgetRunsAsync()
@@ -146,19 +166,22 @@ public sealed class StatisticsTests : IAsyncDisposable
     {
         _federation = await TestFederation.StartAsync();
         foreach (string site in sites) await _federation.EnrollAsync(site);
-        foreach (string site in sites)
-        {
-            DataSource data = SyntheticSites.Write(_federation.Folder, site) with { Budget = budget };
-            TabularLearner learner = SyntheticSites.Learner(data);
-            _owned.Add(learner);
-            var configuration = new NodeConfiguration { Coordinator = _federation.Coordinator.NodesAddress, State = _federation.NodeState(site), Data = [data], Policy = new NodePolicy(AllowStatistics: agree.Contains(site)) };
-            _nodes.Add(FederatedNode.RunAsync(new NodeOptions { Configuration = configuration, ExitAfterRun = exit }, learner, NullLoggerFactory.Instance, _stop.Token));
-        }
+        foreach (string site in sites) await StartSiteAsync(site, agree.Contains(site), exit, isEnrolled: true, budget);
     }
 
-    private async Task<string> SubmitAsync(string name = "statistics", string? version = null, string sites = "all", string privacy = "")
+    private async Task StartSiteAsync(string site, bool agrees, bool exit, bool isEnrolled = false, PrivacyBudget? budget = null)
     {
-        string spec = $"name: {name}\ndata: {{ schema: s }}\nstatistics: {{ bins: 10{privacy} }}\ncohort: {{ sites: {sites}, minContributors: 3, deadline: 60s }}\nsecureAggregation: {{ kind: threshold-bfv, threshold: 3 }}\n";
+        if (!isEnrolled) await _federation.EnrollAsync(site);
+        DataSource data = SyntheticSites.Write(_federation.Folder, site) with { Budget = budget };
+        TabularLearner learner = SyntheticSites.Learner(data);
+        _owned.Add(learner);
+        var configuration = new NodeConfiguration { Coordinator = _federation.Coordinator.NodesAddress, State = _federation.NodeState(site), Data = [data], Policy = new NodePolicy(AllowStatistics: agrees) };
+        _nodes.Add(FederatedNode.RunAsync(new NodeOptions { Configuration = configuration, ExitAfterRun = exit }, learner, NullLoggerFactory.Instance, _stop.Token));
+    }
+
+    private async Task<string> SubmitAsync(string name = "statistics", string? version = null, string sites = "all", string secure = "{ kind: threshold-bfv, threshold: 3 }", string privacy = "")
+    {
+        string spec = $"name: {name}\ndata: {{ schema: s }}\nstatistics: {{ bins: 10{privacy} }}\ncohort: {{ sites: {sites}, minContributors: 3, deadline: 60s }}\nsecureAggregation: {secure}\n";
         string schema = version is null ? SyntheticSites.SchemaYaml : $"version: {version}\n{SyntheticSites.SchemaYaml}";
         return (await _federation.Operator.SubmitRunAsync(new SubmitRunRequest { SpecYaml = spec, SchemaYaml = schema })).RunId;
     }

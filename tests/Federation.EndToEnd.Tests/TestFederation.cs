@@ -22,9 +22,9 @@ internal sealed class TestFederation : IAsyncDisposable
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("fed-e2e");
     private readonly List<IDisposable> _channels = [];
 
-    private TestFederation()
-    {
-    }
+    private readonly ILoggerFactory _log;
+
+    private TestFederation(ILoggerFactory log) => _log = log;
 
     public Coordinator Coordinator { get; private set; } = null!;
 
@@ -34,9 +34,10 @@ internal sealed class TestFederation : IAsyncDisposable
 
     public string State => Path.Combine(Folder, "coordinator");
 
-    public static async Task<TestFederation> StartAsync()
+    /// <param name="log">Of the coordinator: what its operator sees.</param>
+    public static async Task<TestFederation> StartAsync(ILoggerFactory? log = null)
     {
-        var federation = new TestFederation();
+        var federation = new TestFederation(log ?? NullLoggerFactory.Instance);
         CoordinatorSetup.Initialize(federation.State);
         await federation.StartCoordinatorAsync("127.0.0.1:0");
         return federation;
@@ -45,7 +46,7 @@ internal sealed class TestFederation : IAsyncDisposable
     public async Task StartCoordinatorAsync(string nodes)
     {
         var configuration = new ServerConfiguration { State = State, Nodes = nodes, Operators = "127.0.0.1:0" };
-        Coordinator = await Coordinator.StartAsync(configuration, TimeProvider.System, NullLoggerFactory.Instance, TestContext.Current.CancellationToken);
+        Coordinator = await Coordinator.StartAsync(configuration, TimeProvider.System, _log, TestContext.Current.CancellationToken);
         Operator = new Operator.OperatorClient(Open(Coordinator.OperatorsAddress, Credential.Load(new CoordinatorFolder(State).Admin)));
     }
 

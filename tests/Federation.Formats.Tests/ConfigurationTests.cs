@@ -29,6 +29,7 @@ public sealed class ConfigurationTests
     [InlineData("coordinator: https://h\nthreads: 0", "threads", "1 to 4096")]
     [InlineData("coordinator: https://h\npolicy: { minContributors: 2 }", "policy.minContributors", "3")]
     [InlineData("coordinator: https://h\npolicy: { roster: abc }", "policy.roster", "compare them with the other sites")]
+    [InlineData("coordinator: https://h\npolicy: { contributorSets: a_part }", "policy.contributorSets", "Did you mean 'apart'?")]
     [InlineData("coordinator: https://h\npolicy: { maxColuding: 1 }", "policy.maxColuding", "Did you mean 'maxColluding'?")]
     [InlineData("coordinator: https://h\ndata: [ { id: a, path: x }, { id: a, path: y } ]", "data[1].id", "two data sets")]
     [InlineData("coordinator: https://h\ndata: [ { id: a, path: x, budget: { epsilon: 0, delta: 1e-5 } } ]", "data[0].budget.epsilon", "above 0")]

@@ -14,6 +14,7 @@ public sealed class PolicyTests : IDisposable
         maxOpenings: 100
         secureAggregation: required
         statistics: allowed
+        contributorSets: apart
         runs: [heart-disease, "lung-*"]
         models: [logistic, mlp]
         columns: [age, chol, cp, disease]
@@ -38,6 +39,7 @@ public sealed class PolicyTests : IDisposable
         Assert.Equal(["age", "chol", "cp", "disease"], policy.Columns!);
         Assert.Equal(new PrivacyPolicy(DpUnit.Record, 0.8, 3, 1e-5), policy.Privacy);
         Assert.Equal(new PrivacyBudget(8, 1e-5), policy.Budget);
+        Assert.True(policy.KeepSetsApart && policy.ToCommittee().AreSetsApart);
     }
 
     [Theory]

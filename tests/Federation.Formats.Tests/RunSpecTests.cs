@@ -52,6 +52,7 @@ public sealed class RunSpecTests
     [InlineData("{ kind: none }", "{ kind: threshold-bvf }", 10, "secureAggregation.kind", "Did you mean 'threshold-bfv'?")]
     [InlineData("{ kind: none }", "{ kind: threshold-bfv, treshold: 3 }", 10, "secureAggregation.treshold", "Did you mean 'threshold'?")]
     [InlineData("{ kind: none }", "{ kind: threshold-bfv, threshold: 1 }", 10, "secureAggregation.threshold", "2")]
+    [InlineData("{ kind: none }", "{ kind: threshold-bfv, maxOpenings: 1 }", 10, "secureAggregation", "maxOpenings: 2 or more")]
     [InlineData("{ kind: none }", "{ kind: threshold-bfv, cut: 0 }", 10, "secureAggregation.cut", "(0, 1000000]")]
     [InlineData("{ kind: none }", "{ kind: none, threshold: 3 }", 10, "secureAggregation.threshold", "no meaning")]
     [InlineData("metrics: [accuracy, auc]", "metrics: [acuracy]", 11, "evaluate.metrics", "Did you mean 'accuracy'?")]

@@ -61,6 +61,10 @@ public sealed class SampleTests
         Assert.Equal(twin.Sha256, plain.GetProperty("modelSha256").GetString());
         Assert.NotEqual(InProcess(data, seed: 44).Sha256, plain.GetProperty("modelSha256").GetString());
         Assert.Equal(50 * twin.Header.FileLength, plain.GetProperty("bytesUploadedPerSite").GetInt64());
+        string encrypted = File.ReadAllText(Path.Combine(one.Folder, "out", "medical", "report.html"));
+        Assert.Contains("sends a malformed ciphertext can give it the key", encrypted, StringComparison.Ordinal);
+        Assert.Contains("what successive sums say of one hospital, is not bounded", encrypted, StringComparison.Ordinal);
+        Assert.Contains("how many rows it has", encrypted, StringComparison.Ordinal);
         string report = File.ReadAllText(Path.Combine(clear.Folder, "out", "medical", "report.html"));
         Assert.Contains("No secure aggregation.", report, StringComparison.Ordinal);
         Assert.Contains("No differential privacy.", report, StringComparison.Ordinal);

@@ -45,18 +45,15 @@ internal sealed record MetricsDocument(
         bytesUploadedPerSite,
         model.Sha256,
         dataSource,
-        Section(spec, bytesUploadedPerSite, model.Header.ValueCount, outcome.OpenedRounds),
+        Section(outcome, (double)bytesUploadedPerSite / spec.Rounds / model.Header.ValueCount),
         PrivacyOf(spec, outcome.Results, model.Header.ValueCount));
 
     public string ToJson() => JsonSerializer.Serialize(this, Options);
 
-    private static SecureAggregationSection Section(RunSpec spec, long bytes, int parameters, int openedRounds)
-    {
-        double each = Math.Round((double)bytes / spec.Rounds / parameters, 2);
-        if (spec.SecureAggregation is not { } secure) return new("none", null, null, null, each, 0);
-        int sites = Hospital.All.Count;
-        return new("threshold-bfv", SecureEncoding.Of(spec, parameters, sites).Layout.IsDirect ? "direct" : "hybrid", SecureEncoding.ThresholdOf(secure, sites), sites, each, openedRounds);
-    }
+    /// <summary>As it was: a hospital may be without a share of the key.</summary>
+    private static SecureAggregationSection Section(RunOutcome outcome, double bytes) => outcome.Secure is { } secure
+        ? new(secure.Kind, secure.Mode, (int)secure.Threshold, secure.Committee.Count, Math.Round(bytes, 2), outcome.OpenedRounds)
+        : new("none", null, null, null, Math.Round(bytes, 2), 0);
 
     private static PrivacySection? PrivacyOf(RunSpec spec, IReadOnlyList<HospitalResult> results, int parameters)
     {

@@ -15,8 +15,9 @@ using Grpc.Net.Client;
 namespace Federation.Samples.Medical.Processes;
 
 /// <param name="Results">By hospital, in the order of <see cref="Hospital.All"/>.</param>
+/// <param name="Secure">What the run's last keys rest on; null: it had no secure aggregation.</param>
 /// <param name="CoordinatorMemory">Peak resident bytes.</param>
-internal sealed record RunOutcome(ModelState Model, IReadOnlyList<HospitalResult> Results, long BytesUploadedPerSite, int OpenedRounds, long? CoordinatorMemory);
+internal sealed record RunOutcome(ModelState Model, IReadOnlyList<HospitalResult> Results, long BytesUploadedPerSite, int OpenedRounds, SecureAggregation? Secure, long? CoordinatorMemory);
 
 /// <summary>One coordinator and four hospitals as processes on loopback, from CA to final model.</summary>
 internal static class FederatedRun
@@ -43,7 +44,7 @@ internal static class FederatedRun
             RunDetails details = await operators.ShowRunAsync(new ShowRunRequest { RunId = run }, cancellationToken: cancellationToken);
             ModelState model = ModelState.Read(Path.Combine(root, Hospital.All[0].Name, "node", "runs", run, "model.safetensors"));
             HospitalResult[] results = [.. Hospital.All.Select(hospital => JsonSerializer.Deserialize<HospitalResult>(File.ReadAllText(Path.Combine(root, hospital.Name, HospitalProcess.ResultFile)))!)];
-            return new RunOutcome(model, results, (long)details.Rounds.Aggregate(0UL, (sum, round) => sum + round.BytesUp) / Hospital.All.Count, details.Rounds.Count(round => round.State == "completed"), coordinator.PeakMemory());
+            return new RunOutcome(model, results, (long)details.Rounds.Aggregate(0UL, (sum, round) => sum + round.BytesUp) / Hospital.All.Count, details.Rounds.Count(round => round.State == "completed"), details.SecureAggregation, coordinator.PeakMemory());
         }
         finally
         {

@@ -45,7 +45,7 @@ internal static class RunText
 
         yield return $"Secure aggregation: {secure.Kind}, {secure.Mode}";
         yield return secure.CertificateSha256 is { } certificate
-            ? $"  epoch {secure.Epoch}: any {secure.Threshold} of {string.Join(", ", secure.Committee)} open a sum, {Text.Count(secure.Openings, "opening")}{(secure.Retired ? ", no further round" : "")}; certificate {Text.Short(certificate)}, roster {Text.Short(secure.RosterSha256 ?? "")}"
+            ? $"  epoch {secure.Epoch}: any {secure.Threshold} of {string.Join(", ", secure.Committee)} open a sum, {Text.Count(secure.Openings, "opening")}{(secure.Retired ? ", no further round" : "")}; certificate {Text.Short(certificate)}, roster sha256:{secure.RosterSha256}"
             : secure.Epoch == 0 ? "  no keys yet" : $"  the keys of epoch {secure.Epoch} are being made";
         yield return $"  {secure.Guarantee}";
     }

@@ -81,7 +81,7 @@ internal static class TranscriptVerb
         string verdict = $"{Text.Count((ulong)epochs.Count, "epoch")}, {Text.Count((ulong)openings.Count, "opening")}: every signature holds{(recorded is null ? "" : ", and none of the run's record is missing")}";
         invocation.Output.Result(
             new TranscriptReport(audit.Run, problem is null, kept, recorded, epochs, openings, problem),
-            [.. TextTable.Lines(["", ">epoch", ">round", "purpose", "contributors", "members"], rows), .. problem is null ? (string[])[verdict] : []]);
+            [.. TextTable.Lines(["", ">epoch", ">round", "purpose", "contributors", "members"], rows), .. Rosters(epochs), .. problem is null ? (string[])[verdict] : []]);
         return problem is null ? ExitCode.Done : invocation.Output.Fail([new Problem($"This does not hold: {problem.Reason}", problem.File)], ExitCode.Failed);
 
         string[] Add(byte[] content)
@@ -98,6 +98,9 @@ internal static class TranscriptVerb
             return ["opening", $"{opened.Opening.Epoch}", $"{opened.Opening.Round}", opened.Opening.Purpose, Names(opened.Contributors), Names(opened.Members)];
         }
     }
+
+    /// <summary>In full: a beginning of the hash can be made to order.</summary>
+    private static IEnumerable<string> Rosters(List<AuditedEpoch> epochs) => epochs.GroupBy(epoch => epoch.RosterSha256).Select(same => $"roster of epoch {string.Join(", ", same.Select(epoch => epoch.Epoch))}: sha256:{same.Key}");
 
     private static string Names(IReadOnlyList<string> sites) => sites.Count <= MostNames ? $"{sites.Count}: {string.Join(", ", sites)}" : $"{sites.Count}";
 }

@@ -20,7 +20,8 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
     private string IdentitySha256 => Privacy.Canonical.Sha256Hex.Of(identity.ExportSubjectPublicKeyInfo());
 
     /// <summary>One attempt at an epoch in this process: what was sent is sent again, never made again.</summary>
-    private sealed record Attempt(string Descriptor, EpochMember Member)
+    /// <param name="Roster">As the policy was held against it, before anything was sent.</param>
+    private sealed record Attempt(string Descriptor, EpochMember Member, Roster Roster)
     {
         public Dictionary<uint, List<EpochMessage>> Sent { get; } = [];
     }
@@ -36,7 +37,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
         catch (Exception error) when (error is ProtocolException or FormatException)
         {
             logger.LogWarning("Key epoch {Epoch} of run {Run}: {Message}", descriptor?.Epoch, task.RunId, error.Message);
-            audit.Refused(NodeAudit.KeyEpoch, task.RunId, 0, error.Message);
+            audit.Refused(NodeAudit.KeyEpoch, task.RunId, 0, error.Message, error);
             Drop(task.RunId);
             if (descriptor is null) return;
             EpochMessage refusal = MessageOf(task, descriptor, error.Message);
@@ -70,7 +71,8 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
             if (request.Opening.Epoch < epoch) throw new ProtocolException(Refusal.WrongEpoch, $"The {request.Opening} is to be opened after this site has taken a share of epoch {epoch}: with new keys nothing of the old ones is opened.");
             if (request.Opening.Epoch != epoch) throw new LostShareException($"This site holds a share of epoch {kept.Certificate.Descriptor.Epoch}.");
             if (kept.Roster.Sites.GetValueOrDefault(site) != IdentitySha256) throw new LostShareException($"This site's identity key has changed since epoch {request.Opening.Epoch} was made: nobody would take an answer for its share.");
-            OpeningMember member = new(kept.Certificate, share, kept.Roster, PolicyFor(request.Opening.Run), identity, _random, store.Record(), entry => store.Append(request.Opening.Run, entry), store.Statistics());
+            PinnedRoster.RequireOfKeys(policy, kept.Roster);
+            OpeningMember member = new(kept.Certificate, share, kept.Roster, PolicyFor(request.Opening.Run), identity, _random, store.Record(), entry => store.Append(request.Opening.Run, entry), store.Statistics(), store.Sets(request.Opening.Run));
             SignedOpeningAnswer answer = await AnswerAsync(member, request, task.SecondsSha256, cancellationToken);
             (message.Answer, message.Part) = (ByteString.CopyFrom(answer.Message.Encode()), ByteString.CopyFrom(answer.Part));
             logger.LogInformation("Answered for the {Opening}: {Count} contributions", request.Opening, request.Contributions.Count);
@@ -89,7 +91,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
         {
             message.Refusal = error.Message;
             logger.LogWarning("Run {Run}: an opening was refused. {Message}", task.RunId, error.Message);
-            audit.Refused(NodeAudit.Opening, task.RunId, round, error.Message);
+            audit.Refused(NodeAudit.Opening, task.RunId, round, error.Message, error);
         }
         catch (SqliteException error)
         {
@@ -160,7 +162,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
             Drop(task.RunId);
             Roster roster = Roster.Decode(await ReadAsync(task.RosterSha256, cancellationToken));
             policy.Require(roster);
-            attempt = _attempts[task.RunId] = new(hash, new EpochMember(descriptor, roster, policy.ToCommittee(), site, identity, _random));
+            attempt = _attempts[task.RunId] = new(hash, new EpochMember(descriptor, roster, policy.ToCommittee(), site, identity, _random), roster);
         }
 
         if (attempt.Sent.TryGetValue(task.Step, out List<EpochMessage>? sent)) return sent;
@@ -196,7 +198,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
                 made.Add(Signed(member.Certify(EpochReveal.DecodeList(await ReadAsync(task.ContentSha256, cancellationToken)))));
                 break;
             case 6:
-                made.Add(await FinishAsync(task, descriptor, member, cancellationToken));
+                made.Add(await FinishAsync(task, descriptor, attempt, cancellationToken));
                 break;
             default:
                 throw new ProtocolException(Refusal.UnexpectedMessage, $"There is no step {task.Step}.");
@@ -217,11 +219,11 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
     }
 
     /// <summary>Stores the share, then answers the self-test if this member is one of those that do.</summary>
-    private async Task<EpochMessage> FinishAsync(EpochTask task, EpochDescriptor descriptor, EpochMember member, CancellationToken cancellationToken)
+    private async Task<EpochMessage> FinishAsync(EpochTask task, EpochDescriptor descriptor, Attempt attempt, CancellationToken cancellationToken)
     {
         EpochCertificate signed = EpochCertificate.Decode(await ReadAsync(task.ContentSha256, cancellationToken));
-        Roster roster = Roster.Decode(await ReadAsync(task.RosterSha256, cancellationToken));
-        (EpochCertificate certificate, CommitteeShare share) = member.Finish(signed.Signatures);
+        Roster roster = attempt.Roster; // not what this task names: the share belongs to the one that was checked
+        (EpochCertificate certificate, CommitteeShare share) = attempt.Member.Finish(signed.Signatures);
         using (share)
         {
             store.Save(task.RunId, certificate, roster, share);

@@ -9,12 +9,13 @@ using Federation.Privacy.Canonical;
 using Federation.Privacy.Mechanisms;
 using Federation.Privacy.SecureAggregation;
 using Federation.V1;
+using Microsoft.Extensions.Logging;
 using Opening = Federation.Privacy.SecureAggregation.Opening;
 
 namespace Federation.Client.SecureAggregation;
 
 /// <summary>A site's contributions: checks everything that a round says before it trains, and writes the encrypted file that is stored and sent.</summary>
-internal sealed class SecureContribution(Node.NodeClient client, NodeFolder folder, string site, ECDsa identity, NodePolicy policy, CommitteeStore store, int threads)
+internal sealed class SecureContribution(Node.NodeClient client, NodeFolder folder, string site, ECDsa identity, NodePolicy policy, CommitteeStore store, int threads, ILogger logger)
 {
     private (string Certificate, string Roster, string Test, (EpochCertificate, Roster) Checked)? _keys;
 
@@ -27,7 +28,7 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
     {
         if (task.Spec.SecureAggregation is null) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for an encrypted contribution; the run's spec says 'secureAggregation: none'.");
         if (secure.Purpose != purpose) throw new ProtocolException(Refusal.AnotherOpening, $"The coordinator asks for a contribution to '{secure.Purpose}' where only one to '{purpose}' is given.");
-        (EpochCertificate certificate, Roster roster) = await KeysAsync(secure, cancellationToken);
+        (EpochCertificate certificate, Roster roster) = await KeysAsync(task.RunId, secure, cancellationToken);
         store.See(task.RunId, certificate.Descriptor.Epoch, Convert.ToHexStringLower(certificate.Hash));
         RoundDescriptor descriptor = RoundDescriptor.Decode(secure.Descriptor_.Span);
         Same(descriptor.RunSpec, SHA256.HashData(Encoding.UTF8.GetBytes(specYaml)), "The round is described for another run spec than the one this site agreed to");
@@ -100,14 +101,16 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
         return Sha256Hex.Of(header.Encode());
     }
 
-    private async Task<(EpochCertificate Certificate, Roster Roster)> KeysAsync(SecureRound secure, CancellationToken cancellationToken)
+    private async Task<(EpochCertificate Certificate, Roster Roster)> KeysAsync(string run, SecureRound secure, CancellationToken cancellationToken)
     {
         if (_keys is { } known && (known.Certificate, known.Roster, known.Test) == (secure.CertificateSha256, secure.RosterSha256, secure.TestSha256)) return known.Checked;
         Roster roster = Roster.Decode(await ReadAsync(secure.RosterSha256, cancellationToken));
-        policy.Require(roster);
+        PinnedRoster.RequireOfKeys(policy, roster);
         EpochCertificate certificate = EpochCertificate.Decode(await ReadAsync(secure.CertificateSha256, cancellationToken));
         certificate.Verify(roster, policy.ToCommittee());
         EpochTest.Verify(certificate, roster, SignedOpeningAnswer.Decode(await ReadAsync(secure.TestSha256, cancellationToken)));
+        // A member has said so when it stored its share.
+        if (!certificate.Qualified.Any(member => certificate.Descriptor.Members[member - 1] == site)) logger.LogInformation("Run {Run}, key epoch {Epoch}: this site contributes and holds no share; any {Threshold} of {Count} members open a sum. Roster {Version} of {Sites} sites, sha256:{Hash}. {Guarantee}", run, certificate.Descriptor.Epoch, certificate.Descriptor.Threshold, certificate.Qualified.Count, roster.Version, roster.Sites.Count, roster.Hash, policy.Guarantee(roster));
         _keys = (secure.CertificateSha256, secure.RosterSha256, secure.TestSha256, (certificate, roster));
         return (certificate, roster);
     }

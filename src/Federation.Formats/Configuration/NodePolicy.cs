@@ -16,6 +16,7 @@ namespace Federation.Formats.Configuration;
 /// <param name="Columns">The only ones that a run may use, features and label; null: all.</param>
 /// <param name="Privacy">What it asks of differential privacy; null: runs without it are taken part in, where no budget forbids it.</param>
 /// <param name="Budget">Of every data set whose own entry names none.</param>
+/// <param name="KeepSetsApart">Two opened sums of one run are over the same sites, or differ in at least the minimum of contributors.</param>
 public sealed partial record NodePolicy(
     int MinContributors = CommitteePolicy.FewestContributors,
     int MaxColluding = 1,
@@ -27,13 +28,14 @@ public sealed partial record NodePolicy(
     IReadOnlyList<ModelKind>? Models = null,
     IReadOnlyList<string>? Columns = null,
     PrivacyPolicy? Privacy = null,
-    PrivacyBudget? Budget = null)
+    PrivacyBudget? Budget = null,
+    bool KeepSetsApart = false)
 {
     /// <summary>The row of the threat table that holds where nobody has pinned the roster.</summary>
     public const string Unpinned = "The roster comes from the coordinator's CA: secrecy holds against a coordinator that follows the protocol, not against one that invents sites.";
 
     /// <param name="openings">Of one key epoch by a run's own spec, where this site has agreed to it: the smaller number holds.</param>
-    public CommitteePolicy ToCommittee(int? openings = null) => new(MinContributors, MaxColluding, Math.Min(MaxOpenings, openings ?? MaxOpenings));
+    public CommitteePolicy ToCommittee(int? openings = null) => new(MinContributors, MaxColluding, Math.Min(MaxOpenings, openings ?? MaxOpenings)) { AreSetsApart = KeepSetsApart };
 
     /// <exception cref="ProtocolException">The roster is not the pinned one.</exception>
     public void Require(Roster roster)
@@ -46,7 +48,7 @@ public sealed partial record NodePolicy(
 
     /// <summary>The row of the threat table that holds.</summary>
     public string Guarantee(Roster roster) => RosterSha256 == roster.Hash
-        ? "The roster is pinned: a coordinator that lies about sets, rounds, models or sites learns nothing but sums of at least the minimum of sites, per opening."
+        ? $"The roster is pinned: a coordinator that lies about sets, rounds, models or sites learns nothing but sums of at least {MinContributors} sites, per opening, as long as at most {MaxColluding} members lie or were restored and no contributor that colludes with it sends malformed ciphertexts."
         : Unpinned;
 }
 

@@ -24,6 +24,7 @@ internal static class PolicyReader
 {
     private static readonly Dictionary<string, bool> SecureChoices = new() { ["required"] = true, ["optional"] = false };
     private static readonly Dictionary<string, bool> StatisticsChoices = new() { ["allowed"] = true, ["refused"] = false };
+    private static readonly Dictionary<string, bool> SetsChoices = new() { ["apart"] = true, ["any"] = false };
     private static readonly Dictionary<string, bool> NoiseChoices = new() { ["own"] = true, ["any"] = false };
 
     /// <summary>The map <c>policy</c> of a <c>node.yaml</c>; the usual policy where there is none.</summary>
@@ -50,7 +51,8 @@ internal static class PolicyReader
             ReadModels(policy),
             Listed(policy, "columns", column => column.Length > 0, "a column's name"),
             ReadPrivacy(policy),
-            ReadBudget(policy));
+            ReadBudget(policy),
+            policy.Choice<bool>("contributorSets", SetsChoices, false));
         policy.Close();
         return read;
     }

@@ -31,6 +31,7 @@ public sealed partial record RunSpec
             fields.Add("cohort", $"minContributors is {spec.Cohort.MinContributors}; with secure aggregation at least {SecureAggregationReader.FewestContributors} sites must contribute, because of two each would know the other's update.", "Raise it, or write 'secureAggregation: none'.");
         }
 
+        if (spec is { SecureAggregation.MaxOpenings: 1, Evaluate: not null }) fields.Add("secureAggregation", "maxOpenings is 1; a round that is evaluated opens 2 sums with one key, its update's and its evaluation's.", "Write maxOpenings: 2 or more, or remove 'evaluate'.");
         fields.Close();
         return problems.Count == 0 ? spec : throw new InvalidInputException([.. problems.OrderBy(problem => problem.Line)]);
     }

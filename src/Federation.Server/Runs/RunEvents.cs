@@ -22,7 +22,8 @@ public sealed record SiteAnswered(string Site, IReadOnlyList<string> Mismatches)
 public sealed record SiteJoined(string Site) : RunEvent;
 
 /// <param name="Round">0: before the first round.</param>
-public sealed record SiteFailed(string Site, int Round, string Reason) : RunEvent;
+/// <param name="RosterRefused">The site pins another roster than that of the run's keys.</param>
+public sealed record SiteFailed(string Site, int Round, string Reason, bool RosterRefused = false) : RunEvent;
 
 /// <summary>An upload is complete and its content was checked.</summary>
 public sealed record UpdateArrived(string Site, int Round, string ModelSha256, Contribution Contribution) : RunEvent;
@@ -75,7 +76,8 @@ public sealed record RotateRequested : RunEvent;
 
 /// <summary>A closed round's sum can never be opened: shares are gone. The epoch ends, and the round with it.</summary>
 /// <param name="ModelSha256">What the next round starts from: the same weights under a new hash, since members answer one set of contributors a model.</param>
-public sealed record OpeningLost(int Round, string Reason, string ModelSha256) : RunEvent;
+/// <param name="IsAsked">Members were asked, and may have noted an answer.</param>
+public sealed record OpeningLost(int Round, string Reason, string ModelSha256, bool IsAsked = true) : RunEvent;
 
 /// <summary>What the host has to do after the new state is stored.</summary>
 public abstract record RunEffect;

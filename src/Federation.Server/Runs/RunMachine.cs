@@ -17,9 +17,9 @@ public static class RunMachine
         {
             Tick => new Transition(state, []),
             _ when state.IsOver => Refuse(state, Refusal.RunOver, $"The run is {state.PhaseName}."),
-            SiteAnswered answered => Answer(state, answered),
-            SiteJoined joined => Rejoin(state, joined),
-            SiteFailed failed => Fail(state, failed),
+            SiteAnswered answered => SiteRules.Answer(state, answered),
+            SiteJoined joined => SiteRules.Rejoin(state, joined),
+            SiteFailed failed => SiteRules.Fail(state, failed),
             UpdateArrived arrived => Arrive(state, arrived, now),
             Aggregated aggregated => FinishRound(state, aggregated, roster, now),
             AggregationFailed failed when state.Phase is Aggregating && failed.Round == state.Round => End(state, RunEnd.Failed, $"Round {failed.Round} could not be aggregated: {failed.Reason}"),
@@ -79,47 +79,6 @@ public static class RunMachine
         Evaluating evaluating => evaluating.Encrypted,
         _ => null,
     };
-
-    private static Transition Answer(RunState state, SiteAnswered answered)
-    {
-        if (!state.Sites.TryGetValue(answered.Site, out RunSite? site)) return Refuse(state, Refusal.NotInCohort, "The run does not ask this site.");
-        SiteStanding standing = answered.Mismatches.Count == 0 ? SiteStanding.Ready : SiteStanding.Refused;
-        if (site.Standing != SiteStanding.Checking) return new Transition(state, [], Duplicate: true);
-        RunState next = state with { Sites = state.Sites.SetItem(answered.Site, new RunSite(standing, [.. answered.Mismatches])) };
-        return new Transition(next, [standing == SiteStanding.Ready
-            ? new Announce(RunLog.SiteReady, $"{answered.Site} is ready.", Site: answered.Site)
-            : new Announce(RunLog.SiteRefused, $"{answered.Site} does not fit the run: {string.Join(" ", answered.Mismatches)}", Site: answered.Site)]);
-    }
-
-    private static Transition Rejoin(RunState state, SiteJoined joined) =>
-        state.Sites.TryGetValue(joined.Site, out RunSite? site) && site.Standing is (SiteStanding.Refused or SiteStanding.Failed)
-            ? new Transition(state with { Sites = state.Sites.SetItem(joined.Site, RunSite.Asked) }, [])
-            : new Transition(state, [], Duplicate: true);
-
-    private static Transition Fail(RunState state, SiteFailed failed)
-    {
-        if (!state.Sites.TryGetValue(failed.Site, out RunSite? site)) return Refuse(state, Refusal.NotInCohort, "The run does not ask this site.");
-        var announce = new Announce(RunLog.SiteFailed, $"{failed.Site}: {failed.Reason}", failed.Round, failed.Site);
-        if (failed.Round == 0) return FailCheck(state, failed, announce);
-        if (failed.Round != state.Round) return Refuse(state, Refusal.WrongRound, $"Round {failed.Round} is over.");
-        if (state.Phase is Evaluating evaluating && evaluating.Pending.Contains(failed.Site))
-        {
-            return new Transition(state with { Phase = evaluating with { Pending = evaluating.Pending.Remove(failed.Site) } }, [announce]);
-        }
-
-        if (state.Phase is not RoundOpen open || !open.Cohort.Contains(failed.Site) || open.Contributions.ContainsKey(failed.Site)) return Refuse(state, Refusal.WrongRound, $"Round {failed.Round} does not wait for this site.");
-        if (open.Failed.Contains(failed.Site)) return new Transition(state, [], Duplicate: true);
-        int failures = site.Failures + 1;
-        RunSite after = failures < MostFailures ? site with { Failures = failures } : new RunSite(SiteStanding.Failed, [failed.Reason], failures);
-        return new Transition(state with { Phase = open with { Failed = open.Failed.Add(failed.Site) }, Sites = state.Sites.SetItem(failed.Site, after) }, [announce]);
-    }
-
-    /// <summary>The site cannot check its data; a round that is open does not wait for it either.</summary>
-    private static Transition FailCheck(RunState state, SiteFailed failed, Announce announce)
-    {
-        RunPhase phase = state.Phase is RoundOpen open && open.Cohort.Contains(failed.Site) && !open.Contributions.ContainsKey(failed.Site) ? open with { Failed = open.Failed.Add(failed.Site) } : state.Phase;
-        return new Transition(state with { Phase = phase, Sites = state.Sites.SetItem(failed.Site, new RunSite(SiteStanding.Failed, [failed.Reason])) }, [announce]);
-    }
 
     private static Transition Arrive(RunState state, UpdateArrived arrived, DateTimeOffset now)
     {
@@ -209,9 +168,10 @@ public static class RunMachine
     {
         bool hasKeys = !state.Plan.Secure || SecureRules.Fit(state, roster);
         ImmutableSortedSet<string> cohort = hasKeys ? SecureRules.WithKeys(state, LiveReady(state, roster)) : LiveReady(state, roster);
-        if (cohort.Count < state.Plan.MinContributors)
+        string? tooFew = hasKeys ? SecureRules.TooFewAccept(state) : null;
+        if (cohort.Count < state.Plan.MinContributors || tooFew is not null)
         {
-            string reason = string.Create(CultureInfo.InvariantCulture, $"{cohort.Count} of {state.Plan.MinContributors} needed sites are ready and connected.");
+            string reason = tooFew ?? string.Create(CultureInfo.InvariantCulture, $"{cohort.Count} of {state.Plan.MinContributors} needed sites are ready and connected.{(hasKeys ? SecureRules.OtherRoster(state) : "")}");
             return new Transition(state with { Phase = new Waiting(reason) }, [new Announce(RunLog.Waiting, reason, state.Round)]);
         }
 

@@ -47,15 +47,16 @@ internal static class SecureRules
     public static Transition Failed(RunState state, EpochFailed failed, Roster roster, DateTimeOffset now)
     {
         if (state.Phase is not MakingKeys making || making.Epoch != failed.Epoch || making.Attempt != failed.Attempt) return new Transition(state, [], Duplicate: true);
-        bool isRefused = failed.RosterRefusedBy is { Count: > 0 }, counts = !isRefused && !failed.Restarted;
+        string[] others = [.. failed.Dropped.Except(failed.RosterRefusedBy ?? [])]; // that failed, and not because of the roster
+        bool isRefused = failed.RosterRefusedBy is { Count: > 0 }, counts = !failed.Restarted && (!isRefused || others.Length > 0 || failed.InTest);
         if (isRefused && making.Former is { } former) return GoOn(state, former, failed.RosterRefusedBy!, roster, now);
         if (counts && making.Attempt + 1 - making.Uncounted >= MostAttempts) return RunMachine.End(state, RunEnd.Failed, $"No keys after {MostAttempts} attempts. {failed.Reason}");
         // Sites that have not accepted the roster have not failed: administrators compare it first.
         MakingKeys next = making with
         {
             Attempt = making.Attempt + 1,
-            Dropped = isRefused ? making.Dropped : making.Dropped.Union(failed.Dropped),
-            FailedTests = making.FailedTests + (failed.InTest && !isRefused ? 1 : 0),
+            Dropped = making.Dropped.Union(others),
+            FailedTests = making.FailedTests + (failed.InTest ? 1 : 0),
             Uncounted = making.Uncounted + (counts ? 0 : 1),
         };
         return new Transition(state with { Phase = next }, [new Announce(RunLog.KeysFailed, failed.Reason, state.Round), new MakeKeys(next.Epoch, next.Attempt, next.Dropped, next.FailedTests, next.Former is not null)]);
@@ -64,7 +65,7 @@ internal static class SecureRules
     /// <summary>With the former keys and the sites they were made for, until the sites change again, the keys are used up or the operator asks for new ones.</summary>
     private static Transition GoOn(RunState state, EpochKeys former, IReadOnlyList<string> by, Roster roster, DateTimeOffset now)
     {
-        string message = $"{string.Join(", ", by)} {(by.Count == 1 ? "has" : "have")} not accepted the new roster: the run goes on with the keys of epoch {former.Epoch} and the sites they were made for. When it is accepted (`fed roster accept`), `fed run rotate-keys` makes new ones.";
+        string message = $"{string.Join(", ", by)} {(by.Count == 1 ? "has" : "have")} not accepted the new roster: the run goes on with the keys of epoch {former.Epoch} and the sites they were made for. When all have accepted it (`fed roster accept`) and started again, new ones are made.";
         Transition next = RunMachine.OpenOrWait(state with { Keys = former with { Declined = roster.Identities }, Phase = new Waiting("") }, roster, now);
         return next with { Effects = [new Announce(RunLog.KeysFailed, message, state.Round), .. next.Effects] };
     }
@@ -74,8 +75,36 @@ internal static class SecureRules
         ? new Transition(state, [], Duplicate: true)
         : new Transition(state with { Keys = keys with { Retired = true } }, [new Announce(RunLog.Refused, $"{lost.Reason} New keys are made before the next round.", state.Round, lost.Site)]);
 
-    /// <summary>Those that the keys in use were made for.</summary>
-    public static ImmutableSortedSet<string> WithKeys(RunState state, ImmutableSortedSet<string> sites) => state.Keys?.Sites is { } known ? sites.Intersect(known) : sites;
+    /// <summary>Those that the keys in use were made for, and that accept their roster.</summary>
+    public static ImmutableSortedSet<string> WithKeys(RunState state, ImmutableSortedSet<string> sites)
+    {
+        if (state.Keys?.Sites is { } known) sites = sites.Intersect(known);
+        return state.Keys?.RefusedBy is { } others ? sites.Except(others) : sites;
+    }
+
+    /// <summary>A site pins another roster than that of the keys, as all do one after the other when they accept a new one: it takes part again with the next keys.</summary>
+    public static EpochKeys? Without(EpochKeys? keys, string site) => keys is null || keys.RefusedBy?.Contains(site) == true ? keys : keys with { RefusedBy = [.. keys.RefusedBy ?? [], site] };
+
+    /// <summary>A node has started, which is when it may have accepted another roster: it is asked again, and so are all for keys of the newest one.</summary>
+    public static RunState Joined(RunState state, string site)
+    {
+        if (state.Keys is { } keys && (keys.Declined.Length > 0 || keys.RefusedBy?.Contains(site) == true)) return state with { Keys = Asked(keys) };
+        return state.Phase is MakingKeys { Former: { RefusedBy: not null } former } making && former.RefusedBy.Contains(site) ? state with { Phase = making with { Former = Asked(former) } } : state;
+
+        EpochKeys Asked(EpochKeys keys) => keys with { Declined = "", RefusedBy = keys.RefusedBy is null || keys.RefusedBy.All(other => other == site) ? null : [.. keys.RefusedBy.Where(other => other != site)] };
+    }
+
+    /// <summary>Why no round is begun with the keys there are: too few of those that accept their roster hold shares. Null: one may be.</summary>
+    public static string? TooFewAccept(RunState state)
+    {
+        if (state.Keys is not { RefusedBy: not null, Members: { } members } keys) return null;
+        int left = members.Count(member => !keys.RefusedBy.Contains(member));
+        return left >= keys.Threshold ? null : string.Create(CultureInfo.InvariantCulture, $"{left} of {keys.Threshold} members that open a sum accept the roster of the run's keys.{OtherRoster(state)}");
+    }
+
+    /// <summary>Who is left out because of its roster, for a sentence about what is waited for; empty: nobody.</summary>
+    public static string OtherRoster(RunState state) => state.Keys?.RefusedBy is not { } sites ? ""
+        : $" {string.Join(", ", sites.Order(StringComparer.Ordinal))} {(sites.Count == 1 ? "pins" : "pin")} another roster than that of the run's keys; new keys are made when all sites have accepted today's (`fed roster accept`).";
 
     /// <summary>
     /// Who is asked to make keys: all sites but those that failed in an attempt before; all, where too few would be left.
@@ -99,7 +128,7 @@ internal static class SecureRules
     {
         if (state.Phase is not Aggregating closed || lost.Round != state.Round) return new Transition(state, [], Duplicate: true);
         // The same question may have been answered by some for this set of sites: another set is not opened.
-        if (state.Plan.Statistics) return RunMachine.End(state, RunEnd.Failed, $"The sum cannot be opened: {lost.Reason} Members that had answered open no other sum for this query and version of the data.");
+        if (state.Plan.Statistics) return RunMachine.End(state, RunEnd.Failed, lost.IsAsked ? $"The sum cannot be opened: {lost.Reason} Members that had answered open no other sum for this query and version of the data." : $"The members were not asked: {lost.Reason}");
         if (state.Plan.AbortOnLoss) return RunMachine.End(state, RunEnd.Failed, $"Round {lost.Round} cannot be opened: {lost.Reason}");
         if (state.LostOpenings + 1 >= MostLostOpenings) return RunMachine.End(state, RunEnd.Failed, $"{MostLostOpenings} rounds in a row could not be opened. {lost.Reason}");
         return new Transition(

@@ -93,7 +93,8 @@ internal sealed class EpochSession
         if (message.Refusal.Length > 0)
         {
             _refusals[site] = message.Refusal;
-            if (message.RosterRefused) _rosterRefused.Add(site);
+            // A roster is judged before anything else is sent; who goes along and refuses it later has failed like any other.
+            if (message.RosterRefused && _coordinator.Step == EpochStep.Answers) _rosterRefused.Add(site);
             return;
         }
 
@@ -198,7 +199,7 @@ internal sealed class EpochSession
 
         _context.Store.AddTranscript(new TranscriptRecord(_runId, TranscriptRecord.KeyEpoch, 0, (int)Descriptor.Epoch, Transcript()));
         string test = Keep(SignedOpeningAnswer.Encode(answers));
-        return new EpochMade((int)Descriptor.Attempt, new EpochKeys((int)Descriptor.Epoch, _certificate, _roster.Hash, test, "", 0, Sites: [.. _roster.Sites.Keys]), certificate.Qualified.Count, Descriptor.Threshold);
+        return new EpochMade((int)Descriptor.Attempt, new EpochKeys((int)Descriptor.Epoch, _certificate, _roster.Hash, test, "", 0, Sites: [.. _roster.Sites.Keys], Members: [.. certificate.Qualified.Select(NameOf)], Threshold: Descriptor.Threshold), certificate.Qualified.Count, Descriptor.Threshold);
     }
 
     /// <summary>Every signed message of the attempt, for a check without network.</summary>

@@ -39,7 +39,9 @@ internal sealed class OpenedSums(RunContext context, RunHost run)
                     return new StatisticsOpened(round, Keep(JsonSerializer.SerializeToUtf8Bytes(statistics, JsonSerializerOptions.Web)), statistics.Rows, Report(statistics.Rows));
                 }
 
-                (string sha256, double weight, float last) = WriteModel(session.Sum, opened, session.Contributions);
+                (string mean, double weight, float last) = WriteModel(session.Sum, opened, session.Contributions);
+                string sha256 = Free(mean);
+                if (sha256 != mean) run.Say(new Announce(RunLog.Opened, $"The sum of round {round} leads to weights that the run has had before; they go on under the hash {sha256[..12]}, low bits changed, because members answer one set of contributors a model.", round));
                 double? clip = SiteClip.Votes(run.Spec.Privacy) == 0 ? null : SiteClip.Next(run.Spec.Privacy!, session.Round.Descriptor.Encoding!.Clip, last);
                 if (clip is { } whole) run.Say(new Announce(RunLog.Opened, string.Create(CultureInfo.InvariantCulture, $"Round {round}: from now on a site's update is clipped to {SiteClip.Of(run.Spec.Privacy!, whole):g4}."), round));
                 return new Aggregated(round, sha256, Report(run.Spec.Privacy is null ? (ulong)Math.Round(weight) : 0), clip);
@@ -63,7 +65,7 @@ internal sealed class OpenedSums(RunContext context, RunHost run)
         }
     }
 
-    private OpeningLost Lost(int round, string reason) => new(round, reason, Query is null ? Reissue() : run.State.ModelSha256);
+    private OpeningLost Lost(int round, string reason) => new(round, reason, Query is null ? Free(run.State.ModelSha256) : run.State.ModelSha256);
 
     private (string Sha256, double Weight, float Last) WriteModel(ContributionSum sum, Plaintext opened, int contributions)
     {
@@ -109,21 +111,30 @@ internal sealed class OpenedSums(RunContext context, RunHost run)
         return blob.Keep();
     }
 
-    /// <summary>The same weights under a hash that the run has not had: low bits of the first value changed. Members answer one set of contributors a model, and one of the lost round may have been answered.</summary>
-    private string Reissue()
+    /// <summary>These weights under a hash that the run has not had: their own, or low bits of the first values changed. Members answer one set of contributors a model, and may have answered one for this.</summary>
+    private string Free(string sha256)
     {
         HashSet<string> known = [.. context.Store.Models(run.Id).Select(model => model.Sha256), run.State.ModelSha256];
-        for (int change = 1; change < 256; change++)
+        return ModelNames.Free(sha256, known, change => Changed(sha256, change));
+    }
+
+    /// <summary>The bits of a number spread over the first 16 values, or over those there are: of each its last bits change.</summary>
+    private string Changed(string sha256, int change)
+    {
+        int values = (int)Math.Min(16, run.ModelHeader.DataLength / sizeof(float));
+        byte[] first = new byte[values * sizeof(float)];
+        using FileStream model = context.Blobs.Open(sha256);
+        model.Position = run.ModelHeader.DataStart;
+        model.ReadExactly(first);
+        for (int bit = 0; bit < 16; bit++)
         {
-            using FileStream model = run.OpenModelData();
-            using BlobStore.NewBlob next = context.Blobs.Create();
-            next.Stream.Write(run.ModelHeader.Bytes);
-            next.Stream.WriteByte((byte)(model.ReadByte() ^ change));
-            model.CopyTo(next.Stream);
-            string sha256 = next.Keep();
-            if (!known.Contains(sha256)) return sha256;
+            if ((change >> bit & 1) != 0) first[bit % values * sizeof(float) + bit / values / 8] ^= (byte)(1 << bit / values % 8);
         }
 
-        throw new InvalidOperationException("The round was lost 255 times from one model.");
+        using BlobStore.NewBlob next = context.Blobs.Create();
+        next.Stream.Write(run.ModelHeader.Bytes);
+        next.Stream.Write(first);
+        model.CopyTo(next.Stream);
+        return next.Keep();
     }
 }

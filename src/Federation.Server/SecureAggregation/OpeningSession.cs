@@ -165,12 +165,14 @@ internal sealed class OpeningSession : IDisposable
     {
         int threshold = Certificate.Descriptor.Threshold;
         string[] able = [.. Certificate.Qualified.Where(member => Can(member) && !_refused.Contains(NameOf(member))).Select(NameOf)], there = [.. able.Where(isLive)];
-        string away = $"Not connected: {string.Join(", ", able.Except(there))}.";
-        if (there.Length < threshold) return $"Opening the {Round.Opening} needs {threshold} members; {there.Length} that can are connected. {away}";
+        string away = $"{Named("Not connected", able.Except(there))}{Named("Refused", _refused)}{Named("Without a share", _lost)}";
+        if (there.Length < threshold) return $"Opening the {Round.Opening} needs {threshold} members; {there.Length} that can are connected.{away}";
         DateTimeOffset now = _context.Time.GetUtcNow();
         bool goesOn = there.Length == able.Length || Next([.. Certificate.Qualified.Where(member => MayBeAsked(member) && isLive(NameOf(member)))]) is not null
             || _asked.Any(set => CanComplete(set) && now < set.Until + LastPatience && set.Members.All(member => set.Answers.ContainsKey(member) || isLive(NameOf(member))));
-        return goesOn ? null : $"Of the {there.Length} members that are connected no {threshold} can be asked any more to open the {Round.Opening}. {away}";
+        return goesOn ? null : $"Of the {there.Length} members that are connected no {threshold} can be asked any more to open the {Round.Opening}.{away}";
+
+        static string Named(string what, IEnumerable<string> sites) => sites.Order(StringComparer.Ordinal).ToArray() is { Length: > 0 } some ? $" {what}: {string.Join(", ", some)}." : "";
     }
 
     /// <summary>Removes what only this opening needed.</summary>

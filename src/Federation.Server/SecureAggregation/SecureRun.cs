@@ -60,10 +60,29 @@ internal sealed class SecureRun(RunContext context, RunHost run)
     public void Open(int number, IEnumerable<string> sites, string purpose)
     {
         SiteRound round = RoundOf(run.State, number, purpose);
+        if (run.Spec.Statistics is not null && TooNear([.. sites]) is { } reason)
+        {
+            run.Apply(new OpeningLost(number, reason, run.State.ModelSha256, IsAsked: false));
+            return;
+        }
+
         lock (_lock)
         {
             _opening?.Dispose();
             _opening = new(context, run.Id, round, KeysOf(run.State).Roster, [.. sites.Select(site => (site, context.Spool.PathOf(run.Id, number, site)))]);
+        }
+    }
+
+    private string? TooNear(IReadOnlyCollection<string> sites)
+    {
+        try
+        {
+            OpenedSets.Require(context.Store, sites, run.Spec.Cohort.MinContributors);
+            return null;
+        }
+        catch (ProtocolException near)
+        {
+            return near.Message;
         }
     }
 
@@ -199,6 +218,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
         _identities = context.Sessions.Roster().Identities; // before the roster: a site that comes in between makes the next round ask for new keys
         Roster roster = RosterBook.Current(context);
         int threshold = SecureEncoding.ThresholdOf(Spec, roster.Sites.Count);
+        if (roster.Sites.Count < threshold) return $"Keys need {threshold} members, and {roster.Sites.Count} sites are enrolled that train: enrol more, or cancel the run and submit it with a lower `threshold`.";
         string[] members = SecureRules.Committee(roster.Sites.Keys, wanted, threshold);
         int there = members.Count(context.Sessions.IsLive);
         if (there < threshold) return $"Keys need {threshold} members to be connected; {there} of {members.Length} sites are.";

@@ -169,7 +169,7 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
         RunHost run = RunOf(request.RunId);
         int round = (int)Math.Min(request.Round, int.MaxValue);
         if (context.Sessions.RoleOf(site) == DomainRole.Evaluator) tasks.GiveUp(run.Id, round, site);
-        else RequireTaken(run.Apply(new SiteFailed(site, round, Shorten(request.Reason))));
+        else RequireTaken(run.Apply(new SiteFailed(site, round, Shorten(request.Reason), request.RosterRefused)));
         return Task.FromResult(new FailureReply());
     }
 

@@ -167,7 +167,27 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
             throw RpcError.Refuse(StatusCode.AlreadyExists, Refusal.Invalid, $"These statistics were opened in run {known.Id}; of one query and version of the data the sites open one sum.", "spec_yaml", $"`fed data stats --run {known.Id}` shows them. When the records have changed, give the schema another `version`.");
         }
 
+        if (spec.Cohort.Sites is { } named) RequireSet(named, spec.Cohort.MinContributors);
         return runs.Add(spec, request.SpecYaml, request.SchemaYaml, query.DataSha256);
+    }
+
+    /// <summary>Sites that are there, and not almost those of an earlier question: nobody would be asked, or answer.</summary>
+    private void RequireSet(IReadOnlyList<string> named, int least)
+    {
+        string[] enrolled = [.. context.Store.Sites().Where(site => site.KeySha256 is not null).Select(site => site.Name)];
+        if (named.FirstOrDefault(site => !enrolled.Contains(site)) is { } unknown)
+        {
+            throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, $"No site '{unknown}' is enrolled.", "cohort.sites", enrolled.Length == 0 ? "Invite sites first: `fed site invite`." : Nearest.Repair(unknown, enrolled));
+        }
+
+        try
+        {
+            SecureAggregation.OpenedSets.Require(context.Store, named, least);
+        }
+        catch (Privacy.SecureAggregation.ProtocolException near)
+        {
+            throw RpcError.Refuse(StatusCode.FailedPrecondition, Refusal.ProtocolRefused, near.Message, "cohort.sites");
+        }
     }
 
     private static void RequireLabel(RunSpec spec, DataSchema schema)

@@ -7,13 +7,14 @@ namespace Federation.Privacy.Ledger;
 /// The chain shows edits, removals and re-ordering; a cut-off end shows only against a head that somebody else has kept.
 /// </summary>
 /// <remarks>
-/// The same thing again and again is written when it happened 1, 2, 4, 8, … times, each line saying how often; so a flood fills no disk. One process writes.
+/// The same thing again and again is written when it happened 1, 2, 4, 8, … times, each line saying how often; so a flood fills no disk. Of a run's sentences of one kind, 64 are counted each by itself, further ones by their reason; of runs beyond 1,000, by kind and reason:
+/// however much is thought up, what is refused for a reason of its own has a line. One process writes.
 /// </remarks>
 public sealed class AuditLog : IDisposable
 {
     public const string FileName = "audit.jsonl";
 
-    // Longest texts: what a line takes is bounded. A coordinator that thinks up ever new sentences or runs is counted under one head from here on.
+    // Longest texts: what a line takes is bounded. A coordinator that thinks up ever new sentences or runs is counted by kind and reason from here on.
     private const int LongestWhat = 1000, LongestName = 100, MostSentences = 64, MostSubjects = 1000;
 
     private const int TailBytes = 1 << 16;
@@ -21,7 +22,7 @@ public sealed class AuditLog : IDisposable
     private readonly FileStream _file;
     private readonly TimeProvider _time;
     private readonly Lock _lock = new();
-    private readonly Dictionary<(string Kind, string Run), Dictionary<string, Count>> _counts = [];
+    private readonly Dictionary<(string Kind, string Run), Dictionary<(string Sentence, string Reason), Count>> _counts = [];
     private long _number, _length; // of what is known to be whole
     private string _hash = AuditEntry.Beginning;
 
@@ -54,14 +55,15 @@ public sealed class AuditLog : IDisposable
     /// <summary>Adds a line, or counts it where it is a repetition.</summary>
     /// <param name="kind">Lower-case words with hyphens.</param>
     /// <param name="what">One sentence; of a longer one than 1000 characters the beginning.</param>
+    /// <param name="reason">One of few names, no free text: refusals for one reason are of one sort, whatever numbers are in their sentences.</param>
     /// <returns>Null: it was only counted.</returns>
     /// <exception cref="IOException">It could not be written; the log is as before, and the next may be tried.</exception>
-    public AuditEntry? Write(string kind, string what, string run = "", int round = 0)
+    public AuditEntry? Write(string kind, string what, string run = "", int round = 0, string reason = "")
     {
         (kind, what, run) = (Clean(kind, LongestName), Clean(what, LongestWhat), Clean(run, LongestName));
         lock (_lock)
         {
-            Count count = CountOf(kind, run, what);
+            Count count = CountOf(kind, run, what, reason);
             count.Times++;
             if (count.Written > 0 && count.Times < 2 * count.Written) return null;
             AuditEntry entry = AuditEntry.Make(_number + 1, _time.GetUtcNow(), kind, run, Math.Max(0, round), what, count.Times, _hash);
@@ -99,16 +101,16 @@ public sealed class AuditLog : IDisposable
         _length = checked(_length + line.Length);
     }
 
-    private Count CountOf(string kind, string run, string what)
+    private Count CountOf(string kind, string run, string what, string reason = "")
     {
-        if (!_counts.TryGetValue((kind, run), out Dictionary<string, Count>? sentences))
+        if (!_counts.TryGetValue((kind, run), out Dictionary<(string Sentence, string Reason), Count>? sentences))
         {
             (string, string) subject = _counts.Count < MostSubjects ? (kind, run) : ("", "");
             if (!_counts.TryGetValue(subject, out sentences)) sentences = _counts[subject] = [];
         }
 
-        if (sentences.TryGetValue(what, out Count? count)) return count;
-        string key = sentences.Count < MostSentences ? what : "";
+        if (sentences.TryGetValue((what, ""), out Count? count)) return count;
+        (string, string) key = sentences.Count < MostSentences ? (what, "") : ("", $"{kind} {reason}");
         return sentences.TryGetValue(key, out count) ? count : sentences[key] = new Count();
     }
 

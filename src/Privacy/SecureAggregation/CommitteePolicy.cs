@@ -29,6 +29,9 @@ public sealed record CommitteePolicy
 
     public int MinMembers { get; }
 
+    /// <summary>Two sets of contributors of one run and purpose must be the same or differ in the minimum of contributors.</summary>
+    public bool AreSetsApart { get; init; }
+
     /// <summary>2t − k above <see cref="LyingOrRestored"/>, where k counts all sites that could be members: any two active sets, of one epoch or of two under this roster, then have an honest member in common whose record holds.</summary>
     /// <remarks>Up to 32 sites k is the roster's size, so that nobody gains by naming a smaller committee; of a larger roster k is 32, and two epochs may have no member in common.</remarks>
     /// <exception cref="ProtocolException">The descriptor is weaker than this policy.</exception>

@@ -30,7 +30,7 @@ public sealed class CommitteeStore : IDisposable
             _connection.Open();
             _connection.Execute("PRAGMA secure_delete=ON; PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000;");
             if (_connection.Scalar("PRAGMA user_version") == 0) InTransaction(() => _connection.Execute($"{Schema} PRAGMA user_version=1;"));
-            _connection.Execute("CREATE TABLE IF NOT EXISTS contributions(number INTEGER PRIMARY KEY, run TEXT NOT NULL, round INTEGER NOT NULL, purpose TEXT NOT NULL, model TEXT NOT NULL, rounding TEXT NOT NULL, UNIQUE(run, round, purpose, model, rounding)); CREATE TABLE IF NOT EXISTS epochs(run TEXT PRIMARY KEY, epoch INTEGER NOT NULL, certificate TEXT NOT NULL) WITHOUT ROWID; CREATE TABLE IF NOT EXISTS statistics(sites TEXT PRIMARY KEY) WITHOUT ROWID;");
+            _connection.Execute("CREATE TABLE IF NOT EXISTS contributions(number INTEGER PRIMARY KEY, run TEXT NOT NULL, round INTEGER NOT NULL, purpose TEXT NOT NULL, model TEXT NOT NULL, rounding TEXT NOT NULL, UNIQUE(run, round, purpose, model, rounding)); CREATE TABLE IF NOT EXISTS epochs(run TEXT PRIMARY KEY, epoch INTEGER NOT NULL, certificate TEXT NOT NULL) WITHOUT ROWID; CREATE TABLE IF NOT EXISTS statistics(sites TEXT PRIMARY KEY) WITHOUT ROWID; CREATE TABLE IF NOT EXISTS sets(run TEXT NOT NULL, purpose TEXT NOT NULL, sites TEXT NOT NULL, PRIMARY KEY(run, purpose, sites)) WITHOUT ROWID;");
         }
         catch
         {
@@ -101,7 +101,13 @@ public sealed class CommitteeStore : IDisposable
     /// <exception cref="SqliteException">It could not be stored, or its number is taken: somebody else has answered with this record.</exception>
     public void Append(string run, OpeningEntry entry) => InTransaction(() =>
     {
-        if (entry.Statistics is { } sites) _connection.Execute("INSERT OR IGNORE INTO statistics(sites) VALUES($1)", string.Join('\n', sites.Order(StringComparer.Ordinal)));
+        if (entry.Contributors is { } contributors)
+        {
+            string sites = string.Join('\n', contributors.Order(StringComparer.Ordinal));
+            if (entry.Purpose.StartsWith(Opening.StatisticsPrefix, StringComparison.Ordinal)) _connection.Execute("INSERT OR IGNORE INTO statistics(sites) VALUES($1)", sites);
+            else _connection.Execute("INSERT OR IGNORE INTO sets(run, purpose, sites) VALUES($1, $2, $3)", run, entry.Purpose, sites);
+        }
+
         return _connection.Execute("INSERT INTO answers(number, run, entry, answer) VALUES($1, $2, $3, $4)", entry.Number, run, entry.Bytes, entry.Answer);
     });
 
@@ -109,6 +115,12 @@ public sealed class CommitteeStore : IDisposable
     public IReadOnlyList<IReadOnlyList<string>> Statistics()
     {
         lock (_lock) return _connection.Query("SELECT sites FROM statistics ORDER BY sites", row => (IReadOnlyList<string>)row.GetString(0).Split('\n'));
+    }
+
+    /// <summary>The sets of contributors that were answered for in a run, by purpose.</summary>
+    public IReadOnlyList<(string Purpose, IReadOnlyList<string> Sites)> Sets(string run)
+    {
+        lock (_lock) return _connection.Query("SELECT purpose, sites FROM sets WHERE run = $1 ORDER BY purpose, sites", row => (row.GetString(0), (IReadOnlyList<string>)row.GetString(1).Split('\n')), run);
     }
 
     /// <summary>What this site has contributed to a run, in order; outlives the run.</summary>

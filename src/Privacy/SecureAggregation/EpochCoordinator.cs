@@ -115,12 +115,14 @@ public sealed class EpochCoordinator(EpochDescriptor descriptor, Roster roster, 
     }
 
     /// <summary>Step 1: an encrypted share on its way from one candidate to another; the host relays it once this has returned.</summary>
-    /// <exception cref="ProtocolException">It is not the share that its sender committed to.</exception>
+    /// <exception cref="ProtocolException">It is not the share that its sender committed to, or has not the length of one.</exception>
     public void ReceiveShare(int from, int to, ReadOnlySpan<byte> encrypted)
     {
         if (Step != EpochStep.Commitments) throw Unexpected("a share");
         if (!_committed.TryGetValue(from, out EpochCommitment? commitment)) throw new ProtocolException(Refusal.UnexpectedMessage, $"A share of member {from} came before its commitment.");
         byte[] expected = commitment.ShareHashes.FirstOrDefault(share => share.To == to).Hash ?? throw new ProtocolException(Refusal.WrongShare, $"Member {from} has no share for member {to}: it is itself or no candidate.");
+        int length = ShareEncryption.Length(PackedElement.Length(descriptor.Parameters.DataRing));
+        if (encrypted.Length != length) throw new ProtocolException(Refusal.WrongShare, $"The share of member {from} for member {to} has {encrypted.Length} bytes; a share has {length}."); // all shares for one member travel together: one that is too long would spoil them all
         EpochTranscript.Same(SHA256.HashData(encrypted), expected, Refusal.WrongShare, $"The share of member {from} for member {to} is not the one that it committed to");
         _arrived[from] = _arrived.GetValueOrDefault(from) | Bit(to);
     }

@@ -18,6 +18,7 @@ public sealed class OpeningMember
     private readonly Action<OpeningEntry> _store;
     private readonly RnsRing _ring;
     private readonly List<IReadOnlyList<string>> _statistics;
+    private readonly List<(string Purpose, IReadOnlyList<string> Sites)> _sets;
     private bool _uncertain;
     private CheckedRequest? _checked;
 
@@ -27,13 +28,14 @@ public sealed class OpeningMember
     /// <param name="record">As it is stored.</param>
     /// <param name="store">Makes an entry durable, or throws; then nothing is answered any more, until the record has been read again.</param>
     /// <param name="statistics">The sets of sites whose statistics this member has answered for, in whatever run.</param>
+    /// <param name="sets">The sets of contributors that this member has answered for in the run, by purpose.</param>
     /// <exception cref="ProtocolException">The certificate does not hold before roster and policy, or the share is of another epoch.</exception>
-    public OpeningMember(EpochCertificate certificate, CommitteeShare share, Roster roster, CommitteePolicy policy, ECDsa identity, SecureRandom random, OpeningRecord record, Action<OpeningEntry> store, IEnumerable<IReadOnlyList<string>>? statistics = null)
+    public OpeningMember(EpochCertificate certificate, CommitteeShare share, Roster roster, CommitteePolicy policy, ECDsa identity, SecureRandom random, OpeningRecord record, Action<OpeningEntry> store, IEnumerable<IReadOnlyList<string>>? statistics = null, IEnumerable<(string Purpose, IReadOnlyList<string> Sites)>? sets = null)
     {
         certificate.Verify(roster, policy);
         if (!share.CertificateHash.AsSpan().SequenceEqual(certificate.Hash)) throw new ProtocolException(Refusal.WrongEpoch, $"This member's share is not of epoch {certificate.Descriptor.Epoch}.");
         (_certificate, _share, _roster, _policy, _identity, _random, Record, _store) = (certificate, share, roster, policy, identity, random, record, store);
-        _statistics = [.. statistics ?? []];
+        (_statistics, _sets) = ([.. statistics ?? []], [.. sets ?? []]);
         _ring = certificate.Descriptor.Parameters.DataRing;
     }
 
@@ -56,7 +58,7 @@ public sealed class OpeningMember
         ulong[] sum = Sum(headers, seconds); // as slow as whoever sends them: without the gate
         lock (_share.Gate)
         {
-            return Before(request, headers, set) ?? Give(request.Opening, request.Round.Model, set, request.Active, sum, headers.Count, request.Opening.IsStatistics ? [.. headers.Select(header => header.Site)] : null);
+            return Before(request, headers, set) ?? Give(request.Opening, request.Round.Model, set, request.Active, sum, headers.Count, [.. headers.Select(header => header.Site)]);
         }
     }
 
@@ -86,7 +88,9 @@ public sealed class OpeningMember
     {
         if (Record.Answered(request.Opening, set, request.Active) is { } stored) return Signed(request.Opening, request.Active, set, stored);
         Record.Check(request.Opening, request.Round.Model, set, _policy);
-        if (request.Opening.IsStatistics) StatisticsRule.Check([.. headers.Select(header => header.Site)], _statistics, Least(request.Round));
+        string[] sites = [.. headers.Select(header => header.Site)];
+        if (request.Opening.IsStatistics) StatisticsRule.Check(sites, _statistics, Least(request.Round));
+        else if (_policy.AreSetsApart) ContributorSetsRule.Check(request.Opening, sites, _sets.Where(set => set.Purpose == request.Opening.Purpose).Select(set => set.Sites), Least(request.Round));
         return null;
     }
 
@@ -107,14 +111,15 @@ public sealed class OpeningMember
     }
 
     /// <summary>Durable first, then known here, then given.</summary>
-    private SignedOpeningAnswer Give(Opening opening, byte[] model, byte[] set, IReadOnlyList<int> active, ReadOnlySpan<ulong> second, int contributions, IReadOnlyList<string>? statistics = null)
+    private SignedOpeningAnswer Give(Opening opening, byte[] model, byte[] set, IReadOnlyList<int> active, ReadOnlySpan<ulong> second, int contributions, IReadOnlyList<string>? sites = null)
     {
         if (_uncertain) throw new ProtocolException(Refusal.UnexpectedMessage, "An entry could not be stored: the record has to be read again before anything new is answered.");
         byte[] part = Part(opening, active, set, second, contributions);
         OpeningRecord next = Record.With(opening, model, set, active, part);
         _uncertain = true;
-        _store(next.Last with { Statistics = statistics });
-        if (statistics is not null) _statistics.Add(statistics);
+        _store(next.Last with { Purpose = opening.Purpose, Contributors = sites });
+        if (sites is not null && opening.IsStatistics) _statistics.Add(sites);
+        else if (sites is not null) _sets.Add((opening.Purpose, sites));
         (_uncertain, Record) = (false, next);
         return Signed(opening, active, set, part);
     }

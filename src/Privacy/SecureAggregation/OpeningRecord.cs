@@ -114,5 +114,6 @@ public sealed record OpeningRecord
 /// <param name="Number">From 1 on; a store refuses a number that it has.</param>
 /// <param name="Bytes">What is chained.</param>
 /// <param name="Answer">The part that was given, to be kept as long as the epoch's share.</param>
-/// <param name="Statistics">The contributors, where the answer is for statistics: remembered with it, whatever becomes of the run.</param>
-public sealed record OpeningEntry(int Number, byte[] Bytes, byte[] Answer, IReadOnlyList<string>? Statistics = null);
+/// <param name="Purpose">Of the opening.</param>
+/// <param name="Contributors">Remembered with the answer: of statistics whatever becomes of the run, else for the run. Null: the test's, which nobody contributes to.</param>
+public sealed record OpeningEntry(int Number, byte[] Bytes, byte[] Answer, string Purpose = "", IReadOnlyList<string>? Contributors = null);

@@ -12,13 +12,8 @@ public static class StatisticsRule
     /// <exception cref="ProtocolException">The set is neither one answered before nor far enough from each.</exception>
     public static void Check(IReadOnlyCollection<string> sites, IEnumerable<IReadOnlyCollection<string>> answered, int least)
     {
-        foreach (IReadOnlyCollection<string> earlier in answered)
-        {
-            HashSet<string> apart = [.. sites];
-            apart.SymmetricExceptWith(earlier);
-            if (apart.Count == 0 || apart.Count >= least) continue;
-            throw new ProtocolException(
-                Refusal.NearbySet, $"Statistics of {sites.Count} sites are asked for after those of {earlier.Count} sites were opened, and only {string.Join(", ", apart.Order(StringComparer.Ordinal).Select(site => $"'{site}'"))} {(apart.Count == 1 ? "is" : "are")} in one of the two sets alone: their difference would show figures of fewer than {least} sites. Ask the same sites as before ({string.Join(", ", earlier.Order(StringComparer.Ordinal))}), or at least {least} more or fewer.");
-        }
+        if (NearbySets.Find(sites, answered, least) is not var (earlier, apart)) return;
+        throw new ProtocolException(
+            Refusal.NearbySet, $"Statistics of {sites.Count} sites are asked for after those of {earlier.Count} sites were opened, and {NearbySets.Only(apart)}: their difference would show figures of fewer than {least} sites. Ask the same sites as before ({string.Join(", ", earlier.Order(StringComparer.Ordinal))}), or at least {least} more or fewer.");
     }
 }

@@ -103,6 +103,89 @@ public sealed class SecureRulesTests
         Assert.Equal(1, making.Former!.Epoch);
     }
 
+    [Fact] // one refuses the roster, and behind its back another spoils each attempt: that one is left out, or its failures count
+    public void Keys_SpoiltBesideASiteThatRefusesTheRoster_DoNotFailForEver()
+    {
+        Start(new RunPlan(1, 3, TimeSpan.FromMinutes(1), s_sites, null, Secure: true, MaxOpenings: 100));
+        Apply(new EpochFailed(1, 0, "Not yet.", ["a", "d"], RosterRefusedBy: ["a"]));
+        Assert.Equal(["d"], Assert.IsType<MakingKeys>(_state.Phase).Dropped);
+        for (int attempt = 1; attempt < SecureRules.MostAttempts; attempt++) Apply(new EpochFailed(1, attempt, "The self-test failed.", ["a"], InTest: true, RosterRefusedBy: ["a"]));
+        Assert.Equal(RunEnd.Failed, Assert.IsType<Ended>(_state.Phase).How);
+    }
+
+    [Fact] // sites accept a new roster one after the other: none of them fails, rounds go on without those that have accepted, and the last one brings keys for all
+    public void Roster_AcceptedOneAfterTheOther_CountsAsNobodysFailure()
+    {
+        _state = RunState.Submitted(new RunPlan(50, 3, TimeSpan.FromMinutes(1), null, null, Secure: true, MaxOpenings: 100), Scenario.Initial, Scenario.Start);
+        Apply(new Tick());
+        foreach (string site in s_sites) Apply(new SiteAnswered(site, []));
+        MakeKeysAndContribute();
+        Roster five = new(s_sites.Append("e").ToHashSet(), s_sites.Append("e").ToHashSet(), "another");
+        Apply(new Aggregated(1, Scenario.Model(1)), five);
+        Apply(new SiteAnswered("e", []), five);
+        Refused(2, 0, ["a", "b", "c", "d"]);
+        for (int round = 2; round < 12; round++) // beyond what a site may fail
+        {
+            Assert.Equal((1, round), (_state.Keys!.Epoch, _state.Round));
+            Assert.Equal(round == 2 ? s_sites : ["b", "c", "d"], Assert.IsType<RoundOpen>(_state.Phase).Cohort);
+            if (round == 2) Apply(new SiteFailed("a", round, "It pins another.", RosterRefused: true), five);
+            foreach (string site in s_sites[1..]) Apply(new UpdateArrived(site, _state.Round, _state.ModelSha256, new Contribution(site, 0)), five);
+            Apply(new Aggregated(round, Scenario.Model(round)), five);
+        }
+
+        Assert.Equal(new RunSite(SiteStanding.Ready, []).Standing, _state.Sites["a"].Standing);
+        Apply(new SiteJoined("b"), five); // the next round tries keys for today's roster
+        Apply(new SiteFailed("b", 12, "It pins another.", RosterRefused: true), five);
+        foreach (string site in new[] { "c", "d" }) Apply(new UpdateArrived(site, 12, _state.ModelSha256, new Contribution(site, 0)), five);
+        Refused(3, 0, ["c", "d"]);
+        Assert.Equal("2 of 3 needed sites are ready and connected. a, b pin another roster than that of the run's keys; new keys are made when all sites have accepted today's (`fed roster accept`).", Assert.IsType<Waiting>(_state.Phase).Reason);
+        Apply(new SiteJoined("c"), five);
+        Refused(4, 0, ["d"]);
+        Apply(new SiteJoined("d"), five);
+        Apply(new EpochMade(0, new EpochKeys(5, new string('c', 64), "", "", "another", 0, Sites: [.. s_sites, "e"]), 5, 4), five);
+        Assert.Equal([.. s_sites, "e"], Assert.IsType<RoundOpen>(_state.Phase).Cohort);
+
+        void Refused(int epoch, int attempt, string[] by)
+        {
+            Assert.Equal(epoch, Assert.IsType<MakingKeys>(_state.Phase).Epoch);
+            Apply(new EpochFailed(epoch, attempt, "Not yet.", by, RosterRefusedBy: by), five);
+        }
+    }
+
+    [Fact] // its node joins again and again, and is asked each time
+    public void Roster_RefusedInManyRounds_IsNoFailureOfTheSite()
+    {
+        Start(new RunPlan(50, 3, TimeSpan.FromMinutes(1), s_sites, null, Secure: true, MaxOpenings: 100));
+        Apply(new EpochMade(0, new EpochKeys(1, new string('c', 64), "", "", "same", 0, Sites: s_sites), 4, 3));
+        for (int round = 1; round <= 2 * RunMachine.MostFailures; round++)
+        {
+            Assert.Equal(s_sites, Assert.IsType<RoundOpen>(_state.Phase).Cohort);
+            Apply(new SiteFailed("a", round, "It pins another.", RosterRefused: true));
+            Apply(new SiteJoined("a"));
+            foreach (string site in s_sites[1..]) Apply(new UpdateArrived(site, round, _state.ModelSha256, new Contribution(site, 0)));
+            Apply(new Aggregated(round, Scenario.Model(round)));
+        }
+
+        Assert.Equal((SiteStanding.Ready, 0), (_state.Sites["a"].Standing, _state.Sites["a"].Failures));
+    }
+
+    [Fact] // of five members four open a sum: with two that pin another roster no round is begun whose sum nobody could open, and one that comes back to the old roster is asked again
+    public void Roster_AcceptedByTooManyMembers_WaitsBeforeTheRound()
+    {
+        string[] sites = [.. s_sites, "e"];
+        Roster five = new(sites.ToHashSet(), sites.ToHashSet(), "same");
+        _state = RunState.Submitted(new RunPlan(50, 3, TimeSpan.FromMinutes(1), null, null, Secure: true, MaxOpenings: 100), Scenario.Initial, Scenario.Start);
+        Apply(new Tick(), five);
+        foreach (string site in sites) Apply(new SiteAnswered(site, []), five);
+        Apply(new EpochMade(0, new EpochKeys(1, new string('c', 64), "", "", "same", 0, Sites: sites, Members: sites, Threshold: 4), 5, 4), five);
+        foreach (string site in new[] { "a", "b" }) Apply(new SiteFailed(site, 1, "It pins another.", RosterRefused: true), five);
+        foreach (string site in sites[2..]) Apply(new UpdateArrived(site, 1, _state.ModelSha256, new Contribution(site, 0)), five);
+        Apply(new Aggregated(1, Scenario.Model(1)), five);
+        Assert.StartsWith("3 of 4 members that open a sum accept the roster of the run's keys. a, b pin another roster", Assert.IsType<Waiting>(_state.Phase).Reason, StringComparison.Ordinal);
+        Apply(new SiteJoined("b"), five);
+        Assert.Equal(["b", "c", "d", "e"], Assert.IsType<RoundOpen>(_state.Phase).Cohort);
+    }
+
     [Fact] // somebody spoils the sums, and nobody can say who: not for ever; a round that completes begins the count anew
     public void Lost_TenRoundsInARow_EndTheRun()
     {

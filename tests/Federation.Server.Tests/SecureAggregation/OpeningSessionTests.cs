@@ -110,6 +110,17 @@ public sealed class OpeningSessionTests : IDisposable
         bool IsThere(string site) => !_gone.Contains(site);
     }
 
+    [Fact] // all are there, and two do not want to
+    public void Missing_MembersThatRefuse_AreNamedAndNobodyElse()
+    {
+        Advance();
+        foreach (string site in new[] { "a", "b", "c" }) AskedOf(site);
+        Refuse("c");
+        Lose("b");
+        Refuse("a");
+        Assert.EndsWith("needs 3 members; 1 that can are connected. Refused: a, c. Without a share: b.", _session.Missing(_ => true), StringComparison.Ordinal);
+    }
+
     [Fact] // one that is there owes its answer, the other is away: not a word before the last patience is over
     public void Missing_ASilentMemberThatIsThere_IsWaitedForFirst()
     {

@@ -218,6 +218,15 @@ internal enum Lie
 
     /// <summary>Says that its share is gone.</summary>
     SaysLost,
+
+    /// <summary>Goes along in the making of keys, and says at the reveal that it does not accept the roster.</summary>
+    RefusesTheRosterLate,
+
+    /// <summary>Shares of a megabyte and more, as it has committed to them.</summary>
+    SendsLongShares,
+
+    /// <summary>Contributions that are no encryption, well signed.</summary>
+    MalformedContributions,
 }
 
 internal sealed class SiteKilledException(ScheduledSite site) : Exception

@@ -233,7 +233,7 @@ internal sealed class ScheduledCoordinator(RunSchedule schedule, RunPlan plan) :
             (int round, bool evaluates) = ((int)_opening.Round.Opening.Round, _opening.Round.Opening.Purpose == Opening.Evaluation);
             Drop();
             Waits = null;
-            Apply(evaluates ? new EvaluationOpened(round, null, hopeless) : new OpeningLost(round, hopeless, Hash($"{State.ModelSha256} again")));
+            Apply(evaluates ? new EvaluationOpened(round, null, hopeless) : new OpeningLost(round, hopeless, Free(State.ModelSha256)));
         }
         else Wait(_opening?.Missing(IsLive));
     }
@@ -255,7 +255,7 @@ internal sealed class ScheduledCoordinator(RunSchedule schedule, RunPlan plan) :
         session.Dispose();
         _opening = null;
         if (evaluates) Apply(new EvaluationOpened(round, new EvaluationSums { Examples = 1, Correct = 1, LogLossSum = 0, BrierSum = 0 }));
-        else Apply(new Aggregated(round, Hash($"{State.ModelSha256} {string.Join(' ', sum)}")));
+        else Apply(new Aggregated(round, Free(schedule.Random.Next(4) == 0 ? _models[schedule.Random.Next(_models.Count)] : Hash($"{State.ModelSha256} {string.Join(' ', sum)}")))); // at times the sum is zero, or leads back to an earlier model
     }
 
     private void Begin(MakeKeys wanted)
@@ -300,6 +300,8 @@ internal sealed class ScheduledCoordinator(RunSchedule schedule, RunPlan plan) :
         file.ReadExactly(bytes);
         return bytes;
     }
+
+    private string Free(string sha256) => ModelNames.Free(sha256, _models.Append(State.ModelSha256).ToHashSet(), change => Hash($"{sha256} {change}"));
 
     private static string Hash(string text) => Sha256Hex.Of(Encoding.UTF8.GetBytes(text));
 }

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Federation.Privacy.Canonical;
 using Federation.Privacy.SecureAggregation;
 using Google.Protobuf;
@@ -68,6 +69,7 @@ internal sealed class ScheduledEpochDuty(RunSchedule schedule, ScheduledSite sit
         {
             case 1:
                 (SignedMessage commitment, IReadOnlyDictionary<int, byte[]> shares) = member.Commit(messages);
+                if (site.Lie == Lie.SendsLongShares) (commitment, shares) = Long(commitment);
                 made = [Message(task, descriptor, commitment.Encode()), .. shares.Select(share => Message(task, descriptor, share.Value, share.Key))];
                 break;
             case 6:
@@ -85,7 +87,16 @@ internal sealed class ScheduledEpochDuty(RunSchedule schedule, ScheduledSite sit
                 break;
         }
 
+        if (task.Step == 4 && site.Lie == Lie.RefusesTheRosterLate) (made[0].Body, made[0].Refusal, made[0].RosterRefused) = (ByteString.Empty, "It pins another roster.", true);
         return sent[task.Step] = made;
+    }
+
+    private (SignedMessage Commitment, IReadOnlyDictionary<int, byte[]> Shares) Long(SignedMessage commitment)
+    {
+        byte[] share = new byte[(1 << 20) + 1];
+        EpochCommitment said = EpochCommitment.Decode(commitment.Body.Span);
+        said = said with { ShareHashes = [.. said.ShareHashes.Select(other => (other.To, SHA256.HashData(share)))] };
+        return (SignedMessage.Sign(site.Name, schedule.Federation.Identity(site.Index), said.Encode()), said.ShareHashes.ToDictionary(other => other.To, _ => share));
     }
 
     /// <summary>Keeps the share, then answers the self-test.</summary>

@@ -194,7 +194,7 @@ internal sealed class ScheduledSite : IDisposable
             numbers[Index] = (ulong)_schedule.Random.Next(1, 1 << 30);
             using MemoryStream file = new();
             ContributionFile.WriteCountsAsync(file, task.Round, Name, _schedule.Federation.Identity(Index), [.. numbers], CancellationToken.None).GetAwaiter().GetResult();
-            stored = new(task.Model, task.Round, file.ToArray());
+            stored = new(task.Model, task.Round, Lie == Lie.MalformedContributions ? Malformed(task.Round) : file.ToArray());
             _schedule.Rules.Made(this, stored, numbers);
             _disk.Uploads[(round, purpose)] = stored;
             if (_schedule.Strikes(20)) throw new SiteKilledException(this);
@@ -207,6 +207,19 @@ internal sealed class ScheduledSite : IDisposable
         byte[] sent = _schedule.Strikes(10) ? stored.File[.._schedule.Random.Next(stored.File.Length)] : stored.File;
         Send($"{purpose} of {Name}", () => _schedule.Coordinator.Receive(Name, round, task.Model, sent));
         foreach ((int Round, string Purpose) old in _disk.Uploads.Keys.Where(old => old.Round < round).ToArray()) _disk.Uploads.Remove(old);
+    }
+
+    /// <summary>Any c₀ and c₁, signed as a contribution.</summary>
+    private byte[] Malformed(SiteRound round)
+    {
+        byte[][] halves = [.. Enumerable.Range(0, 2).Select(_ =>
+        {
+            ulong[] words = new ulong[round.Ring.Words];
+            for (int i = 0; i < words.Length; i++) words[i] = (ulong)_schedule.Random.NextInt64((long)round.Ring.Moduli[i / round.Ring.Degree].Value);
+            return PackedElement.Pack(round.Ring, words);
+        })];
+        ContributionHeader header = new(round.Opening, Name, round.Descriptor.Hash(), round.Certificate.Hash, SHA256.HashData([]), SHA256.HashData(halves[0]), SHA256.HashData(halves[1]));
+        return [.. halves[0], .. halves[1], .. SignedMessage.Sign(Name, _schedule.Federation.Identity(Index), header.Encode()).Encode()];
     }
 
     private void Rule(int round, string purpose, string model)

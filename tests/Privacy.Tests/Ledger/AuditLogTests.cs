@@ -144,6 +144,23 @@ public sealed class AuditLogTests : IDisposable
         Assert.Empty(AuditVerification.Of(LogPath).Problems);
     }
 
+    [Fact] // behind a curtain of harmless refusals, in this run and in invented ones
+    public void Write_SomethingNewBehindAFlood_HasALine()
+    {
+        using (AuditLog log = AuditLog.Open(LogPath, _time))
+        {
+            for (int i = 0; i < 5_000; i++) log.Write("opening-refused", $"no share of epoch {i}", "run-1", i, "WrongEpoch");
+            Assert.Equal("another set", log.Write("opening-refused", "another set", "run-1", 7, "AnotherSet")!.What);
+            for (int i = 0; i < 5_000; i++) log.Write("opening-refused", $"no share of epoch {i}", $"invented-{i}", i, "WrongEpoch");
+            Assert.Equal("too few", log.Write("opening-refused", "too few", "run-2", 7, "TooFewContributors")!.What);
+            Assert.Equal("other keys", log.Write("key-epoch-refused", "other keys", "run-2", 7, "WrongEpoch")!.What);
+        }
+
+        var found = AuditVerification.Of(LogPath);
+        Assert.Empty(found.Problems);
+        Assert.InRange(found.Count, 1, 1200);
+    }
+
     [Fact] // half a character at the cut, and alone
     public void Write_TextThatIsNoUnicode_IsKeptAndVerifies()
     {

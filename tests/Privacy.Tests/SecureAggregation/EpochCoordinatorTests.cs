@@ -68,6 +68,26 @@ public sealed class EpochCoordinatorTests : IDisposable
         Assert.DoesNotContain(_coordinator.Commitments, message => message.Site == "site-4");
     }
 
+    [Theory] // well committed to, and of no use to anybody: its sender is the one that is missing
+    [InlineData(-1)]
+    [InlineData(1)]
+    [InlineData(1 << 20)]
+    public void Close_ASharesOfAnotherLength_LeavesItsSenderOut(int more)
+    {
+        Answers(1, 2, 3, 4, 5);
+        _coordinator.Close();
+        (SignedMessage commitment, IReadOnlyDictionary<int, byte[]> shares) = Member(4).Commit(_coordinator.Answers);
+        byte[] other = new byte[shares[1].Length + more];
+        EpochCommitment lying = EpochCommitment.Decode(commitment.Body.Span);
+        lying = lying with { ShareHashes = [.. lying.ShareHashes.Select(share => (share.To, System.Security.Cryptography.SHA256.HashData(other)))] };
+        _coordinator.Receive(SignedMessage.Sign("site-4", _federation.Identity(4), lying.Encode()));
+        foreach (int to in shares.Keys) Refused(Refusal.WrongShare, () => _coordinator.ReceiveShare(4, to, other));
+        Commitments(1, 2, 3, 5);
+        Assert.Equal([4], _coordinator.Awaited);
+        _coordinator.Close();
+        Assert.Equal(["site-1", "site-2", "site-3", "site-5"], _coordinator.Commitments.Select(message => message.Site));
+    }
+
     [Fact]
     public void Close_AMemberThatOpensNobodysShares_IsLeftOutOfQ()
     {

@@ -1,0 +1,51 @@
+using Federation.Protocol;
+
+namespace Federation.Server.Runs;
+
+/// <summary>What a site's own words change in a run: it is ready or not, it is there again, it could not do its part. Pure.</summary>
+internal static class SiteRules
+{
+    public static Transition Answer(RunState state, SiteAnswered answered)
+    {
+        if (!state.Sites.TryGetValue(answered.Site, out RunSite? site)) return RunMachine.Refuse(state, Refusal.NotInCohort, "The run does not ask this site.");
+        SiteStanding standing = answered.Mismatches.Count == 0 ? SiteStanding.Ready : SiteStanding.Refused;
+        if (site.Standing != SiteStanding.Checking) return new Transition(state, [], Duplicate: true);
+        RunState next = state with { Sites = state.Sites.SetItem(answered.Site, new RunSite(standing, [.. answered.Mismatches])) };
+        return new Transition(next, [standing == SiteStanding.Ready
+            ? new Announce(RunLog.SiteReady, $"{answered.Site} is ready.", Site: answered.Site)
+            : new Announce(RunLog.SiteRefused, $"{answered.Site} does not fit the run: {string.Join(" ", answered.Mismatches)}", Site: answered.Site)]);
+    }
+
+    public static Transition Rejoin(RunState state, SiteJoined joined)
+    {
+        RunState next = SecureRules.Joined(state, joined.Site);
+        if (state.Sites.TryGetValue(joined.Site, out RunSite? site) && site.Standing is (SiteStanding.Refused or SiteStanding.Failed)) next = next with { Sites = state.Sites.SetItem(joined.Site, RunSite.Asked) };
+        return new Transition(next, [], Duplicate: ReferenceEquals(next, state));
+    }
+
+    public static Transition Fail(RunState state, SiteFailed failed)
+    {
+        if (!state.Sites.TryGetValue(failed.Site, out RunSite? site)) return RunMachine.Refuse(state, Refusal.NotInCohort, "The run does not ask this site.");
+        var announce = new Announce(RunLog.SiteFailed, $"{failed.Site}: {failed.Reason}", failed.Round, failed.Site);
+        if (failed.Round == 0) return FailCheck(state, failed, announce);
+        if (failed.Round != state.Round) return RunMachine.Refuse(state, Refusal.WrongRound, $"Round {failed.Round} is over.");
+        EpochKeys? keys = failed.RosterRefused ? SecureRules.Without(state.Keys, failed.Site) : state.Keys;
+        if (state.Phase is Evaluating evaluating && evaluating.Pending.Contains(failed.Site))
+        {
+            return new Transition(state with { Keys = keys, Phase = evaluating with { Pending = evaluating.Pending.Remove(failed.Site) } }, [announce]);
+        }
+
+        if (state.Phase is not RoundOpen open || !open.Cohort.Contains(failed.Site) || open.Contributions.ContainsKey(failed.Site)) return RunMachine.Refuse(state, Refusal.WrongRound, $"Round {failed.Round} does not wait for this site.");
+        if (open.Failed.Contains(failed.Site)) return new Transition(state, [], Duplicate: true);
+        int failures = site.Failures + (failed.RosterRefused && state.Plan.Secure ? 0 : 1); // an administrator has accepted another roster: nothing failed
+        RunSite after = failures < RunMachine.MostFailures ? site with { Failures = failures } : new RunSite(SiteStanding.Failed, [failed.Reason], failures);
+        return new Transition(state with { Keys = keys, Phase = open with { Failed = open.Failed.Add(failed.Site) }, Sites = state.Sites.SetItem(failed.Site, after) }, [announce]);
+    }
+
+    /// <summary>The site cannot check its data; a round that is open does not wait for it either.</summary>
+    private static Transition FailCheck(RunState state, SiteFailed failed, Announce announce)
+    {
+        RunPhase phase = state.Phase is RoundOpen open && open.Cohort.Contains(failed.Site) && !open.Contributions.ContainsKey(failed.Site) ? open with { Failed = open.Failed.Add(failed.Site) } : state.Phase;
+        return new Transition(state with { Phase = phase, Sites = state.Sites.SetItem(failed.Site, new RunSite(SiteStanding.Failed, [failed.Reason])) }, [announce]);
+    }
+}
