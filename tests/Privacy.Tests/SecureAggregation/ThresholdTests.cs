@@ -104,6 +104,15 @@ public sealed class ThresholdTests : IDisposable
         void Answers(Refusal reason, OpeningRequest changed) => Refused(reason, () => member.Answer(changed, round.Seconds));
     }
 
+    [Fact] // whatever the round's descriptor says
+    public void Answer_FewerThanTheMembersOwnPolicyAsksFor_IsRefused()
+    {
+        TestRound four = new(_federation, _certificate, 4), five = new(_federation, _certificate, 5, round: 2, model: 8);
+        OpeningMember member = _federation.Opener(_certificate, _shares[0], policy: new CommitteePolicy(minContributors: 5, lyingOrRestored: 0));
+        Refused(Refusal.TooFewContributors, () => member.Answer(four.Request(1, 2, 3), four.Seconds));
+        Assert.NotEmpty(member.Answer(five.Request(1, 2, 3), five.Seconds).Part);
+    }
+
     [Fact]
     public void Record_AfterAnAnswer_KeepsItsPromises()
     {
