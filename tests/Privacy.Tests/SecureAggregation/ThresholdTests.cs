@@ -43,6 +43,10 @@ public sealed class ThresholdTests : IDisposable
         Refused(Refusal.Malformed, () => Open(round, [1, 2, 3], [answers[0], answers[1], Resigned(answers[2], answer => answer with { Index = 2 }, answers[2].Part)])); // for another
         Refused(Refusal.WrongEpoch, () => Open(round, [1, 2, 3], [answers[0], answers[1], Resigned(answers[2], answer => answer with { Certificate = new byte[32] }, answers[2].Part)]));
         Refused(Refusal.AnotherOpening, () => Open(round, [1, 2, 3], [answers[0], answers[1], Answer(3, other, 1, 2, 3)]));
+        // A sum under another ring, or with fewer primes, is told apart before anything is added to it.
+        BfvParameters own = _certificate.Descriptor.Parameters, five = BfvParameters.Default(8192, 1UL << 40);
+        Refused(Refusal.WrongParameters, () => Open(round, [1, 2, 3], answers, new Ciphertext(five, 3, round.Sum.Words.ToArray())));
+        Refused(Refusal.WrongParameters, () => Open(round, [1, 2, 3], answers, new Ciphertext(own, 2, new ulong[4 * 8192])));
         // Another active set's part has other factors and other zero shares.
         SignedOpeningAnswer another = Answer(3, round, 1, 3, 4);
         Refused(Refusal.WrongSum, () => Open(round, [1, 2, 3], [answers[0], answers[1], Resigned(another, answer => answer with { Active = [1, 2, 3] }, another.Part)]));
@@ -232,8 +236,8 @@ public sealed class ThresholdTests : IDisposable
         return new(_federation.Sign(int.Parse(answer.Message.Site["site-".Length..], System.Globalization.CultureInfo.InvariantCulture), changed.Encode()), part);
     }
 
-    private Plaintext Open(TestRound round, int[] active, SignedOpeningAnswer[] answers) =>
-        OpeningSum.Open(_certificate, _federation.Roster, round.Opening, round.Sum, round.Keys.Count, ContributionHeader.SetHash(round.Headers), active, answers);
+    private Plaintext Open(TestRound round, int[] active, SignedOpeningAnswer[] answers, Ciphertext? sum = null) =>
+        OpeningSum.Open(_certificate, _federation.Roster, round.Opening, sum ?? round.Sum, round.Keys.Count, ContributionHeader.SetHash(round.Headers), active, answers);
 
     private static void Refused(Refusal reason, Func<object> action) => Assert.Equal(reason, Assert.Throws<ProtocolException>(action).Reason);
 }
