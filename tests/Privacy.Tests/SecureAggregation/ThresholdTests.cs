@@ -74,7 +74,9 @@ public sealed class ThresholdTests : IDisposable
             third[i] = q.Multiply(secret, q.Inverse(ShamirSharing.Lagrange(ring, 3, [1, 2, 3])[i / ring.Degree]));
         }
 
-        using CommitteeShare completing = new(_certificate.Hash, 3, 3, _shares[2].Members, third, _shares[2].ZeroShareKeys);
+        SecretWords words = new(ring.Words);
+        third.CopyTo(words.Span);
+        using CommitteeShare completing = new(_certificate.Hash, 3, 3, _shares[2].Members, words, _shares[2].ZeroShareKeys);
         SignedOpeningAnswer[] answers = [Answer(1, round, 1, 2, 3), Answer(2, round, 1, 2, 3), _federation.Opener(_certificate, completing).Answer(round.Request(1, 2, 3), round.Seconds)];
         using Plaintext opened = Open(round, [1, 2, 3], answers);
         Assert.Equal(message, opened.Coefficients.ToArray());
