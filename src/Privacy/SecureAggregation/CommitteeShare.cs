@@ -92,6 +92,7 @@ public sealed class CommitteeShare : IDisposable
         IReadOnlyList<int> members = Indices.ReadList(ref reader);
         ReadOnlySpan<byte> packed = reader.Field();
         if (!members.Contains(index)) throw new FormatException($"Member {index} has a share, but is not among the members.");
+        PackedElement.Check(ring, packed);
         SecretWords share = new(ring.Words);
         Dictionary<int, SecretMemory<byte>> keys = [];
         try

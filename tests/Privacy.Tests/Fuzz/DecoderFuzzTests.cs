@@ -5,7 +5,7 @@ using Federation.Privacy.Tests.SecureAggregation;
 
 namespace Federation.Privacy.Tests.Fuzz;
 
-/// <summary>Mutated bytes into every decoder of secure aggregation (SEAL's objects: <see cref="Homomorphic.Seal.SealFuzzTests"/>): an object or a FormatException, nothing else, and no more memory than twice the input beside what any small message takes. Files and stored shares, which are checked and not only decoded: <see cref="FileFuzzTests"/>. <c>FED_FUZZ</c> sets the number of inputs of each.</summary>
+/// <summary>Mutated bytes into every decoder of secure aggregation (SEAL's objects: <see cref="Homomorphic.Seal.SealFuzzTests"/>): an object or a FormatException, nothing else, and no more memory than twice the input beside what any small message takes. Files and stored shares, which are checked and not only decoded: <see cref="FileFuzzTests"/>. <c>FED_FUZZ</c> sets the number of inputs of each; an encoding of over 100 kB gets one in ten.</summary>
 public sealed class DecoderFuzzTests
 {
     /// <summary>Of an exception with its trace, and of the objects of a message of a few bytes.</summary>
@@ -22,7 +22,7 @@ public sealed class DecoderFuzzTests
     {
         (byte[] valid, Target decode) = Targets()[decoder];
         decode(valid);
-        Fuzzer.Run<FormatException>(decoder, Fuzzer.Inputs(300), new ByteMutator(decoder.Length, [valid], 160), Decode, length => (2L * length) + Slack, refusal => refusal.GetType().Name);
+        Fuzzer.Run<FormatException>(decoder, valid.Length > 100_000 ? Fuzzer.Inputs(3000) / 10 : Fuzzer.Inputs(300), new ByteMutator(decoder.Length, [valid], 160), Decode, length => (2L * length) + Slack, refusal => refusal.GetType().Name);
 
         bool Decode(ReadOnlySpan<byte> input)
         {

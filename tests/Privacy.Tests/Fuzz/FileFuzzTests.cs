@@ -4,7 +4,7 @@ using Federation.Privacy.Tests.SecureAggregation;
 
 namespace Federation.Privacy.Tests.Fuzz;
 
-/// <summary>Mutated bytes where files and stored shares are checked from beginning to end: transcripts of epochs and openings, contributions, a member's share in its store. Each is whole, or refused by one of the named errors.</summary>
+/// <summary>Mutated bytes where files and stored shares are checked from beginning to end: transcripts of epochs and openings, contributions, a member's share in its store. Each is whole, or refused by one of the named errors. One input for a hundred of a decoder's: each takes signatures to check.</summary>
 public sealed class FileFuzzTests : IDisposable
 {
     private const int Slack = 64 << 10; // of checking signatures: keys of the library under it, exceptions with their traces
@@ -74,7 +74,7 @@ public sealed class FileFuzzTests : IDisposable
         where TRefusal : Exception
     {
         check(valid);
-        Fuzzer.Run<Named>(name, Fuzzer.Inputs(200), new ByteMutator(name.Length, [valid], headBytes), Decode, length => ((long)multiple * length) + Slack + beside, named => named.InnerException is ProtocolException { Reason: var reason } ? $"{reason}" : named.InnerException!.GetType().Name);
+        Fuzzer.Run<Named>(name, Fuzzer.Inputs(20_000) / 100, new ByteMutator(name.Length, [valid], headBytes), Decode, length => ((long)multiple * length) + Slack + beside, named => named.InnerException is ProtocolException { Reason: var reason } ? $"{reason}" : named.InnerException!.GetType().Name);
 
         bool Decode(ReadOnlySpan<byte> input)
         {

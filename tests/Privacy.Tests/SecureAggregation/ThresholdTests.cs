@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Federation.Privacy.Canonical;
 using Federation.Privacy.Homomorphic;
 using Federation.Privacy.SecureAggregation;
 
@@ -223,6 +224,18 @@ public sealed class ThresholdTests : IDisposable
         Assert.ThrowsAny<CryptographicException>(() => CommitteeShare.Unprotect(new byte[32], stored));
         stored[^1] ^= 1;
         Assert.ThrowsAny<CryptographicException>(() => CommitteeShare.Unprotect(key, stored));
+    }
+
+    [Fact] // found by fuzzing: 140 bytes took the memory of a whole share
+    public void Share_WithoutItsWords_IsRefusedBeforeTheirMemoryIsTaken()
+    {
+        byte[] bytes = Indices.Write(new CanonicalWriter("committee-share").Field(new byte[32]).Field(1UL).Field(2UL), [1, 2]).Field([]).ToArray();
+        Refused();
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        Refused();
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 16_000);
+
+        void Refused() => Assert.Contains("not 0", Assert.Throws<FormatException>(() => CommitteeShare.Decode(bytes)).Message, StringComparison.Ordinal);
     }
 
     private SignedOpeningAnswer Answer(int member, TestRound round, params int[] active)
