@@ -4,17 +4,17 @@ namespace Federation.Privacy.SecureAggregation;
 
 /// <summary>
 /// Values block by block, worked out on several threads and handed on in order: while one window of blocks is written, the next one is worked out. Returns when all is written.
-/// Memory is bounded whatever the number of blocks: two windows of 16 MB at most.
+/// Memory is bounded whatever the number of blocks: two windows of 8 MB at most.
 /// </summary>
 internal static class BlockWindows
 {
-    /// <summary>More threads than this are not used: their buffers would go beyond what a sum may take.</summary>
+    /// <summary>More threads than this are not used: what each needs would go beyond what a sum may take.</summary>
     public const int MostThreads = 64;
 
     /// <summary>Blocks that one thread works out at a time.</summary>
     public const int MostBlocks = 16;
 
-    private const int MostWindowBytes = 16 << 20;
+    private const int MostWindowBytes = 8 << 20;
 
     /// <summary>Works out the values of blocks [first, first + count).</summary>
     public delegate void Work<in TWorker>(TWorker worker, int first, int count, Span<float> values);

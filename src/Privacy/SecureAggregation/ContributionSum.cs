@@ -4,7 +4,7 @@ namespace Federation.Privacy.SecureAggregation;
 
 /// <summary>
 /// The coordinator's sum over checked <see cref="ContributionFile"/>s, each added once: the key ciphertexts' sum, and, once it was opened, the mean update block by block.
-/// Memory depends neither on the model nor on the number of contributions: at most 32 MB, and 0.6 MB for each thread.
+/// Memory depends neither on the model nor on the number of contributions: at most 16 MB, and 0.7 MB for each of at most 64 threads.
 /// </summary>
 /// <param name="files">Readable and seekable, each a stream of its own; in the order of U's sites; not disposed.</param>
 public sealed class ContributionSum(SiteRound round, IReadOnlyList<Stream> files)
