@@ -8,6 +8,7 @@ return args switch
     ["noise"] => NoiseBenchmark.Run(),
     ["ledger"] => LedgerBenchmark.Run(),
     ["bfv"] => BfvBenchmark.Run(),
+    ["ntt"] => TransformBenchmark.Run(),
     ["threshold", .. var rest] => ThresholdBenchmark.Run(rest),
     ["timing", .. var rest] => TimingBenchmark.Run(rest),
     ["secagg", .. var rest] => await SecureAggregationBenchmark.Run(rest),
@@ -31,9 +32,10 @@ static int Usage()
         bench noise                                                25 million discrete Gaussian values on one core
         bench ledger                                               an append to a ledger of 100,000 events
         bench bfv                                                  encrypt, decrypt, add at N = 8192 beside real SEAL (npm ci in tests/seal)
+        bench ntt                                                  one number-theoretic transform of N = 2048 and 8192, every width
         bench threshold [--members 10] [--threshold 7] [--contributors 10]   key generation of an epoch, a member's opening
         bench timing [--samples 10000]                             whether the time of BFV depends on plaintexts and keys: Welch's t
-        bench secagg [--parameters N] [--cohort n] [--threads T] [--json]   an update encoded, encrypted, added, opened
+        bench secagg [--parameters N] [--cohort n] [--threads T] [--json]   an update encoded, encrypted, added, opened; without rotation and noise
         bench secagg-round [--parameters N] [--nodes n] [--bits b]   one whole secure round over gRPC on loopback
         bench dpsgd [--model mlp|cnn|resnet18] [--batch N] [--optimizer sgd|adam] [--threads T] [--physical N] [--steps N] [--json]   a DP-SGD step beside the plain one
         bench mnist [--epsilon 3] [--batch 2048] [--epochs 40] [--clip C] [--rate r] [--tanh 1] [--validate] [--json]   DP-SGD to (ε, δ) on FED_DATA/mnist, accuracy

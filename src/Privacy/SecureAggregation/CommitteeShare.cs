@@ -12,12 +12,9 @@ public sealed class CommitteeShare : IDisposable
     private readonly SecretWords _share;
     private readonly IReadOnlyDictionary<int, SecretMemory<byte>> _zeroShareKeys;
 
-    internal CommitteeShare(byte[] certificateHash, int index, int threshold, IReadOnlyList<int> members, ReadOnlySpan<ulong> share, IReadOnlyDictionary<int, SecretMemory<byte>> zeroShareKeys)
-    {
-        (CertificateHash, Index, Threshold, Members, _zeroShareKeys) = (certificateHash, index, threshold, members, zeroShareKeys);
-        _share = new(share.Length);
-        share.CopyTo(_share.Span);
-    }
+    /// <param name="share">Its own from now on.</param>
+    internal CommitteeShare(byte[] certificateHash, int index, int threshold, IReadOnlyList<int> members, SecretWords share, IReadOnlyDictionary<int, SecretMemory<byte>> zeroShareKeys) =>
+        (CertificateHash, Index, Threshold, Members, _share, _zeroShareKeys) = (certificateHash, index, threshold, members, share, zeroShareKeys);
 
     /// <summary>Of the epoch.</summary>
     public byte[] CertificateHash { get; }
@@ -93,15 +90,25 @@ public sealed class CommitteeShare : IDisposable
         byte[] certificate = reader.Bytes(EpochAnswer.HashBytes);
         int index = Indices.Read(ref reader), threshold = reader.Int32(2, CommitteePolicy.LargestCommittee);
         IReadOnlyList<int> members = Indices.ReadList(ref reader);
-        using SecretWords share = new(ring.Words);
-        PackedElement.Unpack(ring, reader.Field(), share.Span);
+        ReadOnlySpan<byte> packed = reader.Field();
         if (!members.Contains(index)) throw new FormatException($"Member {index} has a share, but is not among the members.");
+        PackedElement.Check(ring, packed);
+        SecretWords share = new(ring.Words);
         Dictionary<int, SecretMemory<byte>> keys = [];
-        foreach (int member in members.Where(member => member != index)) keys[member] = new(KeyBytes);
-        foreach (SecretMemory<byte> key in keys.Values) reader.Field(KeyBytes).CopyTo(key.Span);
-
-        reader.End();
-        return new(certificate, index, threshold, members, share.Span, keys);
+        try
+        {
+            PackedElement.Unpack(ring, packed, share.Span);
+            foreach (int member in members.Where(member => member != index)) keys[member] = new(KeyBytes);
+            foreach (SecretMemory<byte> key in keys.Values) reader.Field(KeyBytes).CopyTo(key.Span);
+            reader.End();
+            return new(certificate, index, threshold, members, share, keys);
+        }
+        catch (FormatException)
+        {
+            share.Dispose();
+            foreach (SecretMemory<byte> key in keys.Values) key.Dispose();
+            throw;
+        }
     }
 
     public void Dispose()

@@ -7,18 +7,18 @@ namespace Federation.Privacy.SecureAggregation;
 /// <summary>The public key of an epoch, with the signatures of all of Q under how it came about. Sites encrypt under no other key.</summary>
 public sealed class EpochCertificate
 {
-    private readonly byte[] _packedKey;
+    private readonly byte[] _keyHash; // of the packed key, which is not kept: it has the size of the key again
 
     /// <param name="transcript">Step 2's hash.</param>
     internal EpochCertificate(EpochDescriptor descriptor, byte[] transcript, IReadOnlyList<int> qualified, PublicKey key, IReadOnlyList<SignedMessage> signatures)
-        : this(descriptor, transcript, qualified, key, Packed(key), signatures)
+        : this(descriptor, transcript, qualified, key, SHA256.HashData(Packed(key)), signatures)
     {
     }
 
-    private EpochCertificate(EpochDescriptor descriptor, byte[] transcript, IReadOnlyList<int> qualified, PublicKey key, byte[] packedKey, IReadOnlyList<SignedMessage> signatures)
+    private EpochCertificate(EpochDescriptor descriptor, byte[] transcript, IReadOnlyList<int> qualified, PublicKey key, byte[] keyHash, IReadOnlyList<SignedMessage> signatures)
     {
-        (Descriptor, Transcript, Qualified, Key, _packedKey, Signatures) = (descriptor, transcript, qualified, key, packedKey, signatures);
-        Body = Indices.Write(new CanonicalWriter("epoch-certificate").Field(descriptor.Encode()).Field(transcript), qualified).Field(SHA256.HashData(packedKey)).ToArray();
+        (Descriptor, Transcript, Qualified, Key, _keyHash, Signatures) = (descriptor, transcript, qualified, key, keyHash, signatures);
+        Body = Indices.Write(new CanonicalWriter("epoch-certificate").Field(descriptor.Encode()).Field(transcript), qualified).Field(keyHash).ToArray();
         Hash = SHA256.HashData(Body);
     }
 
@@ -39,7 +39,7 @@ public sealed class EpochCertificate
     internal EpochCertificate Signed(IEnumerable<SignedMessage> signatures)
     {
         List<string> members = [.. Descriptor.Members];
-        return new(Descriptor, Transcript, Qualified, Key, _packedKey, [.. signatures.OrderBy(signature => members.IndexOf(signature.Site))]);
+        return new(Descriptor, Transcript, Qualified, Key, _keyHash, [.. signatures.OrderBy(signature => members.IndexOf(signature.Site))]);
     }
 
     public EpochDescriptor Descriptor { get; }
@@ -78,8 +78,9 @@ public sealed class EpochCertificate
 
     public byte[] Encode()
     {
-        CanonicalWriter writer = new CanonicalWriter("certified-epoch").Field(Descriptor.Encode()).Field(Transcript);
-        Indices.Write(writer, Qualified).Field(_packedKey).Field((ulong)Signatures.Count);
+        byte[] packed = Packed(Key);
+        CanonicalWriter writer = new CanonicalWriter("certified-epoch", packed.Length + 4096).Field(Descriptor.Encode()).Field(Transcript);
+        Indices.Write(writer, Qualified).Field(packed).Field((ulong)Signatures.Count);
         foreach (SignedMessage signature in Signatures) writer.Field(signature.Encode());
         return writer.ToArray();
     }
@@ -96,16 +97,26 @@ public sealed class EpochCertificate
         IReadOnlyList<int> qualified = Indices.ReadList(ref reader);
         if (qualified.Count == 0) throw new FormatException("An epoch has members.");
         RnsRing ring = descriptor.Parameters.KeyRing;
-        byte[] packed = reader.Bytes(2 * PackedElement.Length(ring));
+        ReadOnlySpan<byte> packed = reader.Field();
+        int half = PackedElement.Length(ring);
+        if (packed.Length != 2 * half) throw new FormatException($"A packed key has {2 * half} bytes, not {packed.Length}.");
         ulong[] words = new ulong[2 * ring.Words];
-        PackedElement.Unpack(ring, packed.AsSpan(0, packed.Length / 2), words.AsSpan(0, ring.Words));
-        PackedElement.Unpack(ring, packed.AsSpan(packed.Length / 2), words.AsSpan(ring.Words));
+        PackedElement.Unpack(ring, packed[..half], words.AsSpan(0, ring.Words));
+        PackedElement.Unpack(ring, packed[half..], words.AsSpan(ring.Words));
         int count = reader.Int32(0, CommitteePolicy.LargestCommittee);
         List<SignedMessage> signatures = [];
         for (int i = 0; i < count; i++) signatures.Add(SignedMessage.Decode(reader.Field(2 * SignedMessage.MostBytes)));
         reader.End();
-        return new(descriptor, transcript, qualified, new PublicKey(descriptor.Parameters, words), packed, signatures);
+        return new(descriptor, transcript, qualified, new PublicKey(descriptor.Parameters, words), SHA256.HashData(packed), signatures);
     }
 
-    private static byte[] Packed(PublicKey key) => [.. PackedElement.Pack(key.Parameters.KeyRing, key.First), .. PackedElement.Pack(key.Parameters.KeyRing, key.Second)];
+    private static byte[] Packed(PublicKey key)
+    {
+        RnsRing ring = key.Parameters.KeyRing;
+        int half = PackedElement.Length(ring);
+        byte[] packed = new byte[2 * half];
+        PackedElement.Pack(ring, key.First, packed.AsSpan(0, half));
+        PackedElement.Pack(ring, key.Second, packed.AsSpan(half));
+        return packed;
+    }
 }

@@ -182,11 +182,11 @@ public sealed class EpochMember : IDisposable
         Expect(Step.Certified);
         EpochCertificate certificate = _certificate!.Signed(signatures);
         certificate.Verify(_roster, _policy);
-        using SecretWords sum = new(_dataRing.Words);
+        SecretWords sum = new(_dataRing.Words);
         foreach (int member in _qualified) _dataRing.Add(sum.Span, _shares[member].Span);
         Dictionary<int, SecretMemory<byte>> keys = _qualified.Where(member => member != Index).ToDictionary(member => member, member => _agreement.ZeroShareKey(_answers[member].AgreementKey, _answersHash, Index, member));
         _step = Step.Finished;
-        return (certificate, new(certificate.Hash, Index, Descriptor.Threshold, _qualified, sum.Span, keys));
+        return (certificate, new(certificate.Hash, Index, Descriptor.Threshold, _qualified, sum, keys));
     }
 
     public void Dispose()

@@ -17,6 +17,7 @@ public static class OpeningSum
     {
         BfvParameters parameters = certificate.Descriptor.Parameters;
         RnsRing ring = parameters.DataRing;
+        if (!sum.Parameters.Equals(parameters) || sum.Primes != ring.Moduli.Count) throw new ProtocolException(Refusal.WrongParameters, $"The sum is a ciphertext of {sum.Parameters} with {sum.Primes} primes; epoch {certificate.Descriptor.Epoch} has {parameters} with {ring.Moduli.Count}.");
         using SecretWords phase = new(ring.Words);
         sum.First.CopyTo(phase.Span);
         SortedSet<int> seen = [];

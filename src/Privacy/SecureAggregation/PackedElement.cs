@@ -34,7 +34,7 @@ internal static class PackedElement
     /// <exception cref="FormatException">The length is another, or a word is not below its prime.</exception>
     public static void Unpack(RnsRing ring, ReadOnlySpan<byte> bytes, Span<ulong> element)
     {
-        if (bytes.Length != Length(ring)) throw new FormatException($"A packed ring element has {Length(ring)} bytes, not {bytes.Length}.");
+        Check(ring, bytes);
         int at = 0;
         for (int i = 0; i < ring.Moduli.Count; i++)
         {
@@ -55,10 +55,17 @@ internal static class PackedElement
 
     public static ulong[] Unpack(RnsRing ring, ReadOnlySpan<byte> bytes)
     {
-        if (bytes.Length != Length(ring)) throw new FormatException($"A packed ring element has {Length(ring)} bytes, not {bytes.Length}.");
+        Check(ring, bytes);
         ulong[] element = new ulong[ring.Words];
         Unpack(ring, bytes, element);
         return element;
+    }
+
+    /// <summary>Before memory for the element is taken.</summary>
+    /// <exception cref="FormatException">The length is another.</exception>
+    public static void Check(RnsRing ring, ReadOnlySpan<byte> bytes)
+    {
+        if (bytes.Length != Length(ring)) throw new FormatException($"A packed ring element has {Length(ring)} bytes, not {bytes.Length}.");
     }
 
     /// <summary>SHA-256 of the packed element.</summary>

@@ -21,7 +21,7 @@ public enum Refusal
     /// <summary>Another epoch or another attempt at it.</summary>
     WrongEpoch,
 
-    /// <summary>Other ring or plain modulus.</summary>
+    /// <summary>A ciphertext of another ring or plain modulus than the epoch's.</summary>
     WrongParameters,
 
     /// <summary>Threshold, members or contributors are below this site's policy.</summary>

@@ -15,13 +15,13 @@ internal static class Fuzzer
 
     /// <typeparam name="TRefusal">The only exception that may leave the decoder.</typeparam>
     /// <param name="decode">False: what was made is larger by its nature, and its memory does not count.</param>
-    /// <param name="memory">The most managed bytes that one input may take.</param>
+    /// <param name="memory">The most managed bytes that an input of so many bytes may take.</param>
     /// <param name="reason">Of a refusal, to count by.</param>
     /// <returns>How many kinds of refusal there were.</returns>
-    public static int Run<TRefusal>(string name, long inputs, ByteMutator mutator, Decoder decode, long memory, Func<TRefusal, string> reason)
+    public static int Run<TRefusal>(string name, long inputs, ByteMutator mutator, Decoder decode, Func<int, long> memory, Func<TRefusal, string> reason)
         where TRefusal : Exception
     {
-        long accepted = 0, most = 0;
+        long accepted = 0, most = 0, beyondTwice = long.MinValue;
         Dictionary<string, long> refused = [];
         for (long i = 0; i < inputs; i++)
         {
@@ -44,13 +44,14 @@ internal static class Fuzzer
                 Assert.Fail($"{name}, input {i}: {exception}\n{Convert.ToBase64String(input)}");
             }
 
-            if (taken > memory) Assert.Fail($"{name}, input {i}: {taken} bytes were taken, more than {memory}.\n{Convert.ToBase64String(input)}");
+            if (taken > memory(input.Length)) Assert.Fail($"{name}, input {i} of {input.Length} bytes: {taken} bytes were taken, more than {memory(input.Length)}.\n{Convert.ToBase64String(input)}");
             if (Stopwatch.GetElapsedTime(started) > s_longest) Assert.Fail($"{name}, input {i}: took {Stopwatch.GetElapsedTime(started)}.\n{Convert.ToBase64String(input)}");
             most = Math.Max(most, taken);
+            beyondTwice = Math.Max(beyondTwice, taken - (2L * input.Length));
             if (why != null) refused[why] = refused.GetValueOrDefault(why) + 1;
         }
 
-        TestContext.Current.TestOutputHelper?.WriteLine($"{name}: {inputs} inputs, {accepted} accepted, {inputs - accepted} refused, at most {most} bytes. {string.Join(", ", refused.OrderByDescending(pair => pair.Value).Take(12).Select(pair => $"{pair.Key} {pair.Value}"))}");
+        TestContext.Current.TestOutputHelper?.WriteLine($"{name}: {inputs} inputs, {accepted} accepted, {inputs - accepted} refused, at most {most} bytes, {beyondTwice} beyond twice the input. {string.Join(", ", refused.OrderByDescending(pair => pair.Value).Take(12).Select(pair => $"{pair.Key} {pair.Value}"))}");
         return refused.Count;
     }
 }

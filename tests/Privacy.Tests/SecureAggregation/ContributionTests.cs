@@ -53,6 +53,43 @@ public sealed class ContributionTests : IDisposable
         Assert.Equal(26.5, weight, (3 * encoding.Grid / 0.1) + 2e-6); // floats
         Assert.Equal(values, mean.Count);
         for (int i = 0; i < values; i++) Assert.Equal(updates.Zip(weights, (update, w) => update[i] * w).Sum() / 26.5, mean[i], step + 1e-6);
+        foreach (int threads in (int[])[1, 2, 5, 1000])
+        {
+            List<float> again = [];
+            Assert.Equal(weight, sum.WriteMean(opened, part => again.AddRange(part), threads: threads));
+            Assert.Equal(mean, again); // bit for bit
+        }
+    }
+
+    [Theory] // of the block next to the front, whatever other threads have found meanwhile; and nothing after it is handed on
+    [InlineData(1)]
+    [InlineData(3)]
+    public async Task WriteMean_ABlockThatHasChangedOnDisk_IsTheErrorOfTheFirst(int threads)
+    {
+        const int Values = 300_000;
+        UpdateEncoding encoding = new(UpdateLayout.Choose(14, 4), Values, 1e6, 0.1f, null, 2, 0, 20);
+        SiteRound round = Round(new(new byte[32], new byte[32], _federation.Names, 3, 1, WeightRule.Claimed, new byte[32], encoding), Opening.Update);
+        List<Stream> files = [];
+        List<SignedMessage> headers = [];
+        for (int site = 1; site <= 3; site++)
+        {
+            MemoryStream file = new();
+            headers.Add((await ContributionFile.WriteUpdateAsync(file, round, $"site-{site}", _federation.Identity(site), new float[Values], 1, new byte[32], _federation.Random, threads: 2, TestContext.Current.CancellationToken)).Header);
+            files.Add(file);
+        }
+
+        ContributionSum sum = new(round, files);
+        using Plaintext opened = Open(round, sum, headers);
+        foreach (int block in (int[])[17, 70])
+        {
+            files[1].Position = (2L * PackedElement.Length(_certificate.Descriptor.Parameters.DataRing)) + ((long)block * PadRing.BlockBytes);
+            files[1].Write(new byte[PadRing.BlockBytes]);
+        }
+
+        int written = 0;
+        PadResidualException error = Assert.Throws<PadResidualException>(() => sum.WriteMean(opened, part => written += part.Length, threads: threads));
+        Assert.StartsWith("Block 17:", error.Message, StringComparison.Ordinal);
+        Assert.InRange(written, 0, 17 * encoding.Layout.ValuesPerBlock);
     }
 
     [Fact]

@@ -86,6 +86,21 @@ public sealed class LeakTests : IDisposable
         Assert.InRange(shownByWhole, 0, 20);
     }
 
+    [Fact] // the attacks above on what a member itself answers, also after its record was restored: the other U, or the other purpose, is all that differs
+    public void Answer_OfAMember_ShowsNothing()
+    {
+        int[] active = [1, 2, 4];
+        AssertHidden(Answered(_round, active), Known(_round), Noise(_round), 8, 9);
+        foreach (TestRound other in (TestRound[])[new(_federation, _certificate, 5), new(_federation, _certificate, 4, purpose: Opening.Evaluation)])
+        {
+            BigInteger[] noise = [.. Noise(_round).Zip(Noise(other), (first, second) => first - second)];
+            AssertHidden(Difference(Answered(_round, active), Answered(other, active)), Difference(Known(_round), Known(other)), noise, 8, 9);
+        }
+    }
+
+    /// <summary>Member 1's answer, by a member that remembers nothing.</summary>
+    private ulong[] Answered(TestRound round, int[] active) => PackedElement.Unpack(_ring, _federation.Opener(_certificate, _shares[0]).Answer(round.Request(active), round.Seconds).Part);
+
     /// <summary>Member 1's d₁ for this A.</summary>
     /// <param name="context">Of its zero share; null: none.</param>
     private ulong[] Part(TestRound round, int[] active, byte[]? context)

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Federation.Privacy.Canonical;
 using Federation.Privacy.Homomorphic;
 using Federation.Privacy.SecureAggregation;
 
@@ -43,6 +44,10 @@ public sealed class ThresholdTests : IDisposable
         Refused(Refusal.Malformed, () => Open(round, [1, 2, 3], [answers[0], answers[1], Resigned(answers[2], answer => answer with { Index = 2 }, answers[2].Part)])); // for another
         Refused(Refusal.WrongEpoch, () => Open(round, [1, 2, 3], [answers[0], answers[1], Resigned(answers[2], answer => answer with { Certificate = new byte[32] }, answers[2].Part)]));
         Refused(Refusal.AnotherOpening, () => Open(round, [1, 2, 3], [answers[0], answers[1], Answer(3, other, 1, 2, 3)]));
+        // A sum under another ring, or with fewer primes, is told apart before anything is added to it.
+        BfvParameters own = _certificate.Descriptor.Parameters, five = BfvParameters.Default(8192, 1UL << 40);
+        Refused(Refusal.WrongParameters, () => Open(round, [1, 2, 3], answers, new Ciphertext(five, 3, round.Sum.Words.ToArray())));
+        Refused(Refusal.WrongParameters, () => Open(round, [1, 2, 3], answers, new Ciphertext(own, 2, new ulong[4 * 8192])));
         // Another active set's part has other factors and other zero shares.
         SignedOpeningAnswer another = Answer(3, round, 1, 3, 4);
         Refused(Refusal.WrongSum, () => Open(round, [1, 2, 3], [answers[0], answers[1], Resigned(another, answer => answer with { Active = [1, 2, 3] }, another.Part)]));
@@ -70,7 +75,9 @@ public sealed class ThresholdTests : IDisposable
             third[i] = q.Multiply(secret, q.Inverse(ShamirSharing.Lagrange(ring, 3, [1, 2, 3])[i / ring.Degree]));
         }
 
-        using CommitteeShare completing = new(_certificate.Hash, 3, 3, _shares[2].Members, third, _shares[2].ZeroShareKeys);
+        SecretWords words = new(ring.Words);
+        third.CopyTo(words.Span);
+        using CommitteeShare completing = new(_certificate.Hash, 3, 3, _shares[2].Members, words, _shares[2].ZeroShareKeys);
         SignedOpeningAnswer[] answers = [Answer(1, round, 1, 2, 3), Answer(2, round, 1, 2, 3), _federation.Opener(_certificate, completing).Answer(round.Request(1, 2, 3), round.Seconds)];
         using Plaintext opened = Open(round, [1, 2, 3], answers);
         Assert.Equal(message, opened.Coefficients.ToArray());
@@ -102,6 +109,15 @@ public sealed class ThresholdTests : IDisposable
         Answers(Refusal.WrongSignature, request with { Contributions = [foreign, .. request.Contributions.Skip(1)] });
 
         void Answers(Refusal reason, OpeningRequest changed) => Refused(reason, () => member.Answer(changed, round.Seconds));
+    }
+
+    [Fact] // whatever the round's descriptor says
+    public void Answer_FewerThanTheMembersOwnPolicyAsksFor_IsRefused()
+    {
+        TestRound four = new(_federation, _certificate, 4), five = new(_federation, _certificate, 5, round: 2, model: 8);
+        OpeningMember member = _federation.Opener(_certificate, _shares[0], policy: new CommitteePolicy(minContributors: 5, lyingOrRestored: 0));
+        Refused(Refusal.TooFewContributors, () => member.Answer(four.Request(1, 2, 3), four.Seconds));
+        Assert.NotEmpty(member.Answer(five.Request(1, 2, 3), five.Seconds).Part);
     }
 
     [Fact]
@@ -210,6 +226,18 @@ public sealed class ThresholdTests : IDisposable
         Assert.ThrowsAny<CryptographicException>(() => CommitteeShare.Unprotect(key, stored));
     }
 
+    [Fact] // found by fuzzing: 140 bytes took the memory of a whole share
+    public void Share_WithoutItsWords_IsRefusedBeforeTheirMemoryIsTaken()
+    {
+        byte[] bytes = Indices.Write(new CanonicalWriter("committee-share").Field(new byte[32]).Field(1UL).Field(2UL), [1, 2]).Field([]).ToArray();
+        Refused();
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        Refused();
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 16_000);
+
+        void Refused() => Assert.Contains("not 0", Assert.Throws<FormatException>(() => CommitteeShare.Decode(bytes)).Message, StringComparison.Ordinal);
+    }
+
     private SignedOpeningAnswer Answer(int member, TestRound round, params int[] active)
     {
         SignedOpeningAnswer answer = _federation.Opener(_certificate, _shares[member - 1]).Answer(round.Request(active), round.Seconds);
@@ -223,8 +251,8 @@ public sealed class ThresholdTests : IDisposable
         return new(_federation.Sign(int.Parse(answer.Message.Site["site-".Length..], System.Globalization.CultureInfo.InvariantCulture), changed.Encode()), part);
     }
 
-    private Plaintext Open(TestRound round, int[] active, SignedOpeningAnswer[] answers) =>
-        OpeningSum.Open(_certificate, _federation.Roster, round.Opening, round.Sum, round.Keys.Count, ContributionHeader.SetHash(round.Headers), active, answers);
+    private Plaintext Open(TestRound round, int[] active, SignedOpeningAnswer[] answers, Ciphertext? sum = null) =>
+        OpeningSum.Open(_certificate, _federation.Roster, round.Opening, sum ?? round.Sum, round.Keys.Count, ContributionHeader.SetHash(round.Headers), active, answers);
 
     private static void Refused(Refusal reason, Func<object> action) => Assert.Equal(reason, Assert.Throws<ProtocolException>(action).Reason);
 }

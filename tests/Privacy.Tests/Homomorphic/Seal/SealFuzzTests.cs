@@ -35,7 +35,7 @@ public sealed class SealFuzzTests
             _ => plain.Length,
         };
         long memory = (2 * limit) + Slack;
-        int fields = Fuzzer.Run<SealFormatException>(name, whole - packed, new ByteMutator((int)kind, corpus, 140, Repair), Decode, memory, Field);
+        int fields = Fuzzer.Run<SealFormatException>(name, whole - packed, new ByteMutator((int)kind, corpus, 140, Repair), Decode, _ => memory, Field);
         Assert.InRange(fields, 10, int.MaxValue); // the inputs reach everything
 
         // Broken first, then packed: what only the reader of the decompressed bytes can refuse, and what is too long.
@@ -46,7 +46,7 @@ public sealed class SealFuzzTests
             if (input.Length < SealHeader.Bytes) return true;
             SealCompression compression = turn++ % 2 == 0 ? SealCompression.Zlib : SealCompression.Zstandard;
             return Decode(SealObjects.Stored(SealPacking.Pack(compression, input[SealHeader.Bytes..]), compression));
-        }, memory + Packing, Field);
+        }, _ => memory + Packing, Field);
 
         bool Decode(ReadOnlySpan<byte> input)
         {
