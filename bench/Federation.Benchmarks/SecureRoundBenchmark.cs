@@ -137,6 +137,7 @@ internal static class SecureRoundBenchmark
             seed: 1
             cohort: { sites: all, minContributors: {{nodes}}, deadline: 1h }
             local: { optimizer: { kind: sgd, learningRate: 0.1 }, batchSize: 1, epochs: 1 }
+            privacy: none
             secureAggregation: { kind: threshold-bfv, cut: 0.01, bits: {{bits}}, maxWeight: 100 }
             """;
         return (await operators.SubmitRunAsync(new SubmitRunRequest { SpecYaml = spec, InitialModelSha256 = initial.Sha256 })).RunId;

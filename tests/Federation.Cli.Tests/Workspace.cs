@@ -24,6 +24,7 @@ internal sealed class Workspace : IDisposable
         seed: 42
         cohort: { sites: all, minContributors: 2, deadline: 1m }
         local: { optimizer: { kind: adam, learningRate: 0.05 }, batchSize: 16, epochs: 1 }
+        privacy: none
         secureAggregation: none
         evaluate: { every: 2, metrics: [accuracy, auc] }
         """;

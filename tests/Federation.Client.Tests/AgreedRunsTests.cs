@@ -16,6 +16,7 @@ public sealed class AgreedRunsTests : IDisposable
         seed: 1
         cohort: { sites: all, minContributors: 3, deadline: 60s }
         local: { optimizer: { kind: sgd, learningRate: 0.1 }, batchSize: 4, epochs: 1 }
+        privacy: none
         """;
 
     private const string Schema = "name: s\ncolumns:\n  - { name: x, kind: number, unit: none, range: [0, 1] }\n  - { name: y, kind: label, categories: [0, 1] }\n";

@@ -24,6 +24,7 @@ public sealed class SecureContributionTests : IDisposable
         seed: 1
         cohort: { sites: all, minContributors: 3, deadline: 60s }
         local: { optimizer: { kind: sgd, learningRate: 0.1 }, batchSize: 4, epochs: 1 }
+        privacy: none
         secureAggregation: { kind: threshold-bfv, threshold: 3 }
         """;
 

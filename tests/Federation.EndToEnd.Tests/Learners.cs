@@ -17,6 +17,7 @@ internal static class OneVector
         seed: 1
         cohort: { sites: all, minContributors: {{least}}, deadline: {{deadline}} }
         local: { optimizer: { kind: sgd, learningRate: 0.1 }, batchSize: 4, epochs: 1 }
+        privacy: none
         secureAggregation: {{secure}}
         """;
 

@@ -31,6 +31,7 @@ public sealed class OwnModelTests
             seed: 1
             cohort: { minContributors: 2, deadline: 60s }
             local: { optimizer: { kind: adam, learningRate: 0.01 }, batchSize: 32, epochs: 1 }
+            privacy: none
             secureAggregation: none
             """, "", ModelState.Read(initial));
         Assert.All(await Task.WhenAll(nodes), outcome => Assert.Equal("completed", outcome.State));

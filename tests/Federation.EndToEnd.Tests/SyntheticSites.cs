@@ -34,6 +34,7 @@ internal static class SyntheticSites
         cohort: { sites: all, minContributors: {{least}}, deadline: {{deadline}} }
         local: { optimizer: { kind: adam, learningRate: 0.1 }, batchSize: 16, epochs: 2 }
         secureAggregation: {{secure}}
+        {{(extra.Contains("privacy:", StringComparison.Ordinal) ? "" : "privacy: none")}}
         {{extra}}
         """;
 

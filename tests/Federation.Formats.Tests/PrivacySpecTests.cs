@@ -43,6 +43,7 @@ public sealed class PrivacySpecTests
     }
 
     [Theory]
+    [InlineData("privacy:", "# privacy:", "privacy", "privacy: none")] // nobody trains without by forgetting it
     [InlineData("clip: 1.5", "clip: 0", "privacy.clip", "(0, 1000000]")]
     [InlineData("clip: 1.5", "clip: .nan", "privacy.clip", "(0, 1000000]")]
     [InlineData("clip: 1.5", "clp: 1.5", "privacy.clp", "Did you mean 'clip'?")]

@@ -16,6 +16,7 @@ public sealed class RunSpecTests
         strategy: { kind: fedavg }
         secureAggregation: { kind: none }
         evaluate: { every: 10, metrics: [accuracy, auc] }
+        privacy: none
         """;
 
     [Fact]

@@ -27,6 +27,7 @@ public sealed class LocalTrainingTests
         seed: 42
         cohort: { sites: all, minContributors: 1, deadline: 60s }
         local: { optimizer: {{optimizer}}, batchSize: 16, epochs: 2 }
+        privacy: none
         secureAggregation: none
         """;
 

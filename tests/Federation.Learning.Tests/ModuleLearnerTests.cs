@@ -16,6 +16,7 @@ public sealed class ModuleLearnerTests
         seed: 0
         cohort: { minContributors: 1, deadline: 5s }
         local: { optimizer: {{optimizer}}, batchSize: 1, epochs: {{epochs}} }
+        privacy: none
         secureAggregation: none
         """, "spec"), null);
 

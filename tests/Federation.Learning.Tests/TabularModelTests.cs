@@ -85,6 +85,7 @@ public sealed class TabularModelTests
         seed: {{seed}}
         cohort: { minContributors: 1, deadline: 5s }
         local: { optimizer: {{optimizer}}, batchSize: 10, epochs: 40 }
+        privacy: none
         secureAggregation: none
         """, "spec");
 }

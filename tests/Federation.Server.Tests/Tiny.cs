@@ -28,6 +28,7 @@ internal static class Tiny
         cohort: { sites: {{sites}}, minContributors: {{least}}, deadline: {{deadline}} }
         local: { optimizer: { kind: sgd, learningRate: 0.1 }, batchSize: 1 }
         secureAggregation: none
+        privacy: none
         {{extra}}
         """;
 

@@ -18,7 +18,10 @@ internal static class PrivacyReader
     {
         switch (fields.Value(Name))
         {
-            case null or YamlScalar { Text: "none" }: return null;
+            case null:
+                fields.Add(Name, "is missing: a run says how it protects single records, or that it does not.", "Write privacy: { unit: record, … } (docs/formats.md), or privacy: none.");
+                return null;
+            case YamlScalar { Text: "none" }: return null;
         }
 
         if (fields.Map(Name, required: true) is not { } map) return null;

@@ -207,6 +207,7 @@ public sealed class OperatorTests : IAsyncLifetime
         seed: 1
         cohort: { sites: all, minContributors: 1, deadline: 60s }
         local: { optimizer: { kind: sgd, learningRate: 0.1 }, batchSize: 1 }
+        privacy: none
         secureAggregation: none
         """;
 }
