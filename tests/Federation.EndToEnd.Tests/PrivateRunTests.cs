@@ -70,14 +70,14 @@ public sealed class PrivateRunTests
     public async Task Run_WithASiteThatClaimsAMillionSamples_IsBoundedByTheClip()
     {
         await using TestFederation federation = await TestFederation.StartAsync();
-        string spec = SyntheticSites.Spec(1, least: 3, secure: "threshold-bfv", extra: "privacy: { unit: site, clip: 0.25, noiseMultiplier: 0.2, delta: 1e-5 }");
+        string spec = SyntheticSites.Spec(1, least: 3, secure: "threshold-bfv", extra: "privacy: { unit: site, clip: 0.25, noiseMultiplier: 1, delta: 1e-5 }");
         ModelState start = SyntheticSites.Initial(spec);
         (string run, NodeOutcome[] outcomes) = await RunAsync(federation, spec, learnerOf: (site, learner) => site == "a" ? new Boasting(learner) : learner);
         Assert.All(outcomes, outcome => Assert.Equal(("completed", 1), (outcome.State, outcome.Rounds)));
         Assert.Equal(4, (await federation.ShowAsync(run)).Rounds.Single().Contributors.Count);
         ModelState end = ModelState.Read(Path.Combine(new NodeFolder(federation.NodeState("b")).Run(run), "model.safetensors"));
         double moved = Math.Sqrt(start.Tensors.Zip(end.Tensors).Sum(pair => pair.First.Values.Zip(pair.Second.Values, (one, other) => Math.Pow(one - other, 2)).Sum()));
-        Assert.InRange(moved, 0.001, 0.5); // a mean of four within 0.25, and noise of 0.02 a value
+        Assert.InRange(moved, 0.001, 1.2); // a mean of four within 0.25, and noise of 0.09 a value
         using PrivacyLedger ledger = LedgerOf(federation, "b");
         RunSpec parsed = RunSpec.Parse(spec, "x");
         Assert.Equal(PrivacyCost.Epsilon([PrivacyCost.OfRound(parsed, 4, 4)], 1e-5), ledger.Spent(1e-5).Epsilon, 1e-6 * ledger.Spent(1e-5).Epsilon);
