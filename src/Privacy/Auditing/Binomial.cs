@@ -12,8 +12,12 @@ internal sealed class Binomial
     public Binomial(int trials, double probability)
     {
         _masses = new double[trials + 1];
-        double log = Math.Log(probability), logNot = Math.Log(1 - probability);
-        for (int k = 0; k <= trials; k++) _masses[k] = Math.Exp(SpecialFunctions.FactorialLn(trials) - SpecialFunctions.FactorialLn(k) - SpecialFunctions.FactorialLn(trials - k) + (k * log) + ((trials - k) * logNot));
+        double log = Math.Log(probability), logNot = Math.Log(1 - probability), arrangements = 0; // ln C(n, k)
+        for (int k = 0; k <= trials; k++)
+        {
+            _masses[k] = Math.Exp(arrangements + (k * log) + ((trials - k) * logNot));
+            arrangements += Math.Log((trials - k) / (k + 1.0));
+        }
     }
 
     /// <summary>Pr[X = k]; 0 where k is no number of successes.</summary>

@@ -24,16 +24,6 @@ public readonly record struct CanaryGuesses(int Canaries, int Guesses, int Corre
         return new(sorted.Length, guesses, correct);
     }
 
-    /// <summary>Guesses about all: those with a score above 0 are in. For scores that are logarithms of likelihood ratios, where no other rule is right more often.</summary>
-    /// <exception cref="ArgumentException">As <see cref="Of"/>.</exception>
-    public static CanaryGuesses ByRatio(ReadOnlySpan<double> scores, ReadOnlySpan<bool> included)
-    {
-        Check(scores, included);
-        int correct = 0;
-        for (int i = 0; i < scores.Length; i++) correct += scores[i] > 0 == included[i] ? 1 : 0;
-        return new(scores.Length, scores.Length, correct);
-    }
-
     private static void Check(ReadOnlySpan<double> scores, ReadOnlySpan<bool> included)
     {
         if (scores.Length != included.Length) throw new ArgumentException($"There are {scores.Length} scores of {included.Length} canaries.", nameof(scores));

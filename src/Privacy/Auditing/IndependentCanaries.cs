@@ -8,13 +8,14 @@ namespace Federation.Privacy.Auditing;
 /// where <see cref="OneRunAudit"/>, which allows for mechanisms that give all canaries away together now and then, would need tens of thousands.
 /// </summary>
 /// <remarks>
-/// Whoever believes each coin fair beforehand guesses it with probability at most (1 + δ(0))/2, δ(0) the total variation distance of neighbours (<see cref="TradeOff.AttackSuccess"/>); so, under the documented mechanism, the number of right guesses is at most Binomial(m, (1 + δ(0))/2) in the stochastic order.
+/// Whoever believes each coin fair beforehand guesses it with probability at most (1 + δ(0))/2, δ(0) the total variation distance of neighbours (<see cref="TradeOff.AttackSuccess"/>): the best guess is what the canary's own observations make more likely.
+/// Given all observations the coins are still independent, so a guess made by any rule that has not seen the coins, a common threshold among them, is right no more often than that best one; and under the documented mechanism the number of right guesses is at most Binomial(m, (1 + δ(0))/2) in the stochastic order.
 /// Too many right ones refute that the mechanism is the documented one. Where the canaries depend on each other, that too is refuted.
 /// </remarks>
 public static class IndependentCanaries
 {
     /// <summary>How likely so many right guesses or more are, at most, under the documented mechanism.</summary>
-    /// <param name="guesses">About all canaries, by a rule that was fixed beforehand.</param>
+    /// <param name="guesses">About all canaries, by a rule that has not seen the coins, such as <see cref="CanaryGuesses.Of"/>.</param>
     /// <param name="attackSuccess">(1 + δ(0))/2, in [1/2, 1].</param>
     public static double PValue(CanaryGuesses guesses, double attackSuccess)
     {

@@ -43,7 +43,7 @@ public sealed class IndependentCanariesTests
     private static CanaryGuesses Guesses(SecureRandom random, int canaries, double mu)
     {
         bool[] included = [.. Enumerable.Range(0, canaries).Select(_ => OneRunAuditTests.Coin(random))];
-        double[] scores = [.. included.Select(coin => (coin ? mu : 0) + Normal.InvCDF(0, 1, (random.NextUInt64() + 0.5) / 18446744073709551616.0) - (mu / 2))];
-        return CanaryGuesses.ByRatio(scores, included);
+        double[] scores = [.. included.Select(coin => (coin ? mu : 0) + Normal.InvCDF(0, 1, (random.NextUInt64() + 0.5) / 18446744073709551616.0))];
+        return CanaryGuesses.Of(scores, included, canaries);
     }
 }

@@ -55,16 +55,16 @@ public sealed class MembershipAttackTests
         using SecureRandom random = SecureRandom.WithKnownKey(OneRunAuditTests.Key(5));
         // At δ = 0 a Gaussian mechanism has no ε; only a test at δ > 0 has a true value to hold against.
         double epsilon = delta == 0 ? double.PositiveInfinity : AnalyticGaussian.Epsilon(1 / mu, delta);
-        double[] bounds = [.. Enumerable.Range(0, 60).Select(_ => ThresholdAudit.Bound(Runs(random, 400, mu), Runs(random, 400, mu), delta, 0.95).Epsilon)];
-        Assert.InRange(bounds.Count(bound => bound > epsilon), 0, 9);
-        Assert.InRange(bounds.Average(), 0.8, 4);
+        double[] bounds = [.. Enumerable.Range(0, 40).Select(_ => ThresholdAudit.Bound(Runs(random, 150, mu), Runs(random, 400, mu), delta, 0.95).Epsilon)];
+        Assert.InRange(bounds.Count(bound => bound > epsilon), 0, 7);
+        Assert.InRange(bounds.Average(), 0.6, 4);
     }
 
     [Fact] // no information at all
     public void Bound_Guessing_IsSeldomAboveZero()
     {
         using SecureRandom random = SecureRandom.WithKnownKey(OneRunAuditTests.Key(6));
-        Assert.InRange(Enumerable.Range(0, 100).Count(_ => ThresholdAudit.Bound(Runs(random, 100, 0), Runs(random, 100, 0), 0, 0.95).Epsilon > 0), 0, 12);
+        Assert.InRange(Enumerable.Range(0, 60).Count(_ => ThresholdAudit.Bound(Runs(random, 60, 0), Runs(random, 100, 0), 0, 0.95).Epsilon > 0), 0, 9);
     }
 
     [Fact]
