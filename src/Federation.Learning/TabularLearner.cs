@@ -62,16 +62,8 @@ public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device dev
     private TrainingResult TrainPrivately(LearningTask task, int round, ModelState start, nn.Module<Tensor, Tensor> module, Rows rows, Tensor inputs, bool binary, CancellationToken cancellationToken)
     {
         if (rows.Count == 0) throw new LearningException("This site has no training rows.");
-        Tensor targets = binary ? tensor(rows.Labels.Select(label => (float)label).ToArray(), device: device) : tensor(rows.Labels.Select(label => (long)label).ToArray(), device: device);
-        return PrivateTraining.Run(module, rows.Persons is { } persons ? PrivacyUnits.ByKey(persons, task.Spec.Privacy!.MaxUnitRecords) : PrivacyUnits.Records(rows.Count), Losses, task, round, start, _random, cancellationToken);
-
-        Tensor Losses(Tensor records)
-        {
-            Tensor outputs = module.call(inputs.index_select(0, records)), own = targets.index_select(0, records);
-            return binary
-                ? nn.functional.binary_cross_entropy_with_logits(outputs.squeeze(1), own, reduction: nn.Reduction.None)
-                : nn.functional.cross_entropy(outputs, own, reduction: nn.Reduction.None);
-        }
+        PrivacyUnits units = rows.Persons is { } persons ? PrivacyUnits.ByKey(persons, task.Spec.Privacy!.MaxUnitRecords) : PrivacyUnits.Records(rows.Count);
+        return PrivateTraining.Run(module, units, RowLosses.Of(module, rows, inputs, binary), task, round, start, _random, cancellationToken);
     }
 
     public EvaluationSums Evaluate(LearningTask task, ModelState model, CancellationToken cancellationToken)

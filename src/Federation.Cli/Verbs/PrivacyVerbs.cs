@@ -48,7 +48,8 @@ internal static class PrivacyVerbs
                 .With(Epsilon, Delta, Examples, BatchSize, Epochs, Accountant, Relation).Does(PlanAsync),
             LedgerVerbs.Ledger(),
             LedgerVerbs.Verify(),
-            ReportVerb.Create());
+            ReportVerb.Create(),
+            PrivacyAuditVerb.Create());
 
     private static async Task<int> EpsilonAsync(Invocation invocation)
     {

@@ -55,6 +55,9 @@ public sealed class DpTrainer : IDisposable
     /// <summary>What the steps so far released, for a ledger or an accountant.</summary>
     public IReadOnlyList<PrivacyEvent> Events => Steps == 0 ? [] : [new RepeatedEvent(_noise.Event, Steps)];
 
+    /// <summary>Of the last step's release, this parameter's part: the noisy mean that the optimizer saw. A view, overwritten by the next step.</summary>
+    internal Tensor Released(string parameter) => Sums[parameter];
+
     /// <summary>What one more step would release.</summary>
     public PrivacyEvent StepEvent => _noise.Event;
 

@@ -14,9 +14,10 @@ internal static class PrivateTraining
 {
     /// <param name="module">Holds the global model; holds the trained one afterwards.</param>
     /// <param name="losses">From record indices [B] (int64) to the records' losses [B].</param>
+    /// <param name="stepped">Sees the trainer after each step with noise of one's own, when what was released lies in it.</param>
     /// <exception cref="LearningException">The model cannot be trained this way, or a loss, gradient or weight is not finite.</exception>
     public static TrainingResult Run(
-        nn.Module<Tensor, Tensor> module, PrivacyUnits units, Func<Tensor, Tensor> losses, LearningTask task, int round, ModelState start, SecureRandom random, CancellationToken cancellationToken)
+        nn.Module<Tensor, Tensor> module, PrivacyUnits units, Func<Tensor, Tensor> losses, LearningTask task, int round, ModelState start, SecureRandom random, CancellationToken cancellationToken, Action<DpTrainer>? stepped = null)
     {
         PrivacySpec privacy = task.Spec.Privacy ?? throw new ArgumentException("The run has no differential privacy.", nameof(task));
         ModuleState.Load(module, start);
@@ -28,7 +29,7 @@ internal static class PrivateTraining
         {
             return privacy.Noise == NoiseSource.Shared
                 ? Sum(module, units, losses, task.Spec, parameters, start, random)
-                : Steps(module, units, losses, task.Spec, parameters, round, start, random, cancellationToken);
+                : Steps(module, units, losses, task.Spec, parameters, round, start, random, stepped, cancellationToken);
         }
         catch (NonFiniteTrainingException error)
         {
@@ -37,7 +38,7 @@ internal static class PrivateTraining
     }
 
     private static TrainingResult Steps(
-        nn.Module module, PrivacyUnits units, Func<Tensor, Tensor> losses, RunSpec spec, DpSgdParameters parameters, int round, ModelState start, SecureRandom random, CancellationToken cancellationToken)
+        nn.Module module, PrivacyUnits units, Func<Tensor, Tensor> losses, RunSpec spec, DpSgdParameters parameters, int round, ModelState start, SecureRandom random, Action<DpTrainer>? stepped, CancellationToken cancellationToken)
     {
         PrivateFigures last = PrivateFigures.None;
         using optim.Optimizer optimizer = LocalTraining.CreateOptimizer(module, spec.Local.Optimizer);
@@ -47,6 +48,7 @@ internal static class PrivateTraining
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 last = trainer.Step(losses);
+                stepped?.Invoke(trainer);
             }
         }
 

@@ -1,0 +1,37 @@
+using Federation.Formats;
+using Federation.Formats.Runs;
+using Federation.Privacy.Accounting;
+
+namespace Federation.Learning.Auditing;
+
+/// <summary>What the accountant claims of a run's training at one site, over all rounds and under AddOrRemoveOne; evaluations and statistics are other releases. With shared noise against as many colluding contributors as the spec allows for.</summary>
+public sealed class PrivacyClaim
+{
+    private PrivacyClaim(double epsilon, double delta, double attackSuccess) => (Epsilon, Delta, AttackSuccess) = (epsilon, delta, attackSuccess);
+
+    /// <summary>ε at <see cref="Delta"/>: the upper bound that the ledger keeps.</summary>
+    public double Epsilon { get; }
+
+    public double Delta { get; }
+
+    /// <summary>How often an attacker at best is right who thinks a record's presence as likely as its absence: (1 + δ(0))/2, by the same accountant.</summary>
+    public double AttackSuccess { get; }
+
+    /// <param name="values">Of the model.</param>
+    /// <param name="more">Values that an audit adds to it; they bear on the noise's grid, by some 10⁻⁴ of ε.</param>
+    /// <exception cref="InvalidInputException">The run claims nothing, or nothing that this version can audit.</exception>
+    internal static PrivacyClaim Of(RunSpec run, int values, int more)
+    {
+        if (run.Privacy is not { } privacy) throw new InvalidInputException(new Problem("The run has no differential privacy: there is no claim to audit.", Field: "privacy", Repair: "Write privacy: { … } into the spec."));
+        if (privacy.Unit == DpUnit.Person) throw new InvalidInputException(new Problem("The run's privacy unit is a person; this version reads no key column of tables.", Field: "privacy.unit", Repair: "Write unit: record."));
+        if (privacy.Noise == NoiseSource.Shared && SecureEncoding.IsDirect(values) != SecureEncoding.IsDirect(values + more))
+        {
+            throw new InvalidInputException(new Problem($"With {more} canaries the model would be encoded in another way than its {values} values are.", Field: "privacy.noise", Repair: $"At most {Privacy.SecureAggregation.UpdateEncoding.MostDirectValues - 1 - values} canaries are right."));
+        }
+
+        int cohort = run.Cohort.MinContributors;
+        double epsilon = PrivacyCost.Epsilon(PrivacyCost.OfRound(run, values, cohort), run.Rounds, privacy.Delta);
+        PrivacyEvent[] events = [new RepeatedEvent(PrivacyCost.OfRound(run, values + more, cohort), run.Rounds)];
+        return new(epsilon, privacy.Delta, TradeOff.Of(new PldAccountant(), events, NeighboringRelation.AddOrRemoveOne, []).AttackSuccess);
+    }
+}
