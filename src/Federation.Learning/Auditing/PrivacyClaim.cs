@@ -23,14 +23,14 @@ public sealed class PrivacyClaim
     internal static PrivacyClaim Of(RunSpec run, int values, int more)
     {
         if (run.Privacy is not { } privacy) throw new InvalidInputException(new Problem("The run has no differential privacy: there is no claim to audit.", Field: "privacy", Repair: "Write privacy: { … } into the spec."));
-        if (privacy.Unit == DpUnit.Person) throw new InvalidInputException(new Problem("The run's privacy unit is a person; this version reads no key column of tables.", Field: "privacy.unit", Repair: "Write unit: record."));
+        if (privacy.Unit != DpUnit.Record) throw new InvalidInputException(new Problem($"The run's privacy unit is a {privacy.UnitName}; canaries are single records.", Field: "privacy.unit", Repair: "Write unit: record."));
         if (privacy.Noise == NoiseSource.Shared && SecureEncoding.IsDirect(values) != SecureEncoding.IsDirect(values + more))
         {
             throw new InvalidInputException(new Problem($"With {more} canaries the model would be encoded in another way than its {values} values are.", Field: "privacy.noise", Repair: $"At most {Privacy.SecureAggregation.UpdateEncoding.MostDirectValues - 1 - values} canaries are right."));
         }
 
         int cohort = run.Cohort.MinContributors;
-        double epsilon = PrivacyCost.Epsilon(PrivacyCost.OfRound(run, values, cohort), run.Rounds, privacy.Delta);
+        double epsilon = PrivacyCost.Epsilon([new RepeatedEvent(PrivacyCost.OfRound(run, values, cohort), run.Rounds)], privacy.Delta);
         PrivacyEvent[] events = [new RepeatedEvent(PrivacyCost.OfRound(run, values + more, cohort), run.Rounds)];
         return new(epsilon, privacy.Delta, TradeOff.Of(new PldAccountant(), events, NeighboringRelation.AddOrRemoveOne, []).AttackSuccess);
     }

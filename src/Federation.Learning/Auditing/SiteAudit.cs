@@ -54,7 +54,7 @@ public static class SiteAudit
         using SecureRandom random = new();
         bool[] coins = [.. Enumerable.Range(0, canaries).Select(_ => random.NextUInt32() % 2 == 1)];
         int[] included = [.. Enumerable.Range(0, canaries).Where(canary => coins[canary])];
-        var scores = new CanaryScores(canaries, module.Signal, privacy.Sigma(claimed.Spec.Rounds), privacy.SamplingRate);
+        var scores = new CanaryScores(canaries, module.Signal, claimed.Spec.Sigma, privacy.SamplingRate);
         int rows = data.Train.Count;
         Func<Tensor, Tensor> losses = module.Losses(RowLosses.Of(module, data.Train, Inputs(data.Train), IsBinary(claimed.Spec)), rows, included);
         Rehearsal.Run(module, PrivacyUnits.Records(rows + included.Length), losses, claimed with { Spec = trained }, [.. module.CanaryWeights], privacy.Clip, scores.Add, random, cancellationToken);

@@ -46,7 +46,7 @@ public sealed class SiteAuditTests : IDisposable
     public void OneRun_HalfTheNoise_IsCaught(string privacy)
     {
         LearningTask task = Task(privacy);
-        double sigma = task.Spec.Privacy!.Sigma(task.Spec.Rounds);
+        double sigma = task.Spec.Sigma;
         CanaryAudit audit = OneRun(task, With(task.Spec, task.Spec.Privacy with { NoiseMultiplier = sigma / 2 }), 1000);
         Assert.False(audit.Holds, $"{audit}, {audit.Claim.AttackSuccess}");
         Assert.False(audit.IsAsDocumented);
@@ -61,7 +61,7 @@ public sealed class SiteAuditTests : IDisposable
         LearningTask task = Task(privacy);
         PrivacySpec claimed = task.Spec.Privacy!;
         // The same noise, and a bound that no gradient reaches.
-        CanaryAudit audit = OneRun(task, With(task.Spec, claimed with { Clip = claimed.Clip * 1000, NoiseMultiplier = claimed.Sigma(task.Spec.Rounds) / 1000 }), 1000);
+        CanaryAudit audit = OneRun(task, With(task.Spec, claimed with { Clip = claimed.Clip * 1000, NoiseMultiplier = task.Spec.Sigma / 1000 }), 1000);
         Assert.False(audit.Holds);
         Assert.True(audit.Bound.Epsilon > audit.Claim.Epsilon, $"{audit}");
     }
@@ -78,7 +78,7 @@ public sealed class SiteAuditTests : IDisposable
     public void OneRun_QuarterOfTheNoiseAndManyCanaries_ShowsMoreThanIsClaimed()
     {
         LearningTask task = Task("noise: own, steps: 1, samplingRate: 1, noiseMultiplier: auto, maxEpsilon: 1", rounds: 1);
-        double sigma = task.Spec.Privacy!.Sigma(1);
+        double sigma = task.Spec.Sigma;
         CanaryAudit audit = OneRun(task, With(task.Spec, task.Spec.Privacy with { NoiseMultiplier = sigma / 4 }), 4000);
         Assert.True(audit.Bound.Epsilon > audit.Claim.Epsilon, $"{audit.Bound.Epsilon} is not above {audit.Claim.Epsilon}.");
     }
@@ -128,7 +128,7 @@ public sealed class SiteAuditTests : IDisposable
     {
         LearningTask task = Task("noise: own, steps: 2, samplingRate: 1, noiseMultiplier: auto, maxEpsilon: 0.5, clip: 0.01", rounds: 1);
         PrivacySpec claimed = task.Spec.Privacy!;
-        MembershipAudit audit = SiteAudit.Membership(task, With(task.Spec, claimed with { Clip = 100, NoiseMultiplier = claimed.Sigma(1) * claimed.Clip / 100 }), TabularModel.Initial(task.Spec, s_schema), Data(), 120, 0.95, null, CancellationToken.None);
+        MembershipAudit audit = SiteAudit.Membership(task, With(task.Spec, claimed with { Clip = 100, NoiseMultiplier = task.Spec.Sigma * claimed.Clip / 100 }), TabularModel.Initial(task.Spec, s_schema), Data(), 120, 0.95, null, CancellationToken.None);
         Assert.True(audit.Bound.Epsilon > audit.Claim.Epsilon, $"{audit.Bound.Epsilon} is not above {audit.Claim.Epsilon}.");
         Assert.False(audit.Holds);
     }
@@ -164,7 +164,7 @@ public sealed class SiteAuditTests : IDisposable
 
     private static LearningTask Task(string privacy, string model = "logistic }", int rounds = 10)
     {
-        string clip = privacy.Contains("clip:", StringComparison.Ordinal) ? "" : ", clip: 0.6", section = privacy.Length == 0 ? "" : $"privacy: {{ unit: record{clip}, {privacy}, delta: 1e-5 }}";
+        string clip = privacy.Contains("clip:", StringComparison.Ordinal) ? "" : ", clip: 0.6", section = privacy.Length == 0 ? "privacy: none" : $"privacy: {{ unit: record{clip}, {privacy}, delta: 1e-5 }}";
         RunSpec spec = RunSpec.Parse($$"""
             name: synthetic
             data: { schema: synthetic.schema.yaml }
