@@ -47,7 +47,7 @@ public sealed class SiteAuditTests : IDisposable
     {
         LearningTask task = Task(privacy);
         double sigma = task.Spec.Sigma;
-        CanaryAudit audit = OneRun(task, With(task.Spec, task.Spec.Privacy with { NoiseMultiplier = sigma / 2 }), 1000);
+        CanaryAudit audit = OneRun(task, With(task.Spec, task.Spec.Privacy! with { NoiseMultiplier = sigma / 2 }), 1000);
         Assert.False(audit.Holds, $"{audit}, {audit.Claim.AttackSuccess}");
         Assert.False(audit.IsAsDocumented);
         Assert.True(audit.GaussianEpsilon > audit.Claim.Epsilon, $"{audit.GaussianEpsilon} is not above {audit.Claim.Epsilon}.");
@@ -79,7 +79,7 @@ public sealed class SiteAuditTests : IDisposable
     {
         LearningTask task = Task("noise: own, steps: 1, samplingRate: 1, noiseMultiplier: auto, maxEpsilon: 1", rounds: 1);
         double sigma = task.Spec.Sigma;
-        CanaryAudit audit = OneRun(task, With(task.Spec, task.Spec.Privacy with { NoiseMultiplier = sigma / 4 }), 4000);
+        CanaryAudit audit = OneRun(task, With(task.Spec, task.Spec.Privacy! with { NoiseMultiplier = sigma / 4 }), 4000);
         Assert.True(audit.Bound.Epsilon > audit.Claim.Epsilon, $"{audit.Bound.Epsilon} is not above {audit.Claim.Epsilon}.");
     }
 
