@@ -39,9 +39,9 @@ public sealed class DpGru : nn.Module<Tensor, Tensor?, (Tensor output, Tensor h)
         (Tensor output, Tensor[] states) = _layers.Run(input, initial is null ? null : [initial], 1, training, static (gates, cell, state) =>
         {
             Tensor[] ofInput = gates.chunk(3, 1), ofState = cell.OfState(state[0]).chunk(3, 1);
-            Tensor reset = (ofInput[0] + ofState[0]).sigmoid(), update = (ofInput[1] + ofState[1]).sigmoid();
-            Tensor candidate = (ofInput[2] + (reset * ofState[2])).tanh();
-            return [candidate + (update * (state[0] - candidate))];
+            Tensor reset = ofInput[0].Plus(ofState[0]).sigmoid(), update = ofInput[1].Plus(ofState[1]).sigmoid();
+            Tensor candidate = ofInput[2].Plus(reset * ofState[2]).tanh();
+            return [candidate.Plus(update * state[0].Minus(candidate))];
         });
         return (output, states[0]);
     }

@@ -38,8 +38,8 @@ public sealed class DpLstm : nn.Module<Tensor, (Tensor h0, Tensor c0)?, (Tensor 
     {
         (Tensor output, Tensor[] states) = _layers.Run(input, initial is { } given ? [given.h0, given.c0] : null, 2, training, static (gates, cell, state) =>
         {
-            Tensor[] parts = (gates + cell.OfState(state[0])).chunk(4, 1);
-            Tensor c = (parts[1].sigmoid() * state[1]) + (parts[0].sigmoid() * parts[2].tanh());
+            Tensor[] parts = gates.Plus(cell.OfState(state[0])).chunk(4, 1);
+            Tensor c = (parts[1].sigmoid() * state[1]).Plus(parts[0].sigmoid() * parts[2].tanh());
             return [parts[3].sigmoid() * c.tanh(), c];
         });
         return (output, states[0], states[1]);
