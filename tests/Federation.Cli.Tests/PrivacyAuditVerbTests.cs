@@ -71,6 +71,7 @@ public sealed class PrivacyAuditVerbTests : IDisposable
         PrivacyAuditResult result = new(run, "table.csv", 60, 4, "record", "add-or-remove-one", "own", 0, 1e-5, 0.95, "pld", 3, lower, false, [attack], "");
         Assert.Equal(1, PrivacyAuditVerb.Conclude(new Output(false, TextWriter.Null, said, false), result));
         Assert.Contains(expected, said.ToString(), StringComparison.Ordinal);
+        Assert.Contains("one honest run in 20", said.ToString(), StringComparison.Ordinal);
     }
 
     [Theory]

@@ -69,10 +69,11 @@ internal static class PrivacyAuditVerb
     internal static int Conclude(Output output, PrivacyAuditResult result)
     {
         if (result.Holds) return ExitCode.Done;
+        string chance = Invariant($"At most one honest run in {1 / (1 - result.Confidence):G4} looks like this; if a second audit, with more canaries, says so too, do not run it.");
         AuditAttack refuting = result.Attacks.First(attack => !attack.Holds);
         output.Note(refuting.LowerBound > result.UpperBound
-            ? Invariant($"The claim is false: ε is at least {refuting.LowerBound:G4}, and the accountant says at most {result.UpperBound:G4} at δ = {result.Delta:G3}. Do not run this.")
-            : Invariant($"The claim is false: {refuting.CorrectOfAll} of {refuting.Canaries} canaries were guessed right, where the accountant allows {refuting.ExpectedOfAll:F0} on average (p ≤ {refuting.PValue:G2}). Less noise or larger gradients than claimed do that. Do not run this."));
+            ? Invariant($"The claim is refuted: ε is at least {refuting.LowerBound:G4}, and the accountant says at most {result.UpperBound:G4} at δ = {result.Delta:G3}. {chance}")
+            : Invariant($"The claim is refuted: {refuting.CorrectOfAll} of {refuting.Canaries} canaries were guessed right, where the accountant allows {refuting.ExpectedOfAll:F0} on average (p ≤ {refuting.PValue:G2}). Less noise or larger gradients than claimed do that. {chance}"));
         return ExitCode.Failed;
     }
 
