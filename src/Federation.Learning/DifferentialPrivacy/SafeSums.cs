@@ -8,9 +8,9 @@ namespace Federation.Learning.DifferentialPrivacy;
 /// </summary>
 internal static class SafeSums
 {
-    private static readonly Scalar s_one = 1;
+    private static readonly Scalar s_one = 1, s_minusOne = -1;
 
     public static Tensor Plus(this Tensor one, Tensor other) => one.add(other, s_one);
 
-    public static Tensor Minus(this Tensor one, Tensor other) => one.sub(other, s_one);
+    public static Tensor Minus(this Tensor one, Tensor other) => one.add(other, s_minusOne);
 }
