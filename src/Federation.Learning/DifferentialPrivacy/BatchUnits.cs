@@ -49,7 +49,7 @@ public sealed class BatchUnits
         if (_unitOf is null) return perRecord;
         long[] shape = [.. perRecord.shape];
         shape[0] = Count;
-        return zeros(shape, dtype: perRecord.dtype, device: perRecord.device).index_add_(0, Index(perRecord.device), perRecord, 1);
+        return zeros(shape, dtype: perRecord.dtype, device: perRecord.device).index_add_(0, Index(perRecord.device), perRecord, LastingScalars.One);
     }
 
     /// <summary>[B, T, d] → [U, m·T, d], the records of a unit one after another; zeros where it has fewer than the longest.</summary>

@@ -132,7 +132,7 @@ internal sealed class BookKeeping : IClippedSum
         (_, _, List<LayerParts> parts) = Pass(losses, batch, indices, (values, weights, calls) =>
         {
             plain = [.. autograd.grad([values], [.. _sums.Parameters], [weights], retain_graph: true, allow_unused: true).Select(gradient => gradient is { IsInvalid: false } ? gradient.MoveToOuterDisposeScope() : gradient)];
-            mixing = batch.Units.Count < 2 || calls.Count == 0 ? null : Mixing(values, batch.Units.Index(values.device) == 0, calls);
+            mixing = batch.Units.Count < 2 || calls.Count == 0 ? null : Mixing(values, batch.Units.Index(values.device).logical_not(), calls);
         });
         if (mixing is not null) return mixing;
         Dictionary<string, Tensor> sums = [];

@@ -1,3 +1,4 @@
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Federation.Learning.DifferentialPrivacy;
@@ -42,7 +43,8 @@ internal static class ClipFactors
         {
             (Tensor factor, _) = Of(squaredNorms[layer].to(ScalarType.Float64).sqrt(), kind, bounds[layer], stability);
             factors.Add(factor);
-            any = any is null ? factor < 1 : any | (factor < 1);
+            Tensor shortened = factor.lt(LastingScalars.One);
+            any = any is null ? shortened : any | shortened;
         }
 
         return (factors, (int)any!.sum().item<long>());
@@ -51,8 +53,9 @@ internal static class ClipFactors
     private static (Tensor Factors, int Clipped) Of(Tensor norms, ClippingKind kind, double bound, double stability)
     {
         if (!norms.sum().isfinite().item<bool>()) throw new NonFiniteTrainingException("The gradient of a record is not finite: nothing was released. A lower learning rate, or inputs in a smaller range, help.");
-        Tensor factors = kind == ClippingKind.Automatic ? bound * Margin / (norms + stability) : (bound * Margin / norms).clamp_max(1);
+        using Scalar top = bound * Margin, gamma = stability;
+        Tensor factors = kind == ClippingKind.Automatic ? norms.add(gamma).reciprocal().mul(top) : norms.reciprocal().mul(top).clamp_max(LastingScalars.One);
         Tensor rounded = factors.to(ScalarType.Float32);
-        return (rounded, kind == ClippingKind.Automatic ? (int)norms.shape[0] : (int)(rounded < 1).sum().item<long>());
+        return (rounded, kind == ClippingKind.Automatic ? (int)norms.shape[0] : (int)rounded.lt(LastingScalars.One).sum().item<long>());
     }
 }

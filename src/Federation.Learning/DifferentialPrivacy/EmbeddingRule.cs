@@ -33,7 +33,7 @@ internal static class EmbeddingRule
         Tensor words = arange(one.weight!.shape[0], dtype: ScalarType.Int64, device: one.weight.device);
         Tensor output = one.forward(words);
         Tensor gradient = autograd.grad([output], [one.weight], [ones_like(output)])[0];
-        Tensor still = (Dense(gradient).select(1, 0) == 0).nonzero().view(-1);
+        Tensor still = Dense(gradient).select(1, 0).logical_not().nonzero().view(-1);
         return new(still.numel() == 0 ? null : still[0].item<long>());
     }).Value;
 
@@ -54,11 +54,11 @@ internal static class EmbeddingRule
             (Tensor keys, Tensor? place, _) = ((unit * vocabulary) + row).unique(sorted: true, return_inverse: true);
             (_weight, _units) = (weight, units);
             (_unit, _row) = (keys.div(vocabulary, RoundingMode.floor), keys.remainder(vocabulary));
-            _sums = zeros([keys.shape[0], gradients.shape[1]], dtype: gradients.dtype, device: gradients.device).index_add_(0, place!, gradients, 1);
+            _sums = zeros([keys.shape[0], gradients.shape[1]], dtype: gradients.dtype, device: gradients.device).index_add_(0, place!, gradients, LastingScalars.One);
         }
 
-        public override Tensor SquaredNorms() => zeros([_units], device: _sums.device).index_add_(0, _unit, RowNorms.Squared(_sums), 1);
+        public override Tensor SquaredNorms() => zeros([_units], device: _sums.device).index_add_(0, _unit, RowNorms.Squared(_sums), LastingScalars.One);
 
-        public override void AddSum(Tensor factors, Func<string, Tensor> sums) => sums(_weight).index_add_(0, _row, _sums * factors.index_select(0, _unit).unsqueeze(1), 1);
+        public override void AddSum(Tensor factors, Func<string, Tensor> sums) => sums(_weight).index_add_(0, _row, _sums * factors.index_select(0, _unit).unsqueeze(1), LastingScalars.One);
     }
 }

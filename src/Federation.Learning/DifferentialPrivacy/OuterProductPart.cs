@@ -55,7 +55,7 @@ internal sealed class OuterProductPart : GradientPart
             {
                 (a, g) = (a.to(ScalarType.Float64), g.to(ScalarType.Float64));
                 Tensor gram = (a.transpose(1, 2).bmm(a) * g.transpose(1, 2).bmm(g)).sum(new long[] { 1, 2 });
-                norms.Add(OverGroups(gram).clamp_min(0).to(ScalarType.Float32).MoveToOuterDisposeScope());
+                norms.Add(OverGroups(gram).clamp_min(LastingScalars.Zero).to(ScalarType.Float32).MoveToOuterDisposeScope());
                 continue;
             }
 

@@ -1,0 +1,12 @@
+using TorchSharp;
+
+namespace Federation.Learning.DifferentialPrivacy;
+
+/// <summary>
+/// Numbers for operations on tensors. One that is written in place becomes a short-lived native scalar, which the garbage collector may free while it is read ("Unknown scalar type");
+/// these live as long as the process. A number that is not known beforehand is held by <c>using Scalar</c>.
+/// </summary>
+internal static class LastingScalars
+{
+    public static readonly Scalar Zero = 0, One = 1, Thousandth = 1e-3;
+}
