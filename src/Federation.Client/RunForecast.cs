@@ -1,9 +1,9 @@
-using System.Globalization;
 using Federation.Formats.Configuration;
 using Federation.Formats.Runs;
 using Federation.Learning;
 using Federation.Privacy.Accounting;
 using Federation.Privacy.Ledger;
+using static System.FormattableString;
 
 namespace Federation.Client;
 
@@ -19,8 +19,6 @@ namespace Federation.Client;
 /// <param name="Refusals">Why this site takes no part, one sentence each; empty: it does, if only for <paramref name="AllowedRounds"/>.</param>
 public sealed record RunForecast(LearningTask Task, string DataSet, double Delta, double Epsilon, double EpsilonCharged, double EpsilonOutside, PrivacyBudget? Budget, double Spent, double After, int AllowedRounds, IReadOnlyList<string> Refusals)
 {
-    private const double UsualDelta = 1e-5;
-
     /// <param name="values">Of the model.</param>
     /// <param name="budget">Null: none is set.</param>
     /// <param name="person">The column that says whose a record is, by this site; null: none.</param>
@@ -28,7 +26,7 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
     public static RunForecast Of(LearningTask task, int values, string dataSet, NodePolicy policy, PrivacyLedger ledger, PrivacyBudget? budget, string? person)
     {
         PrivacySpec? privacy = task.Spec.Privacy;
-        double delta = privacy?.Delta ?? budget?.Delta ?? UsualDelta, spentAt = budget?.Delta ?? delta;
+        double delta = privacy?.Delta ?? budget?.Delta ?? PrivacyBudget.UsualDelta, spentAt = budget?.Delta ?? delta;
         double spent = ledger.Spent(spentAt).Epsilon;
         RunForecast none = new(task, dataSet, delta, double.PositiveInfinity, double.PositiveInfinity, double.PositiveInfinity, budget, spent, spent, 0, []);
         try
@@ -36,7 +34,7 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
             List<string> refusals = [.. policy.Refusals(task.Spec, task.Schema)];
             if (privacy is null)
             {
-                if (!ledger.Fits([new NonPrivateEvent()], budget)) refusals.Add(Text($"The privacy budget of '{dataSet}' (ε = {budget!.Epsilon}) allows no release without noise."));
+                if (!ledger.Fits([new NonPrivateEvent()], budget)) refusals.Add(Invariant($"The privacy budget of '{dataSet}' (ε = {budget!.Epsilon}) allows no release without noise."));
                 return refusals.Count > 0 ? none with { Refusals = refusals } : none with { After = double.PositiveInfinity, AllowedRounds = task.Spec.Rounds };
             }
 
@@ -46,9 +44,9 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
             double charged = PrivacyCost.Epsilon(Events(rounds), delta), epsilon = charged;
             if (privacy.Unit == DpUnit.Site) epsilon = PrivacyCost.Epsilon(PrivacyCost.OfUnit(task.Spec, task.Schema, values, cohort, rounds, outside: false), delta);
             double outside = privacy.Noise == NoiseSource.Own ? epsilon : PrivacyCost.Epsilon(PrivacyCost.OfUnit(task.Spec, task.Schema, values, cohort, rounds, outside: true), delta);
-            if (epsilon > privacy.MaxEpsilon) refusals.Add(Text($"The run costs each {privacy.UnitName} ε = {epsilon:g4} at δ = {delta} over {rounds} rounds; its own spec allows {privacy.MaxEpsilon}."));
+            if (epsilon > privacy.MaxEpsilon) refusals.Add(Invariant($"The run costs each {privacy.UnitName} ε = {epsilon:g4} at δ = {delta} over {rounds} rounds; its own spec allows {privacy.MaxEpsilon}."));
             int allowed = Allowed(ledger, budget, count => Events(count), rounds);
-            if (allowed == 0) refusals.Add(Text($"What is left of the privacy budget of '{dataSet}' (ε = {budget!.Epsilon} at δ = {budget.Delta}, spent {spent:g4}) is too small for one round."));
+            if (allowed == 0) refusals.Add(Invariant($"What is left of the privacy budget of '{dataSet}' (ε = {budget!.Epsilon} at δ = {budget.Delta}, spent {spent:g4}) is too small for one round."));
             double after = allowed == 0 ? spent : ledger.Spent(spentAt, Events(allowed)).Epsilon;
             return none with { Epsilon = epsilon, EpsilonCharged = charged, EpsilonOutside = outside, After = after, AllowedRounds = allowed, Refusals = refusals };
         }
@@ -65,9 +63,9 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
         {
             if (Task.Spec is { Statistics: not null, Privacy: null }) return "One sum of this site's table with other sites' is opened, without noise: the ledger records it as of unlimited ε.";
             if (Task.Spec.Privacy is not { } privacy) return "The run adds no noise: the ledger records each release as of unlimited ε.";
-            string against = privacy.Noise == NoiseSource.Shared ? Text($" against a coalition of up to {privacy.MaxColluding} of the contributors; ε = {EpsilonOutside:g4} against everybody else") : " against everybody else, together";
-            if (privacy.Unit == DpUnit.Site) return Text($"The run costs this site as a whole at most ε = {Epsilon:g4} at δ = {Delta} over {Task.Spec.Rounds} rounds{against}, and each record of '{DataSet}', which may change all of the site's update, ε = {EpsilonCharged:g4}: that is what the ledger is charged.");
-            return Text($"The run costs each {privacy.UnitName} of '{DataSet}' at most ε = {Epsilon:g4} at δ = {Delta} {(Task.Spec.Statistics is null ? Text($"over {Task.Spec.Rounds} rounds") : "in one opening")}{against}.");
+            string against = privacy.Noise == NoiseSource.Shared ? Invariant($" against a coalition of up to {privacy.MaxColluding} of the contributors; ε = {EpsilonOutside:g4} against everybody else") : " against everybody else, together";
+            if (privacy.Unit == DpUnit.Site) return Invariant($"The run costs this site as a whole at most ε = {Epsilon:g4} at δ = {Delta} over {Task.Spec.Rounds} rounds{against}, and each record of '{DataSet}', which may change all of the site's update, ε = {EpsilonCharged:g4}: that is what the ledger is charged.");
+            return Invariant($"The run costs each {privacy.UnitName} of '{DataSet}' at most ε = {Epsilon:g4} at δ = {Delta} {(Task.Spec.Statistics is null ? Invariant($"over {Task.Spec.Rounds} rounds") : "in one opening")}{against}.");
         }
     }
 
@@ -97,6 +95,4 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
 
         bool Fits(int count) => ledger.Fits(events(count), budget);
     }
-
-    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

@@ -150,7 +150,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         Measure(task, round - 1, train.ModelSha256, start, cancellationToken);
         int cohort = secure?.Descriptor.Cohort.Count ?? task.Spec.Cohort.MinContributors;
         // Before anything is drawn: a crash from here on wastes the round's part of the budget, and never spends less than was released.
-        long reservation = Reserve(task, round, UpdatePurpose, outside => outside ? PrivacyCost.OfRoundOutside(task.Spec, start.Header.ValueCount, cohort) : PrivacyCost.OfRound(task.Spec, start.Header.ValueCount, cohort));
+        long reservation = Reserve(task, round, UpdatePurpose, outside => PrivacyCost.OfRound(task.Spec, start.Header.ValueCount, cohort, outside));
         TrainingResult result = learner.Train(task, round, start, cancellationToken);
         if (secure is null) return StoredUpdate.Save(path, train.ModelSha256, result, reservation);
         (string header, string rounding, EncodedUpdate encoded) = await contribution.WriteAsync(path, secure, result, task.Spec.Seed, task.Spec.Privacy, cancellationToken);

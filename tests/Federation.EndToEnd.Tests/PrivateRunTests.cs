@@ -55,7 +55,7 @@ public sealed class PrivateRunTests
         Assert.Equal(2, records.Records.OfType<ReservedRecord>().Count(record => record.Release.Purpose == "evaluation"));
         bool isShared = privacy == Shared;
         Assert.All(records.Records.OfType<ReservedRecord>(), record => Assert.Equal(isShared, record.Release.Outside is not null));
-        double outside = LedgerFigures.SpentOutside(records.Records, 1e-5, NeighboringRelation.AddOrRemoveOne).Epsilon;
+        double outside = LedgerFigures.SpentOutside(records.Records, ledger.Spent(1e-5)).Epsilon;
         if (isShared) Assert.InRange(outside, 1, 1.8);
         else Assert.Equal(ledger.Spent(1e-5).Epsilon, outside);
         Model[] measured = [.. (await federation.Operator.ListModelsAsync(new ListModelsRequest { RunId = run })).Models.Where(model => model.Evaluations.Count > 0)];

@@ -23,7 +23,7 @@ internal sealed record PrivacyReport(
         LedgerRecord[] reserving = [.. ledger.Records.Where(record => record.Charge.Count > 0)];
         return new PrivacyReport(
             ledger.DataSet, ledger.LedgerId, ledger.KeySha256, ledger.Head?.Count ?? ledger.Records.Count, ledger.Valid, ledger.Problems, LedgerNames.Of(ledger.Terms?.Unit ?? PrivacyUnit.Record), LedgerNames.Of(relation), now,
-            reserving.FirstOrDefault()?.Time, reserving.LastOrDefault()?.Time, spent.Epsilon, LedgerFigures.SpentOutside(ledger.Records, delta, relation).Epsilon, delta, accountant, ledger.Budget is { } budget ? new BudgetEntry(budget.Epsilon, budget.Delta) : null,
+            reserving.FirstOrDefault()?.Time, reserving.LastOrDefault()?.Time, spent.Epsilon, LedgerFigures.SpentOutside(ledger.Records, spent).Epsilon, delta, accountant, ledger.Budget is { } budget ? new BudgetEntry(budget.Epsilon, budget.Delta) : null,
             ledger.Budget is { } limit ? Math.Max(0, limit.Epsilon - (limit.Delta == delta ? spent.Epsilon : LedgerFigures.Spent(ledger.Records, limit.Delta, relation).Loss.Epsilon)) : null,
             ledger.Uncommitted.Count, ledger.Records.Count(record => record is LostRecord), [.. Groups(ledger, delta, relation)],
             [.. LedgerFigures.OverTime(ledger.Records, delta, relation, Points).Select(point => new SpentPoint(point.Time, point.Epsilon))], Bounds(ledger, spent, relation));

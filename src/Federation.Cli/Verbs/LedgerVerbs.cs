@@ -14,8 +14,6 @@ namespace Federation.Cli.Verbs;
 /// <summary><c>fed privacy ledger</c> and <c>verify</c>: what a site has released, and whether the record of it is whole. They read; the node writes.</summary>
 internal static class LedgerVerbs
 {
-    private const double UsualDelta = 1e-5;
-
     public static readonly Argument<string?> LedgerPath = new("LEDGER") { Description = "The ledger file; default: ledger.db in the state folder.", Arity = ArgumentArity.ZeroOrOne, DefaultValueFactory = _ => null };
 
     public static readonly Option<string?> DataSet = new("--data-set") { Description = "One data set's ledger, where the file holds several.", HelpName = "id" };
@@ -62,7 +60,7 @@ internal static class LedgerVerbs
     }
 
     /// <summary>δ to show ε at: as told, else the budget's, else the usual one.</summary>
-    public static double DeltaOf(Invocation invocation, LedgerVerification ledger) => invocation.Get(Delta) is { } told ? PrivacyCase.DeltaOf(told, Delta.Name) : ledger.Budget?.Delta ?? UsualDelta;
+    public static double DeltaOf(Invocation invocation, LedgerVerification ledger) => invocation.Get(Delta) is { } told ? PrivacyCase.DeltaOf(told, Delta.Name) : ledger.Budget?.Delta ?? PrivacyBudget.UsualDelta;
 
     private static async Task<int> ShowAsync(Invocation invocation)
     {
@@ -88,7 +86,7 @@ internal static class LedgerVerbs
         return new LedgerSummary(
             ledger.DataSet, ledger.LedgerId, ledger.Terms is { } terms ? LedgerNames.Of(terms.Unit) : "unknown", LedgerNames.Of(relation), ledger.Valid, ledger.Head?.Count ?? 0,
             ledger.Records.Count(record => record is ReservedRecord), ledger.Uncommitted.Count, ledger.Records.Count(record => record is LostRecord),
-            ledger.Budget is { } budget ? new BudgetEntry(budget.Epsilon, budget.Delta) : null, spent.Epsilon, LedgerFigures.SpentOutside(ledger.Records, delta, relation).Epsilon, delta, accountant, records ? [.. ledger.Records.Select(record => LedgerEntry.Of(record, ledger.Uncommitted))] : null);
+            ledger.Budget is { } budget ? new BudgetEntry(budget.Epsilon, budget.Delta) : null, spent.Epsilon, LedgerFigures.SpentOutside(ledger.Records, spent).Epsilon, delta, accountant, records ? [.. ledger.Records.Select(record => LedgerEntry.Of(record, ledger.Uncommitted))] : null);
     }
 
     private static IEnumerable<string> Lines(LedgerList list)
@@ -120,7 +118,7 @@ internal static class LedgerVerbs
             await using StreamWriter writer = new(stream, leaveOpen: true);
             count = LedgerExchange.Export(path, dataSet, writer);
         });
-        invocation.Output.Result(new LedgerList(Path.GetFullPath(path), [Summary(LedgerVerification.Of(path, dataSet), UsualDelta, records: false)]), $"{to}: {count} records of '{dataSet}'");
+        invocation.Output.Result(new LedgerList(Path.GetFullPath(path), [Summary(LedgerVerification.Of(path, dataSet), PrivacyBudget.UsualDelta, records: false)]), $"{to}: {count} records of '{dataSet}'");
         return ExitCode.Done;
     }
 
@@ -138,7 +136,7 @@ internal static class LedgerVerbs
             throw new InvalidInputException(new Problem(error.Message, from, error.Line));
         }
 
-        invocation.Output.Result(new LedgerList(Path.GetFullPath(path), [Summary(imported, imported.Budget?.Delta ?? UsualDelta, records: false)]), $"{path}: {imported.Records.Count} records of '{imported.DataSet}'");
+        invocation.Output.Result(new LedgerList(Path.GetFullPath(path), [Summary(imported, imported.Budget?.Delta ?? PrivacyBudget.UsualDelta, records: false)]), $"{path}: {imported.Records.Count} records of '{imported.DataSet}'");
         return ExitCode.Done;
     }
 

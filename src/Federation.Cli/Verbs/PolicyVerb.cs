@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using Federation.Cli.CommandLine;
 using Federation.Cli.Results;
 using Federation.Cli.Terminal;
@@ -10,6 +9,7 @@ using Federation.Formats.Data;
 using Federation.Formats.Runs;
 using Federation.Learning;
 using Federation.Privacy.Ledger;
+using static System.FormattableString;
 
 namespace Federation.Cli.Verbs;
 
@@ -69,14 +69,14 @@ internal static class PolicyVerb
         RunSpec spec = forecast.Task.Spec;
         yield return $"Run '{answer.Run}' on this site's data set '{answer.DataSet}'";
         yield return spec.Statistics is not null ? $"It asks for sums of this site's table."
-            : Text($"It trains a model of kind {spec.Model.Kind.ToString().ToLowerInvariant()} for {Terminal.Text.Count((ulong)spec.Rounds, "round")}; each round one update leaves this site.");
+            : Invariant($"It trains a model of kind {spec.Model.Kind.ToString().ToLowerInvariant()} for {Text.Count((ulong)spec.Rounds, "round")}; each round one update leaves this site.");
         yield return spec.SecureAggregation is null ? "The coordinator sees this site's updates: the run has no secure aggregation."
-            : Text($"What leaves is encrypted, and opened only in sums of {spec.Cohort.MinContributors} or more sites.");
+            : Invariant($"What leaves is encrypted, and opened only in sums of {spec.Cohort.MinContributors} or more sites.");
         if (double.IsFinite(answer.Epsilon) || spec.Privacy is null) yield return forecast.Cost;
         if (answer.Budget is { } budget)
         {
-            yield return Text($"Budget: ε = {budget.Epsilon:G6} at δ = {budget.Delta:G3}; spent {answer.Spent:G4}, after the run {answer.After:G4}.");
-            if (answer.Accepted && answer.AllowedRounds < answer.Rounds) yield return Text($"It allows {answer.AllowedRounds} of the {answer.Rounds} rounds: this site would stop by itself, and the run go on without it.");
+            yield return Invariant($"Budget: ε = {budget.Epsilon:G6} at δ = {budget.Delta:G3}; spent {answer.Spent:G4}, after the run {answer.After:G4}.");
+            if (answer.Accepted && answer.AllowedRounds < answer.Rounds) yield return Invariant($"It allows {answer.AllowedRounds} of the {answer.Rounds} rounds: this site would stop by itself, and the run go on without it.");
         }
         else
         {
@@ -86,6 +86,4 @@ internal static class PolicyVerb
         yield return answer.Accepted ? "Accepted: this site would take part." : "Refused: this site would not take part.";
         foreach (string reason in answer.Refusals) yield return "  " + reason;
     }
-
-    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

@@ -9,6 +9,7 @@ using Federation.Formats;
 using Federation.Formats.Data;
 using Federation.Formats.Runs;
 using Federation.Formats.Statistics;
+using Federation.Privacy.Ledger;
 using Federation.V1;
 using Grpc.Core;
 
@@ -18,7 +19,6 @@ namespace Federation.Cli.Verbs;
 internal static class StatisticsVerb
 {
     private const int MostBytes = 64 << 20, Bar = 40;
-    private const double UsualDelta = 1e-5;
 
     private static readonly Argument<string?> SchemaFile = new("SCHEMA") { Description = "The data schema, with public ranges for numbers.", Arity = ArgumentArity.ZeroOrOne };
 
@@ -71,7 +71,7 @@ internal static class StatisticsVerb
         DataSchema schema = DataSchema.Parse(schemaYaml, schemaPath);
         string columns = invocation.Get(Columns) is { Length: > 0 } names ? $"columns: {YamlList(names)}, " : "", sites = invocation.Get(Sites) is { Length: > 0 } some ? YamlList(some) : "all";
         if (invocation.Get(Epsilon) is null && (invocation.Get(Delta) is not null || invocation.Get(Noise) is not null)) throw new InvalidInputException(new Problem("--delta and --noise belong to --epsilon.", Field: Epsilon.Name, Repair: "Say --epsilon 1."));
-        string privacy = invocation.Get(Epsilon) is { } epsilon ? string.Create(CultureInfo.InvariantCulture, $", privacy: {{ noiseMultiplier: auto, maxEpsilon: {epsilon:R}, delta: {invocation.Get(Delta) ?? UsualDelta:R}, noise: {YamlText(invocation.Get(Noise) ?? "own")} }}") : "";
+        string privacy = invocation.Get(Epsilon) is { } epsilon ? string.Create(CultureInfo.InvariantCulture, $", privacy: {{ noiseMultiplier: auto, maxEpsilon: {epsilon:R}, delta: {invocation.Get(Delta) ?? PrivacyBudget.UsualDelta:R}, noise: {YamlText(invocation.Get(Noise) ?? "own")} }}") : "";
         string yaml = string.Create(CultureInfo.InvariantCulture, $$"""
             name: statistics
             data: { schema: {{YamlText(Path.GetFileName(schemaPath))}} }

@@ -9,9 +9,9 @@ internal static class PinnedRoster
     /// <exception cref="ProtocolException">The keys were made for another roster than the pinned one.</exception>
     public static void RequireOfKeys(NodePolicy policy, Roster roster)
     {
-        if (policy.RosterSha256 is { } pinned && pinned != roster.Hash)
+        if (!policy.Accepts(roster))
         {
-            throw new ProtocolException(Refusal.WrongRoster, $"The run's keys were made for roster version {roster.Version} ({roster.Sites.Count} sites, {roster.Hash}); this site's policy pins {pinned}. It takes part again with keys of that roster, which are made when the other sites have accepted it, too.");
+            throw new ProtocolException(Refusal.WrongRoster, $"The run's keys were made for roster version {roster.Version} ({roster.Sites.Count} sites, {roster.Hash}); this site's policy pins {policy.RosterSha256}. It takes part again with keys of that roster, which are made when the other sites have accepted it, too.");
         }
     }
 }

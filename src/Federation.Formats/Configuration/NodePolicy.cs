@@ -37,12 +37,15 @@ public sealed partial record NodePolicy(
     /// <param name="openings">Of one key epoch by a run's own spec, where this site has agreed to it: the smaller number holds.</param>
     public CommitteePolicy ToCommittee(int? openings = null) => new(MinContributors, MaxColluding, Math.Min(MaxOpenings, openings ?? MaxOpenings)) { AreSetsApart = KeepSetsApart };
 
+    /// <summary>Whether no roster is pinned, or this one.</summary>
+    public bool Accepts(Roster roster) => RosterSha256 is null || RosterSha256 == roster.Hash;
+
     /// <exception cref="ProtocolException">The roster is not the pinned one.</exception>
     public void Require(Roster roster)
     {
-        if (RosterSha256 is { } pinned && pinned != roster.Hash)
+        if (!Accepts(roster))
         {
-            throw new ProtocolException(Refusal.WrongRoster, $"The coordinator's roster (version {roster.Version}, {roster.Sites.Count} sites) has the hash {roster.Hash}; this site's policy pins {pinned}. If the change is meant, compare the new hash with the other sites (`fed roster show`) and take it with `fed roster accept`.");
+            throw new ProtocolException(Refusal.WrongRoster, $"The coordinator's roster (version {roster.Version}, {roster.Sites.Count} sites) has the hash {roster.Hash}; this site's policy pins {RosterSha256}. If the change is meant, compare the new hash with the other sites (`fed roster show`) and take it with `fed roster accept`.");
         }
     }
 

@@ -1,6 +1,6 @@
-using System.Globalization;
 using Federation.Formats.Data;
 using Federation.Formats.Runs;
+using static System.FormattableString;
 
 namespace Federation.Formats.Configuration;
 
@@ -50,10 +50,10 @@ public static class PolicyCheck
             yield break;
         }
 
-        if (privacy.Unit < asked.Unit) yield return $"The run protects single records; this site's policy asks that it protects a {asked.Unit.ToString().ToLowerInvariant()}.";
-        if (asked.MinNoiseMultiplier > 0 && spec.Sigma is var sigma && sigma < asked.MinNoiseMultiplier) yield return Text($"The run's noise multiplier is {sigma}; this site's policy asks for {asked.MinNoiseMultiplier} or more.");
-        if (asked.MaxEpsilon is { } most && !(privacy.MaxEpsilon <= most)) yield return Text($"The run {(privacy.MaxEpsilon is { } own ? Text($"may cost each {privacy.UnitName} ε = {own}") : "names no maxEpsilon")}; this site's policy allows {most}.");
-        if (privacy.Delta > asked.MaxDelta) yield return Text($"The run states its ε at δ = {privacy.Delta}; this site's policy allows {asked.MaxDelta} at most.");
+        if (privacy.Unit < asked.Unit) yield return $"The run protects {(privacy.Unit == DpUnit.Person ? "persons" : "single records")}; this site's policy asks that it protects a {asked.Unit.ToString().ToLowerInvariant()}.";
+        if (asked.MinNoiseMultiplier > 0 && spec.Sigma is var sigma && sigma < asked.MinNoiseMultiplier) yield return Invariant($"The run's noise multiplier is {sigma}; this site's policy asks for {asked.MinNoiseMultiplier} or more.");
+        if (asked.MaxEpsilon is { } most && !(privacy.MaxEpsilon <= most)) yield return Invariant($"The run {(privacy.MaxEpsilon is { } own ? Invariant($"may cost each {privacy.UnitName} ε = {own}") : "names no maxEpsilon")}; this site's policy allows {most}.");
+        if (privacy.Delta > asked.MaxDelta) yield return Invariant($"The run states its ε at δ = {privacy.Delta}; this site's policy allows {asked.MaxDelta} at most.");
         if (asked.RequireOwnNoise && privacy.Noise != NoiseSource.Own) yield return "The sites of the run share one noise, which protects only while enough of them keep their part to themselves; this site's policy asks for noise of one's own.";
     }
 
@@ -62,6 +62,4 @@ public static class PolicyCheck
     private static string Name(ModelKind kind) => RunSpec.Models.Single(entry => entry.Value == kind).Key;
 
     private static string Listing(IEnumerable<string> names) => string.Join(", ", names.Select(name => $"'{name}'"));
-
-    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

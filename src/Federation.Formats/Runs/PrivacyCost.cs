@@ -12,11 +12,14 @@ public static class PrivacyCost
     /// <summary>A round's update, as a site's ledger is charged, which is about records or persons. With a site as the unit a record can make its whole update another one: that moves the sum by 2C.</summary>
     /// <param name="values">Of the model.</param>
     /// <param name="cohort">Sites that may contribute; bears on the grid of shared noise.</param>
-    /// <returns>Against <see cref="PrivacySpec.MaxColluding"/> contributors who pool what they know; with noise of one's own, against everybody.</returns>
-    public static PrivacyEvent OfRound(RunSpec run, int values, int cohort) => OfRound(run, values, cohort, outside: false);
-
-    /// <summary>The same against those who contribute nothing themselves: the coordinator, and whoever sees the model.</summary>
-    public static PrivacyEvent OfRoundOutside(RunSpec run, int values, int cohort) => OfRound(run, values, cohort, outside: true);
+    /// <param name="outside">Against those who contribute nothing themselves: the coordinator, and whoever sees the model; else against <see cref="PrivacySpec.MaxColluding"/> contributors who pool what they know. With noise of one's own both are everybody.</param>
+    public static PrivacyEvent OfRound(RunSpec run, int values, int cohort, bool outside = false) => run.Privacy switch
+    {
+        null => new NonPrivateEvent(),
+        { Unit: DpUnit.Site } => OfSite(run, values, cohort, outside, moves: 2),
+        { Noise: NoiseSource.Shared } privacy => SecureEncoding.Of(run, values, cohort).Event(NoisySites(run, outside), new SamplingRate(privacy.SamplingRate)),
+        var privacy => new RepeatedEvent(OwnStep(run, privacy, values), privacy.Steps),
+    };
 
     /// <summary>An evaluation's sums.</summary>
     public static PrivacyEvent OfEvaluation(RunSpec run, bool outside) => run.Privacy is null ? new NonPrivateEvent() : NoisyEvaluation.NoiseOf(run).Event(NoisySites(run, outside));
@@ -41,14 +44,6 @@ public static class PrivacyCost
 
     /// <summary>ε at δ.</summary>
     public static double Epsilon(IReadOnlyList<PrivacyEvent> events, double delta) => new PldAccountant().AtDelta(events, delta, NeighboringRelation.AddOrRemoveOne).Epsilon;
-
-    private static PrivacyEvent OfRound(RunSpec run, int values, int cohort, bool outside) => run.Privacy switch
-    {
-        null => new NonPrivateEvent(),
-        { Unit: DpUnit.Site } => OfSite(run, values, cohort, outside, moves: 2),
-        { Noise: NoiseSource.Shared } privacy => SecureEncoding.Of(run, values, cohort).Event(NoisySites(run, outside), new SamplingRate(privacy.SamplingRate)),
-        var privacy => new RepeatedEvent(OwnStep(run, privacy, values), privacy.Steps),
-    };
 
     private static PrivacyEvent OfSite(RunSpec run, int values, int cohort, bool outside, int moves) => SecureEncoding.Of(run, values, cohort).Event(NoisySites(run, outside), new SamplingRate(1), moves);
 

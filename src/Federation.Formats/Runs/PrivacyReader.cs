@@ -10,7 +10,7 @@ internal static class PrivacyReader
     internal static readonly Dictionary<string, DpUnit> Units = new() { ["record"] = DpUnit.Record, ["person"] = DpUnit.Person, ["site"] = DpUnit.Site };
     private static readonly Dictionary<string, NoiseSource> Sources = new() { ["own"] = NoiseSource.Own, ["shared"] = NoiseSource.Shared };
     private static readonly Dictionary<string, GradientClipping> Clippings = new() { ["flat"] = GradientClipping.Flat, ["per-layer"] = GradientClipping.PerLayer, ["automatic"] = GradientClipping.Automatic };
-    private static readonly string[] s_person = ["key", "maxUnitRecords"], s_sampled = ["key", "maxUnitRecords", "samplingRate", "steps", "clipping"];
+    private static readonly string[] s_person = ["key", "maxUnitRecords"], s_sampled = [.. s_person, "samplingRate", "steps", "clipping"];
     private static readonly Dictionary<string, bool> Mechanisms = new() { ["dp-sgd"] = true };
 
     /// <returns>Null: none.</returns>
@@ -35,7 +35,7 @@ internal static class PrivacyReader
             unit,
             unit == DpUnit.Person ? map.Text("key") : null,
             noise,
-            map.Number("clip", value => value is > 0 and <= 1e6, "in (0, 1000000]"),
+            Clip(map),
             map.Choice<GradientClipping>("clipping", Clippings, GradientClipping.Flat),
             sigma,
             map.Number("samplingRate", value => value is > 0 and <= 1, "in (0, 1]"),
@@ -72,7 +72,7 @@ internal static class PrivacyReader
     {
         map.Choice<NoiseSource>("noise", new Dictionary<string, NoiseSource> { ["shared"] = NoiseSource.Shared }, NoiseSource.Shared);
         (double? sigma, double? maxEpsilon) = Noise(map);
-        double clip = map.Number("clip", value => value is > 0 and <= 1e6, "in (0, 1000000]");
+        double clip = Clip(map);
         AdaptiveClipSpec? adaptive = null;
         if (map.Map("adaptiveClip", required: false) is { } follows)
         {
@@ -95,6 +95,8 @@ internal static class PrivacyReader
         if (isAuto) map.Text("noiseMultiplier");
         return (sigma, isAuto || map.Has("maxEpsilon") ? map.Number("maxEpsilon", value => value is > 0 and <= 1e6, "in (0, 1000000]") : null);
     }
+
+    private static double Clip(FieldReader map) => map.Number("clip", value => value is > 0 and <= 1e6, "in (0, 1000000]");
 
     private static double Delta(FieldReader map) => map.Number("delta", value => value is > 0 and <= 0.1, "in (0, 0.1]");
 

@@ -43,7 +43,7 @@ public static class SecureEncoding
     private static UpdateEncoding Shared(RunSpec run, PrivacySpec privacy, UpdateLayout layout, int values)
     {
         double unit = run.Local.Optimizer.LearningRate / run.Local.BatchSize * privacy.Clip, whole = unit * Room * run.Local.BatchSize;
-        double variance = Math.Pow(run.Sigma * unit, 2) / (run.Cohort.MinContributors - privacy.MaxColluding);
+        double variance = Math.Pow(run.Sigma * unit, 2) / privacy.NoisySites(run.Cohort.MinContributors);
         return new(layout, values, whole, (float)unit, rotationSeed: null, whole, variance, largestWeight: 1, unitClip: unit * (1 + PrivacySpec.NormRounding));
     }
 

@@ -17,12 +17,16 @@ public sealed class PrivacyClaim
     /// <summary>How often an attacker at best is right who thinks a record's presence as likely as its absence: (1 + δ(0))/2, by the same accountant.</summary>
     public double AttackSuccess { get; }
 
+    /// <exception cref="InvalidInputException">The run claims nothing.</exception>
+    internal static PrivacySpec Claimed(RunSpec run) =>
+        run.Privacy ?? throw new InvalidInputException(new Problem("The run has no differential privacy: there is no claim to audit.", Field: "privacy", Repair: "Write privacy: { … } into the spec."));
+
     /// <param name="values">Of the model.</param>
     /// <param name="more">Values that an audit adds to it; they bear on the noise's grid, by some 10⁻⁴ of ε.</param>
     /// <exception cref="InvalidInputException">The run claims nothing, or nothing that this version can audit.</exception>
     internal static PrivacyClaim Of(RunSpec run, int values, int more)
     {
-        if (run.Privacy is not { } privacy) throw new InvalidInputException(new Problem("The run has no differential privacy: there is no claim to audit.", Field: "privacy", Repair: "Write privacy: { … } into the spec."));
+        PrivacySpec privacy = Claimed(run);
         if (privacy.Unit != DpUnit.Record) throw new InvalidInputException(new Problem($"The run's privacy unit is a {privacy.UnitName}; canaries are single records.", Field: "privacy.unit", Repair: "Write unit: record."));
         if (privacy.Noise == NoiseSource.Shared && SecureEncoding.IsDirect(values) != SecureEncoding.IsDirect(values + more))
         {

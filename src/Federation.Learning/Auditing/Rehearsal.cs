@@ -28,7 +28,7 @@ internal static class Rehearsal
             ModelState update = PrivateTraining.Run(module, units, losses, task, round, model, random, cancellationToken, Stepped).WeightedDelta;
             if (shared)
             {
-                update = SharedNoise.Opened(spec, update, random);
+                update = CoalitionView.Opened(spec, update, random);
                 if (observed.Count > 0) opened(Sums(spec, unit, model, update, observed));
             }
 

@@ -47,7 +47,7 @@ public static class SiteAudit
     internal static CanaryAudit OneRun(LearningTask claimed, RunSpec trained, ModelState initial, TabularDataSet data, int canaries, double confidence, CancellationToken cancellationToken)
     {
         if (canaries is < LeastCanaries or > MostCanaries) throw new InvalidInputException(new Problem($"{canaries} canaries are not possible.", Field: "canaries", Repair: $"{LeastCanaries} to {MostCanaries} are right."));
-        PrivacySpec privacy = claimed.Spec.Privacy ?? throw NoClaim(claimed.Spec);
+        PrivacySpec privacy = PrivacyClaim.Claimed(claimed.Spec);
         using IDisposable scope = NewDisposeScope();
         using CanaryModule module = new(Module(claimed, initial), canaries, privacy);
         PrivacyClaim claim = PrivacyClaim.Of(claimed.Spec, initial.Tensors.Sum(tensor => tensor.Values.Length), canaries * module.Layers);
@@ -109,18 +109,4 @@ public static class SiteAudit
     private static Tensor Inputs(Rows rows) => tensor(rows.Features, [rows.Count, rows.Width]);
 
     private static bool IsBinary(RunSpec spec) => spec.Task!.Kind == TaskKind.BinaryClassification;
-
-    private static InvalidInputException NoClaim(RunSpec spec)
-    {
-        try
-        {
-            PrivacyClaim.Of(spec, 1, 0);
-        }
-        catch (InvalidInputException error)
-        {
-            return error;
-        }
-
-        throw new ArgumentException("The run has differential privacy.", nameof(spec));
-    }
 }

@@ -1,4 +1,5 @@
 using TorchSharp;
+using static TorchSharp.torch;
 
 namespace Federation.Learning.DifferentialPrivacy;
 
@@ -8,5 +9,11 @@ namespace Federation.Learning.DifferentialPrivacy;
 /// </summary>
 internal static class LastingScalars
 {
-    public static readonly Scalar Zero = 0, One = 1, Thousandth = 1e-3;
+    public static readonly Scalar Zero = 0, One = 1, MinusOne = -1, Thousandth = 1e-3;
+
+    /// <summary>As the operator gives it, which makes a factor of 1 for each call.</summary>
+    public static Tensor Plus(this Tensor one, Tensor other) => one.add(other, One);
+
+    /// <inheritdoc cref="Plus"/>
+    public static Tensor Minus(this Tensor one, Tensor other) => one.add(other, MinusOne);
 }

@@ -39,5 +39,5 @@ internal static class RecordCheck
     }
 
     /// <summary>As float32 goes; what is not finite is found elsewhere.</summary>
-    private static bool Close(Tensor one, Tensor other) => !(one - other).abs().gt(one.abs().add(LastingScalars.One).mul(LastingScalars.Thousandth)).any().item<bool>();
+    private static bool Close(Tensor one, Tensor other) => !one.Minus(other).abs().gt(one.abs().add(LastingScalars.One).mul(LastingScalars.Thousandth)).any().item<bool>();
 }

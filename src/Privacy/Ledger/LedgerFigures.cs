@@ -45,12 +45,11 @@ public static class LedgerFigures
     }
 
     /// <summary>As <see cref="Spent"/>, against those who know no part of a noise that sites share: never more.</summary>
-    /// <param name="delta">In (0, 1).</param>
-    public static PrivacyLoss SpentOutside(IReadOnlyList<LedgerRecord> records, double delta, NeighboringRelation relation)
+    /// <param name="spent">What <see cref="Spent"/> gave for these records.</param>
+    public static PrivacyLoss SpentOutside(IReadOnlyList<LedgerRecord> records, PrivacyLoss spent)
     {
-        PrivacyLoss spent = Spent(records, delta, relation).Loss;
         if (records.All(record => ReferenceEquals(record.Outside, record.Charge))) return spent;
-        PrivacyLoss outside = Spent(records.Select(record => record is ReservedRecord reserved ? reserved with { Release = reserved.Release with { Events = reserved.Outside } } : record), delta, relation).Loss;
+        PrivacyLoss outside = Spent(records.Select(record => record is ReservedRecord reserved ? reserved with { Release = reserved.Release with { Events = reserved.Outside } } : record), spent.Delta, spent.Relation).Loss;
         return outside.Epsilon <= spent.Epsilon ? outside : spent;
     }
 

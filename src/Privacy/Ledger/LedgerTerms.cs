@@ -21,6 +21,9 @@ public sealed record LedgerTerms(PrivacyUnit Unit, NeighboringRelation Relation)
 /// <summary>The (ε, δ) that all releases from one data set together may reach.</summary>
 public sealed record PrivacyBudget
 {
+    /// <summary>δ at which ε is stated where nobody has said another.</summary>
+    public const double UsualDelta = 1e-5;
+
     /// <exception cref="ArgumentOutOfRangeException">ε or δ is out of range or NaN.</exception>
     public PrivacyBudget(double epsilon, double delta)
     {

@@ -99,7 +99,7 @@ public sealed class PrivateTrainingTests
         DpSgdParameters parameters = new DpSgdOptions { ClippingNorm = Clip, Clipping = ClippingKind.Flat, NoiseMultiplier = 1.3, SamplingRate = 0.05, ExpectedBatchSize = 16 }.ToParameters();
         using DpTrainer trainer = new(module, optimizer, PrivacyUnits.Records(50), parameters, random);
         Assert.Equal(new RepeatedEvent(trainer.StepEvent, 7), PrivacyCost.OfRound(spec, values: 3, cohort: 4));
-        Assert.Equal(PrivacyCost.OfRound(spec, 3, 4), PrivacyCost.OfRoundOutside(spec, 3, 4));
+        Assert.Equal(PrivacyCost.OfRound(spec, 3, 4), PrivacyCost.OfRound(spec, 3, 4, outside: true));
     }
 
     [Fact] // its own noise is in it, and every site counts the same

@@ -6,7 +6,7 @@ using Federation.Privacy.SecureAggregation;
 namespace Federation.Learning.Auditing;
 
 /// <summary>What a coalition of the run's largest size sees of one site under shared noise: the opened sum of as few contributors as the run allows, less the coalition's own parts. The others' updates are zero, their noise is not; encoding and decoding are those of a run, without the encryption between.</summary>
-internal static class SharedNoise
+internal static class CoalitionView
 {
     /// <param name="update">Of the site that is audited.</param>
     /// <returns>The sum, in the update's layout.</returns>
