@@ -74,7 +74,7 @@ public sealed record MakingKeys(int Epoch, int Attempt, ImmutableSortedSet<strin
 /// <param name="Openings">Sums opened with it, or tried.</param>
 /// <param name="Retired">The operator asked for new ones, or a share is lost: no further round begins with it.</param>
 /// <param name="Sites">In its roster; null: those of the run.</param>
-/// <param name="Declined">Identities of sites for which new keys were to be made, which a site has not accepted: these go on until a node starts anew.</param>
+/// <param name="Declined">Identities of sites for which new keys were to be made, and were not: a site has not accepted them, or all attempts failed. These go on until a node starts anew.</param>
 /// <param name="Members">That hold shares; null: not known.</param>
 /// <param name="Threshold">So many of them open a sum.</param>
 /// <param name="RefusedBy">Sites that pin another roster than the one that these were made for: they have no part in rounds with them. Null: none.</param>

@@ -49,8 +49,18 @@ internal static class SecureRules
         if (state.Phase is not MakingKeys making || making.Epoch != failed.Epoch || making.Attempt != failed.Attempt) return new Transition(state, [], Duplicate: true);
         string[] others = [.. failed.Dropped.Except(failed.RosterRefusedBy ?? [])]; // that failed, and not because of the roster
         bool isRefused = failed.RosterRefusedBy is { Count: > 0 }, counts = !failed.Restarted && (!isRefused || others.Length > 0 || failed.InTest);
-        if (isRefused && making.Former is { } former) return GoOn(state, former, failed.RosterRefusedBy!, roster, now);
-        if (counts && making.Attempt + 1 - making.Uncounted >= MostAttempts) return RunMachine.End(state, RunEnd.Failed, $"No keys after {MostAttempts} attempts. {failed.Reason}");
+        if (isRefused && making.Former is { } known)
+        {
+            string who = $"{string.Join(", ", failed.RosterRefusedBy!)} {(failed.RosterRefusedBy!.Count == 1 ? "has" : "have")} not accepted the new roster";
+            return GoOn(state, known, who, "When all have accepted it (`fed roster accept`) and started again, new ones are made.", roster, now);
+        }
+
+        if (counts && making.Attempt + 1 - making.Uncounted >= MostAttempts)
+        {
+            string none = $"No keys after {MostAttempts} attempts. {failed.Reason}";
+            return making.Former is { } former ? GoOn(state, former, none, "New ones are tried when the sites change or one starts again.", roster, now) : RunMachine.End(state, RunEnd.Failed, none);
+        }
+
         // Sites that have not accepted the roster have not failed: administrators compare it first.
         MakingKeys next = making with
         {
@@ -63,9 +73,9 @@ internal static class SecureRules
     }
 
     /// <summary>With the former keys and the sites they were made for, until the sites change again, the keys are used up or the operator asks for new ones.</summary>
-    private static Transition GoOn(RunState state, EpochKeys former, IReadOnlyList<string> by, Roster roster, DateTimeOffset now)
+    private static Transition GoOn(RunState state, EpochKeys former, string because, string until, Roster roster, DateTimeOffset now)
     {
-        string message = $"{string.Join(", ", by)} {(by.Count == 1 ? "has" : "have")} not accepted the new roster: the run goes on with the keys of epoch {former.Epoch} and the sites they were made for. When all have accepted it (`fed roster accept`) and started again, new ones are made.";
+        string message = $"{because.TrimEnd('.')}: the run goes on with the keys of epoch {former.Epoch} and the sites they were made for. {until}";
         Transition next = RunMachine.OpenOrWait(state with { Keys = former with { Declined = roster.Identities }, Phase = new Waiting("") }, roster, now);
         return next with { Effects = [new Announce(RunLog.KeysFailed, message, state.Round), .. next.Effects] };
     }

@@ -113,6 +113,26 @@ public sealed class SecureRulesTests
         Assert.Equal(RunEnd.Failed, Assert.IsType<Ended>(_state.Phase).How);
     }
 
+    [Fact] // as with a threshold in the spec that is too low for the members' policies once a site more is enrolled
+    public void Keys_ForChangedSitesCannotBeMade_GoesOnWithThoseThatServe()
+    {
+        Start(new RunPlan(4, 3, TimeSpan.FromMinutes(1), s_sites, null, Secure: true, MaxOpenings: 3));
+        MakeKeysAndContribute();
+        Roster five = new(s_sites.Append("e").ToHashSet(), s_sites.Append("e").ToHashSet(), "another");
+        Apply(new Aggregated(1, Scenario.Model(1)), five);
+        for (int attempt = 0; attempt < SecureRules.MostAttempts; attempt++) Apply(new EpochFailed(2, attempt, "a refuses a threshold of 3.", ["a"]), five);
+        Assert.Equal((1, 2), (_state.Keys!.Epoch, _state.Round));
+        Assert.Equal(s_sites, Assert.IsType<RoundOpen>(_state.Phase).Cohort);
+        MakeKeysAndContribute(five);
+        Apply(new Aggregated(2, Scenario.Model(2)), five);
+        Assert.Equal((1, 3), (_state.Keys!.Epoch, _state.Round)); // not tried again for the same sites
+        MakeKeysAndContribute(five);
+        Apply(new Aggregated(3, Scenario.Model(3)), five);
+        Assert.Null(Assert.IsType<MakingKeys>(_state.Phase).Former); // used up
+        for (int attempt = 0; attempt < SecureRules.MostAttempts; attempt++) Apply(new EpochFailed(3, attempt, "a refuses a threshold of 3.", ["a"]), five);
+        Assert.Equal("No keys after 10 attempts. a refuses a threshold of 3.", Assert.IsType<Ended>(_state.Phase).Reason);
+    }
+
     [Fact] // sites accept a new roster one after the other: none of them fails, rounds go on without those that have accepted, and the last one brings keys for all
     public void Roster_AcceptedOneAfterTheOther_CountsAsNobodysFailure()
     {
