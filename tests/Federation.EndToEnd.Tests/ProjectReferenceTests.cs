@@ -14,7 +14,8 @@ public sealed class ProjectReferenceTests
         ["Federation.Server"] = ["Privacy", "Federation.Formats", "Federation.Protocol", "Grpc.AspNetCore", "Microsoft.Data.Sqlite", "Microsoft.AspNetCore.App"],
         ["Federation.Client"] = ["Privacy", "Federation.Formats", "Federation.Protocol", "Federation.Learning", "Grpc.Net.Client", "Microsoft.Extensions.Logging.Abstractions"],
         ["Federation.Cli"] = ["Privacy", "Federation.Formats", "Federation.Protocol", "Federation.Learning", "Federation.Server", "Federation.Client", "System.CommandLine", "Spectre.Console"],
-        ["medical"] = ["Federation.Client", "Federation.Server", "Federation.Learning", "ScottPlot", "Spectre.Console"],
+        ["Federation.Samples"] = ["Federation.Client", "Federation.Server", "Federation.Learning", "ScottPlot", "Spectre.Console"],
+        ["medical"] = ["Federation.Samples"],
     };
 
     [Fact]

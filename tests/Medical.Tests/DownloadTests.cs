@@ -1,11 +1,4 @@
-using System.Net;
 using Federation.Samples.Medical.Data;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Hosting.Server.Features;
-using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.DependencyInjection;
 
 namespace Federation.Samples.Medical.Tests;
 
@@ -16,10 +9,10 @@ public sealed class DownloadTests
     public async Task Download_RightFiles_EntersTheCache()
     {
         string source = Path.Combine(TestData.FolderWith("heart-disease"), "heart-disease");
-        using var sample = new Sample();
-        await using WebApplication server = await ServeAsync(name => File.ReadAllBytes(Path.Combine(source, name)));
+        using var sample = new Sample("medical");
+        await using FileServer server = await FileServer.StartAsync(name => File.ReadAllBytes(Path.Combine(source, name)));
         string cache = Path.Combine(sample.Folder, "cache");
-        await HeartData.DownloadAsync(AddressOf(server), cache, TestContext.Current.CancellationToken);
+        await HeartData.Files.DownloadAsync(server.Address, cache, TestContext.Current.CancellationToken);
         Assert.Equal(Hospital.All.Select(hospital => hospital.FileName).Order(), Directory.EnumerateFiles(cache).Select(path => Path.GetFileName(path)).Order());
     }
 
@@ -27,15 +20,15 @@ public sealed class DownloadTests
     public async Task Download_OneWrongByte_IsRefusedAndNotCached()
     {
         string source = Path.Combine(TestData.FolderWith("heart-disease"), "heart-disease");
-        using var sample = new Sample();
-        await using WebApplication server = await ServeAsync(name =>
+        using var sample = new Sample("medical");
+        await using FileServer server = await FileServer.StartAsync(name =>
         {
             byte[] bytes = File.ReadAllBytes(Path.Combine(source, name));
             if (name.Contains("va", StringComparison.Ordinal)) bytes[1000] ^= 1;
             return bytes;
         });
         string cache = Path.Combine(sample.Folder, "cache");
-        var error = await Assert.ThrowsAsync<InvalidDataException>(() => HeartData.DownloadAsync(AddressOf(server), cache, TestContext.Current.CancellationToken));
+        var error = await Assert.ThrowsAsync<InvalidDataException>(() => HeartData.Files.DownloadAsync(server.Address, cache, TestContext.Current.CancellationToken));
         Assert.Contains("processed.va.data has SHA-256", error.Message);
         Assert.DoesNotContain(Directory.EnumerateFiles(cache), path => path.Contains("va", StringComparison.Ordinal));
     }
@@ -43,28 +36,16 @@ public sealed class DownloadTests
     [Fact] // The whole program: no data, a server that lies, so made-up patients and loud words
     public async Task Sample_WithoutRealData_GoesOnWithSyntheticPatientsAndSaysSo()
     {
-        using var sample = new Sample();
-        await using WebApplication server = await ServeAsync(_ => "not the file"u8.ToArray());
-        SampleResult result = await sample.RunAsync([], ("FED_DATA", sample.Folder), ("FED_CACHE", Path.Combine(sample.Folder, "cache")), ("FED_DOWNLOAD_BASE", AddressOf(server).ToString()));
+        using var sample = new Sample("medical");
+        await using FileServer server = await FileServer.StartAsync(_ => "not the file"u8.ToArray());
+        SampleResult result = await sample.RunAsync([], ("FED_DATA", sample.Folder), ("FED_CACHE", Path.Combine(sample.Folder, "cache")), ("FED_DOWNLOAD_BASE", server.Address.ToString()));
         Assert.Equal((0, ""), (result.ExitCode, result.Error));
         Assert.Contains("SYNTHETIC PATIENTS", result.OutputLines[0]);
         Assert.InRange(result.OutputLines.Length, 10, 40);
         Assert.StartsWith("Verdict:", result.OutputLines[^1]);
         Assert.Contains("made-up patients", result.OutputLines[^1]);
-        Assert.Contains("\"dataSource\":\"synthetic\"", File.ReadAllText(Path.Combine(sample.Folder, "out", "medical", "metrics.json")));
-        Assert.Contains("Synthetic patients", File.ReadAllText(Path.Combine(sample.Folder, "out", "medical", "report.html")));
-        Assert.Empty(Directory.EnumerateFileSystemEntries(sample.Temporary, "federated-medical-*"));
-    }
-
-    private static Uri AddressOf(WebApplication server) => new(server.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single());
-
-    private static async Task<WebApplication> ServeAsync(Func<string, byte[]> content)
-    {
-        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
-        WebApplication server = builder.Build();
-        server.Run(context => context.Response.Body.WriteAsync(content(context.Request.Path.Value!.TrimStart('/'))).AsTask());
-        await server.StartAsync(TestContext.Current.CancellationToken);
-        return server;
+        Assert.Contains("\"dataSource\":\"synthetic\"", File.ReadAllText(sample.Output("metrics.json")));
+        Assert.Contains("Synthetic patients", File.ReadAllText(sample.Output("report.html")));
+        Assert.Empty(sample.Leftovers);
     }
 }

@@ -5,8 +5,9 @@ using Federation.Formats.Models;
 using Federation.Formats.Runs;
 using Federation.Learning;
 using Federation.Learning.Models;
+using Federation.Samples.Data;
 using Federation.Samples.Medical.Data;
-using Federation.Samples.Medical.Training;
+using Federation.Samples.Training;
 using NJsonSchema;
 using TorchSharp;
 
@@ -19,25 +20,25 @@ public sealed class SampleTests
     public async Task Sample_RealHospitals_IsPrivateAndGoodAndWritesWhatItPromises()
     {
         string data = TestData.FolderWith("heart-disease");
-        using var sample = new Sample();
+        using var sample = new Sample("medical");
         SampleResult result = await sample.RunAsync(["--json", "--seed", "43"], ("FED_DATA", data));
         JsonElement metrics = await CheckedAsync(result);
         Assert.Equal("uci", metrics.GetProperty("dataSource").GetString());
-        Assert.Equal(result.OutputLines[0], File.ReadAllText(Path.Combine(sample.Folder, "out", "medical", "metrics.json")).Trim());
+        Assert.Equal(result.OutputLines[0], File.ReadAllText(sample.Output("metrics.json")).Trim());
         Assert.True(AccuracyOf(metrics) >= 0.78, $"{AccuracyOf(metrics)}");
-        ModelState model = ModelState.Read(Path.Combine(sample.Folder, "out", "medical", "model.safetensors"));
+        ModelState model = ModelState.Read(sample.Output("model.safetensors"));
         Assert.Equal(metrics.GetProperty("modelSha256").GetString(), model.Sha256);
-        Assert.Equal([0x89, (byte)'P', (byte)'N', (byte)'G'], File.ReadAllBytes(Path.Combine(sample.Folder, "out", "medical", "accuracy.png"))[..4]);
+        Assert.Equal([0x89, (byte)'P', (byte)'N', (byte)'G'], File.ReadAllBytes(sample.Output("accuracy.png"))[..4]);
 
         JsonElement privacy = metrics.GetProperty("privacy");
         Assert.Equal(("record", "shared", 1e-5), (privacy.GetProperty("unit").GetString(), privacy.GetProperty("noise").GetString(), privacy.GetProperty("delta").GetDouble()));
         Assert.InRange(privacy.GetProperty("epsilonAgainstCoalition").GetDouble(), 2.9, 3);
         Assert.All(privacy.GetProperty("epsilonBySite").EnumerateObject(), site => Assert.InRange(site.Value.GetDouble(), 1.5, 2.9));
-        string report = File.ReadAllText(Path.Combine(sample.Folder, "out", "medical", "report.html"));
+        string report = File.ReadAllText(sample.Output("report.html"));
         Assert.Contains("any 3 of 4 hospitals", report, StringComparison.Ordinal);
         Assert.Contains("costs at most ε =", System.Net.WebUtility.HtmlDecode(report), StringComparison.Ordinal);
 
-        using var again = new Sample();
+        using var again = new Sample("medical");
         JsonElement repeated = await CheckedAsync(await again.RunAsync(["--json", "--seed", "43", "--noise", "own", "--epsilon", "8"], ("FED_DATA", data)));
         Assert.NotEqual(model.Sha256, repeated.GetProperty("modelSha256").GetString());
         Assert.InRange(repeated.GetProperty("privacy").GetProperty("epsilonAgainstCoalition").GetDouble(), 7.7, 8);
@@ -48,7 +49,7 @@ public sealed class SampleTests
     public async Task Sample_WithoutPrivacy_RepeatsToTheSameBytes()
     {
         string data = TestData.FolderWith("heart-disease");
-        using Sample one = new(), again = new(), clear = new();
+        using Sample one = new("medical"), again = new("medical"), clear = new("medical");
         JsonElement metrics = await CheckedAsync(await one.RunAsync(["--json", "--seed", "43", "--no-privacy"], ("FED_DATA", data)));
         Assert.Equal(JsonValueKind.Null, metrics.GetProperty("privacy").ValueKind);
         Assert.True(AccuracyOf(metrics) >= 0.8);
@@ -61,11 +62,11 @@ public sealed class SampleTests
         Assert.Equal(twin.Sha256, plain.GetProperty("modelSha256").GetString());
         Assert.NotEqual(InProcess(data, seed: 44).Sha256, plain.GetProperty("modelSha256").GetString());
         Assert.Equal(50 * twin.Header.FileLength, plain.GetProperty("bytesUploadedPerSite").GetInt64());
-        string encrypted = File.ReadAllText(Path.Combine(one.Folder, "out", "medical", "report.html"));
+        string encrypted = File.ReadAllText(one.Output("report.html"));
         Assert.Contains("sends a malformed ciphertext can give it the key", encrypted, StringComparison.Ordinal);
         Assert.Contains("what successive sums say of one hospital, is not bounded", encrypted, StringComparison.Ordinal);
         Assert.Contains("how many rows it has", encrypted, StringComparison.Ordinal);
-        string report = File.ReadAllText(Path.Combine(clear.Folder, "out", "medical", "report.html"));
+        string report = File.ReadAllText(clear.Output("report.html"));
         Assert.Contains("No secure aggregation.", report, StringComparison.Ordinal);
         Assert.Contains("No differential privacy.", report, StringComparison.Ordinal);
         Assert.Equal(AccuracyOf(plain), AccuracyOf(metrics), 0.005);
@@ -95,7 +96,7 @@ public sealed class SampleTests
     [InlineData("--out", "needs a value")]
     public async Task Sample_WrongFlag_SaysWhatIsRightAndExitsWith2(string args, string says)
     {
-        using var sample = new Sample();
+        using var sample = new Sample("medical");
         SampleResult result = await sample.RunAsync(args.Split(' '));
         Assert.Equal((2, ""), (result.ExitCode, result.Output));
         Assert.Contains(says, Assert.Single(result.Error.Trim().Split('\n')));
@@ -105,32 +106,22 @@ public sealed class SampleTests
     public async Task Sample_Interrupted_ExitsWith130AndLeavesNothing()
     {
         if (OperatingSystem.IsWindows()) Assert.Skip("Signals are sent with kill.");
-        using var sample = new Sample();
-        using Process process = sample.Start([], [("FED_DATA", TestData.FolderWith("heart-disease"))]);
-        while (await process.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken) is { } line && !line.StartsWith("  round ", StringComparison.Ordinal))
-        {
-            // until the federation is under way
-        }
-
+        using var sample = new Sample("medical");
+        using Process process = await sample.StartRoundsAsync([], ("FED_DATA", TestData.FolderWith("heart-disease")));
         await Sample.SignalAsync(process, "INT");
         await process.WaitForExitAsync(TestContext.Current.CancellationToken);
         Assert.Equal(130, process.ExitCode);
-        Assert.Empty(Directory.EnumerateFileSystemEntries(sample.Temporary, "federated-medical-*"));
+        Assert.Empty(sample.Leftovers);
     }
 
     [Fact]
     public async Task Sample_Killed_TakesItsHospitalsAndCoordinatorWithIt()
     {
         if (!OperatingSystem.IsLinux()) Assert.Skip("Children are found in /proc.");
-        using var sample = new Sample();
-        using Process process = sample.Start([], [("FED_DATA", TestData.FolderWith("heart-disease"))]);
-        while (await process.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken) is { } line && !line.StartsWith("  round ", StringComparison.Ordinal))
-        {
-            // until the federation is under way
-        }
-
-        Process[] children = [.. ChildrenOf(process.Id).Select(Process.GetProcessById)];
-        Assert.Equal(5, children.Length);
+        using var sample = new Sample("medical");
+        using Process process = await sample.StartRoundsAsync([], ("FED_DATA", TestData.FolderWith("heart-disease")));
+        IReadOnlyList<Process> children = Sample.ChildrenOf(process);
+        Assert.Equal(5, children.Count);
         process.Kill();
         foreach (Process child in children) await child.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(20));
     }
@@ -142,7 +133,7 @@ public sealed class SampleTests
     [InlineData("va", 85, 45)]
     public void FlambySplit_EachHospital_HasThePublishedSizes(string site, int train, int test)
     {
-        IReadOnlyDictionary<int, string> split = Experiment.FlambySplit(site);
+        IReadOnlyDictionary<int, string> split = HeartExperiment.FlambySplit(site);
         Assert.Equal((train, test), (split.Values.Count(set => set == "train"), split.Values.Count(set => set == "test")));
     }
 
@@ -152,40 +143,21 @@ public sealed class SampleTests
         try
         {
             var heart = new HeartData(Hospital.All.ToDictionary(hospital => hospital.Name, hospital => File.ReadAllText(Path.Combine(data, "heart-disease", hospital.FileName))), false);
-            RunSpec spec = Experiment.Default.WithoutPrivacy.Spec(seed);
+            Experiment experiment = (HeartExperiment.Default with { IsPrivate = false }).With(new PrivacyChoice(), seed);
+            RunSpec spec = experiment.Spec;
             // Another order of sites than the coordinator's
-            (string, ILocalLearner)[] learners = [.. Hospital.All.Reverse().Select(hospital =>
+            (string, ILocalLearner)[] learners = [.. HeartExperiment.Default.Tables(heart).Reverse().Select(table =>
             {
-                DataSource source = Experiment.Default.Prepare(heart, hospital, folder.CreateSubdirectory(hospital.Name).FullName);
-                return (hospital.Name, (ILocalLearner)new TabularLearner([source], torch.CPU));
+                DataSource source = table.WriteTo(folder.CreateSubdirectory(table.Site.Name).FullName, experiment.Schema.Name);
+                return (table.Site.Name, (ILocalLearner)new TabularLearner([source], torch.CPU));
             })];
-            ModelState model = InProcessFederation.Train(new LearningTask("twin", "", spec, Experiment.Default.Schema), learners, TabularModel.Initial(spec, Experiment.Default.Schema), TestContext.Current.CancellationToken);
+            ModelState model = InProcessFederation.Train(new LearningTask("twin", "", spec, experiment.Schema), learners, TabularModel.Initial(spec, experiment.Schema), TestContext.Current.CancellationToken);
             foreach ((string _, ILocalLearner learner) in learners) learner.Dispose();
             return model;
         }
         finally
         {
             folder.Delete(recursive: true);
-        }
-    }
-
-    private static IEnumerable<int> ChildrenOf(int parent)
-    {
-        foreach (string folder in Directory.EnumerateDirectories("/proc"))
-        {
-            if (!int.TryParse(Path.GetFileName(folder), out int id)) continue;
-            string[] stat;
-            try
-            {
-                string text = File.ReadAllText(Path.Combine(folder, "stat"));
-                stat = text[(text.LastIndexOf(')') + 2)..].Split(' ');
-            }
-            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-            {
-                continue; // ended meanwhile
-            }
-
-            if (stat[1] == parent.ToString(System.Globalization.CultureInfo.InvariantCulture)) yield return id;
         }
     }
 }

@@ -1,5 +1,4 @@
-using System.Security.Cryptography;
-using Federation.Formats;
+using Federation.Samples.Data;
 
 namespace Federation.Samples.Medical.Data;
 
@@ -16,97 +15,23 @@ internal sealed record Hospital(string Name, string Title, string Sha256)
     ];
 
     public string FileName => $"processed.{Name}.data";
+
+    public Site Site => new(Name, Title);
 }
 
-/// <summary>The four hospitals' files: from <c>FED_DATA</c>, else downloaded and checked, else made up and said so.</summary>
+/// <summary>The four hospitals' files, or made-up ones in their form.</summary>
 internal sealed record HeartData(IReadOnlyDictionary<string, string> TextBySite, bool IsSynthetic)
 {
-    private const string DefaultBase = "https://archive.ics.uci.edu/ml/machine-learning-databases/heart-disease/";
-    private const int LargestFile = 1 << 20;
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
+    public static readonly PublicFiles Files = new(
+        "UCI heart disease, four hospitals",
+        "heart-disease",
+        new Uri("https://archive.ics.uci.edu/ml/machine-learning-databases/heart-disease/"),
+        [.. Hospital.All.Select(hospital => new PublicFile(hospital.FileName, hospital.Sha256))],
+        1 << 20,
+        "SYNTHETIC PATIENTS: the UCI files could not be downloaded ({0}). Every figure below is about made-up people.");
 
-    /// <summary>As metrics.json writes it.</summary>
-    public string Source => IsSynthetic ? "synthetic" : "uci";
+    public static HeartData MadeUp { get; } = new(SyntheticPatients.Create(), true);
 
-    /// <param name="say">Told where the data comes from, and why not from elsewhere.</param>
-    public static async Task<HeartData> ObtainAsync(Action<string> say, CancellationToken cancellationToken)
-    {
-        string folder = Path.Combine(DataFolder(), "heart-disease");
-        if (Read(folder) is { } local)
-        {
-            say("Data: UCI heart disease, four hospitals (FED_DATA)");
-            return local;
-        }
-
-        string cache = Path.Combine(CacheFolder(), "heart-disease");
-        if (Read(cache) is { } cached)
-        {
-            say("Data: UCI heart disease, four hospitals (downloaded before)");
-            return cached;
-        }
-
-        string address = Environment.GetEnvironmentVariable("FED_DOWNLOAD_BASE") is { Length: > 0 } given ? given.TrimEnd('/') + "/" : DefaultBase;
-        try
-        {
-            await DownloadAsync(new Uri(address), cache, cancellationToken);
-            say($"Data: UCI heart disease, four hospitals (downloaded from {new Uri(address).Host})");
-            return Read(cache)!;
-        }
-        catch (Exception error) when (error is HttpRequestException or IOException or InvalidDataException or UnauthorizedAccessException || (error is OperationCanceledException && !cancellationToken.IsCancellationRequested))
-        {
-            string reason = error is OperationCanceledException ? $"no answer within {Patience.TotalSeconds:0} s" : error.Message;
-            say($"SYNTHETIC PATIENTS: the UCI files could not be downloaded ({reason}). Every figure below is about made-up people.");
-            return new HeartData(SyntheticPatients.Create(), true);
-        }
-    }
-
-    /// <summary>Fetches the four files into a folder, each only if its SHA-256 is right.</summary>
-    /// <exception cref="InvalidDataException">A file has another content.</exception>
-    internal static async Task DownloadAsync(Uri address, string folder, CancellationToken cancellationToken)
-    {
-        Directory.CreateDirectory(folder);
-        using var client = new HttpClient { Timeout = Patience, MaxResponseContentBufferSize = LargestFile };
-        await Task.WhenAll(Hospital.All.Select(async hospital =>
-        {
-            byte[] bytes = await client.GetByteArrayAsync(new Uri(address, hospital.FileName), cancellationToken);
-            string actual = Convert.ToHexStringLower(SHA256.HashData(bytes));
-            if (actual != hospital.Sha256) throw new InvalidDataException($"{hospital.FileName} has SHA-256 {actual}; {hospital.Sha256} is right, so it was thrown away");
-            string fresh = Path.Combine(folder, $"{hospital.FileName}.{Guid.NewGuid():n}");
-            await File.WriteAllBytesAsync(fresh, bytes, cancellationToken);
-            File.Move(fresh, Path.Combine(folder, hospital.FileName), overwrite: true);
-        }));
-    }
-
-    /// <summary>The files of a folder; null where one is missing.</summary>
-    /// <exception cref="InvalidInputException">A file is there and has another content.</exception>
-    private static HeartData? Read(string folder)
-    {
-        Dictionary<string, string> texts = [];
-        foreach (Hospital hospital in Hospital.All)
-        {
-            string path = Path.Combine(folder, hospital.FileName);
-            if (!File.Exists(path)) return null;
-            byte[] bytes = File.ReadAllBytes(path);
-            string actual = Convert.ToHexStringLower(SHA256.HashData(bytes));
-            if (actual != hospital.Sha256) throw new InvalidInputException(new Problem($"The file's SHA-256 is {actual}; {hospital.Sha256} is right.", path, Repair: "Remove it, or name another folder in FED_DATA."));
-            texts[hospital.Name] = System.Text.Encoding.UTF8.GetString(bytes);
-        }
-
-        return new HeartData(texts, false);
-    }
-
-    private static string DataFolder()
-    {
-        if (Environment.GetEnvironmentVariable("FED_DATA") is { Length: > 0 } given) return given;
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (File.Exists(Path.Combine(folder.FullName, "Federated.sln"))) return Path.Combine(folder.Parent?.FullName ?? "/", "shared", "data");
-        }
-
-        return Path.Combine(AppContext.BaseDirectory, "shared", "data");
-    }
-
-    private static string CacheFolder() => Environment.GetEnvironmentVariable("FED_CACHE") is { Length: > 0 } given
-        ? given
-        : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify), "federated");
+    public static async Task<HeartData> ObtainAsync(Action<string> say, CancellationToken cancellationToken) =>
+        await Files.ObtainAsync(say, cancellationToken) is { } texts ? new HeartData(Hospital.All.ToDictionary(hospital => hospital.Name, hospital => texts[hospital.FileName]), false) : MadeUp;
 }

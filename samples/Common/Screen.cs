@@ -1,12 +1,11 @@
 using System.Globalization;
-using Federation.Samples.Medical.Data;
-using Federation.Samples.Medical.Figures;
+using Federation.Samples.Figures;
 using Spectre.Console;
 
-namespace Federation.Samples.Medical;
+namespace Federation.Samples;
 
 /// <summary>What the user sees: a bar on a terminal, a few lines elsewhere, a table, a verdict as the last line.</summary>
-internal sealed class Screen(bool json)
+public sealed class Screen(bool json)
 {
     private const int MostProgressLines = 10;
     private const int Width = 100;
@@ -35,12 +34,13 @@ internal sealed class Screen(bool json)
         });
     }
 
-    public void Table(Comparison figures)
+    public void Table(SampleDescription sample, Comparison figures)
     {
-        Table table = new Table().Border(TableBorder.Rounded).AddColumn(new TableColumn("hospital").NoWrap());
-        foreach (string column in new[] { "rows", "federated", "AUC", "local", "AUC", "pooled", "AUC" }) table.AddColumn(new TableColumn(column).RightAligned());
-        for (int i = 0; i < Hospital.All.Count; i++) Row(table, Hospital.All[i].Title, figures.TestRows[i], figures.Federated[i], figures.Local[i], figures.Pooled[i]);
-        Row(table, "all", figures.TestRows.Sum(), figures.FederatedAll, figures.LocalAll, figures.PooledAll);
+        Table table = new Table().Border(TableBorder.Rounded).AddColumn(new TableColumn(sample.Site.One).NoWrap());
+        string[] measures = sample.IsUnbalanced ? ["bal.", "AUC"] : ["AUC"];
+        foreach (string column in (string[])["rows", "federated", .. measures, "local", .. measures, "pooled", .. measures]) table.AddColumn(new TableColumn(column).RightAligned());
+        for (int i = 0; i < sample.Sites.Count; i++) Row(table, sample, sample.Sites[i].Title, figures.TestRows[i], figures.Federated[i], figures.Local[i], figures.Pooled[i]);
+        Row(table, sample, "all", figures.TestRows.Sum(), figures.FederatedAll, figures.LocalAll, figures.PooledAll);
         _console.Write(table);
     }
 
@@ -51,15 +51,18 @@ internal sealed class Screen(bool json)
         return console;
     }
 
-    private static void Row(Table table, string title, int rows, params Figure[] figures)
+    private static void Row(Table table, SampleDescription sample, string title, int rows, params Figure[] figures)
     {
         List<string> cells = [title, rows.ToString(CultureInfo.InvariantCulture)];
         foreach (Figure figure in figures)
         {
-            cells.Add(figure.Accuracy.ToString("0.000", CultureInfo.InvariantCulture));
-            cells.Add(figure.Auc?.ToString("0.000", CultureInfo.InvariantCulture) ?? "-");
+            cells.Add(Text(figure.Accuracy));
+            if (sample.IsUnbalanced) cells.Add(Text(figure.BalancedAccuracy));
+            cells.Add(Text(figure.Auc));
         }
 
         table.AddRow([.. cells]);
     }
+
+    private static string Text(double? value) => value?.ToString("0.000", CultureInfo.InvariantCulture) ?? "-";
 }

@@ -2,7 +2,7 @@ using Federation.Formats.Configuration;
 using Federation.Server;
 using Microsoft.Extensions.Logging.Abstractions;
 
-namespace Federation.Samples.Medical.Processes;
+namespace Federation.Samples.Processes;
 
 /// <summary>The hidden verb <c>coordinator STATE</c>: prints its two addresses, runs until its parent is gone.</summary>
 internal static class CoordinatorProcess

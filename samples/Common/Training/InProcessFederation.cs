@@ -2,10 +2,10 @@ using Federation.Formats.Models;
 using Federation.Learning;
 using Federation.Server.Aggregation;
 
-namespace Federation.Samples.Medical.Training;
+namespace Federation.Samples.Training;
 
 /// <summary>The same rounds without processes or network: the coordinator's own sum over the learners' updates. For tuning, baselines, and as the test's twin of the real run.</summary>
-internal static class InProcessFederation
+public static class InProcessFederation
 {
     /// <param name="sites">One learner a site; a single one is plain local training with as many epochs.</param>
     /// <returns>The last global model.</returns>

@@ -10,56 +10,56 @@ using Federation.Learning.Evaluation;
 using Federation.Learning.Models;
 using Federation.Privacy.Accounting;
 using Federation.Privacy.Ledger;
-using Federation.Samples.Medical.Data;
-using Federation.Samples.Medical.Training;
+using Federation.Samples.Data;
+using Federation.Samples.Training;
 using Microsoft.Extensions.Logging.Abstractions;
 using TorchSharp;
 
-namespace Federation.Samples.Medical.Processes;
+namespace Federation.Samples.Processes;
 
-/// <param name="Label">1: disease.</param>
-/// <param name="Federated">Probability of disease by the federated model.</param>
-/// <param name="Local">Probability by the model trained on this hospital's rows alone.</param>
-internal sealed record TestRow(int Label, double Federated, double Local);
+/// <param name="Label">1: the class that is predicted.</param>
+/// <param name="Federated">Its probability by the federated model.</param>
+/// <param name="Local">Its probability by the model trained on this site's rows alone.</param>
+public sealed record TestRow(int Label, double Federated, double Local);
 
-/// <summary>What a hospital writes into its own folder, for the sample that plays all parties. The coordinator never sees it.</summary>
-/// <param name="Epsilon">What the hospital's ledger says was spent on each record; null: without bound.</param>
-internal sealed record HospitalResult(IReadOnlyList<TestRow> Rows, IReadOnlyList<LocalMetricsLine> History, double? Epsilon);
+/// <summary>What a site writes into its own folder, for the sample that plays all parties. The coordinator never sees it.</summary>
+/// <param name="Epsilon">What the site's ledger says was spent on each record; null: without bound.</param>
+public sealed record SiteResult(IReadOnlyList<TestRow> Rows, IReadOnlyList<LocalMetricsLine> History, double? Epsilon);
 
-/// <summary>The hidden verb <c>hospital NAME FOLDER COORDINATOR</c>: enrols, takes part in one run, compares with a model of its own rows alone.</summary>
-internal static class HospitalProcess
+/// <summary>The hidden verb <c>site NAME FOLDER DATASET COORDINATOR</c>: enrols, takes part in one run, compares with a model of its own rows alone.</summary>
+internal static class SiteProcess
 {
-    public const string Verb = "hospital", TokenFile = "token", ResultFile = "result.json";
+    /// <summary>Files of the site's folder, beside its table: the invitation, the spec of its own model, the result.</summary>
+    public const string Verb = "site", TokenFile = "token", OpenSpecFile = "open.yaml", ResultFile = "result.json";
 
-    public static async Task<int> RunAsync(string name, string folder, string coordinator)
+    public static async Task<int> RunAsync(string name, string folder, string dataSet, string coordinator)
     {
         CancellationToken parentGone = ChildProcess.ParentGone();
         TorchDevice.SetThreads(1);
         string state = Path.Combine(folder, "node");
         await NodeEnrolment.EnrollAsync(new Uri(coordinator), await File.ReadAllTextAsync(Path.Combine(folder, TokenFile), parentGone), state, parentGone);
-        var source = new DataSource("heart-disease", Path.Combine(folder, "data.csv"), Split: Path.Combine(folder, "split.csv"));
+        DataSource source = SiteTable.In(folder, dataSet);
         var configuration = new NodeConfiguration { Coordinator = new Uri(coordinator), State = state, Data = [source] };
         using var learner = new TabularLearner([source], torch.CPU);
         NodeOutcome outcome = await FederatedNode.RunAsync(new NodeOptions { Configuration = configuration, ExitAfterRun = true }, learner, NullLoggerFactory.Instance, parentGone);
         if (outcome.State != "completed") throw new ChildFailedException($"The run {outcome.State}. {outcome.Reason}");
-        string runFolder = new NodeFolder(state).Run(outcome.RunId);
-        HospitalResult result = Compare(name, source, new NodeFolder(state), outcome.RunId, learner, parentGone);
+        RunSpec open = RunSpec.Load(Path.Combine(folder, OpenSpecFile));
+        SiteResult result = Compare(name, source, new NodeFolder(state), outcome.RunId, open, learner, parentGone);
         await File.WriteAllTextAsync(Path.Combine(folder, ResultFile), JsonSerializer.Serialize(result), parentGone);
         return 0;
     }
 
-    private static HospitalResult Compare(string name, DataSource source, NodeFolder node, string run, TabularLearner learner, CancellationToken cancellationToken)
+    private static SiteResult Compare(string name, DataSource source, NodeFolder node, string run, RunSpec open, TabularLearner learner, CancellationToken cancellationToken)
     {
         string runFolder = node.Run(run);
         RunSpec spec = RunSpec.Load(Path.Combine(runFolder, "spec.yaml"));
         DataSchema schema = DataSchema.Load(Path.Combine(runFolder, "schema.yaml"));
         ModelState federated = ModelState.Read(Path.Combine(runFolder, "model.safetensors"));
-        RunSpec open = Experiment.WithoutPrivacyOf(spec);
         ModelState local = InProcessFederation.Train(new LearningTask("local", name, open, schema), [(name, learner)], TabularModel.Initial(open, schema), cancellationToken);
         Rows test = TabularDataSet.Load(source, schema, spec.Data!, spec.Task!).Test;
-        IReadOnlyList<double[]> federatedScores = Prediction.Probabilities(federated, spec, schema, test), localScores = Prediction.Probabilities(local, spec, schema, test);
+        IReadOnlyList<double[]> federatedScores = Prediction.Probabilities(federated, spec, schema, test), localScores = Prediction.Probabilities(local, open, schema, test);
         TestRow[] rows = [.. Enumerable.Range(0, test.Count).Select(i => new TestRow(test.Labels[i], federatedScores[i][1], localScores[i][1]))];
-        return new HospitalResult(rows, LocalMetrics.Read(runFolder), spec.Privacy is null ? null : Spent(node, source.Id, spec.Privacy.Delta));
+        return new SiteResult(rows, LocalMetrics.Read(runFolder), spec.Privacy is null ? null : Spent(node, source.Id, spec.Privacy.Delta));
     }
 
     private static double Spent(NodeFolder node, string dataSet, double delta)

@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Reflection;
 using System.Text;
 
-namespace Federation.Samples.Medical.Processes;
+namespace Federation.Samples.Processes;
 
 /// <summary>This program again, as another party. It ends when its standard input ends, so it never outlives this process, however that dies.</summary>
 internal sealed class ChildProcess : IDisposable
@@ -26,7 +26,7 @@ internal sealed class ChildProcess : IDisposable
     {
         string self = Environment.ProcessPath!;
         var start = new ProcessStartInfo(self) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
-        if (Path.GetFileNameWithoutExtension(self) == "dotnet") start.ArgumentList.Add(Assembly.GetExecutingAssembly().Location);
+        if (Path.GetFileNameWithoutExtension(self) == "dotnet") start.ArgumentList.Add(Assembly.GetEntryAssembly()!.Location);
         foreach (string argument in arguments) start.ArgumentList.Add(argument);
         return new ChildProcess(title, Process.Start(start)!);
     }
@@ -89,4 +89,4 @@ internal sealed class ChildProcess : IDisposable
 }
 
 /// <summary>A party's process ended with an error; the message holds what it said.</summary>
-internal sealed class ChildFailedException(string message) : Exception(message);
+public sealed class ChildFailedException(string message) : Exception(message);

@@ -1,18 +1,18 @@
-using Federation.Samples.Medical.Data;
+using Federation.Samples.Data;
 using ScottPlot;
 
-namespace Federation.Samples.Medical.Figures;
+namespace Federation.Samples.Figures;
 
 /// <summary>Accuracy over all test rows by round, as PNG.</summary>
 internal static class AccuracyPlot
 {
     private const string Font = "Roboto";
 
-    public static byte[] Png(Comparison figures, HeartData data, string folder)
+    public static byte[] Png(SampleDescription sample, Comparison figures, bool isSynthetic, string folder)
     {
         // A bare machine has no fonts; the program brings one.
         string font = Path.Combine(folder, "Roboto-Regular.ttf");
-        File.WriteAllBytes(font, Experiment.ResourceBytes("Roboto-Regular.ttf"));
+        File.WriteAllBytes(font, EmbeddedFile.Bytes(typeof(AccuracyPlot).Assembly, "Roboto-Regular.ttf"));
         Fonts.AddFontFile(Font, font);
         using var plot = new Plot();
         plot.Font.Set(Font);
@@ -22,8 +22,9 @@ internal static class AccuracyPlot
         line.MarkerSize = 0;
         line.LegendText = "federated";
         Level(plot, figures.PooledAll.Accuracy, "#2a8a57", "pooled: all records in one place");
-        Level(plot, figures.LocalAll.Accuracy, "#b5651d", "local: each hospital alone");
-        plot.Title(data.IsSynthetic ? "SYNTHETIC patients: accuracy on held-out rows" : "Heart disease, four hospitals: accuracy on held-out patients", 16);
+        Level(plot, figures.LocalAll.Accuracy, "#b5651d", $"local: each {sample.Site.One} alone");
+        if (sample.IsUnbalanced) Level(plot, figures.Majority, "#777777", "always the commoner class");
+        plot.Title(isSynthetic ? $"SYNTHETIC {sample.Person.Many}: accuracy on held-out rows" : $"{sample.PlotTitle}: accuracy on held-out {sample.Person.Many}", 16);
         plot.XLabel("round");
         plot.YLabel($"accuracy over {figures.TestRows.Sum()} test rows");
         plot.ShowLegend(Alignment.LowerRight);

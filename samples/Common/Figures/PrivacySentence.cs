@@ -1,0 +1,16 @@
+using System.Globalization;
+
+namespace Federation.Samples.Figures;
+
+/// <summary>What a run has cost each record's privacy, in one sentence.</summary>
+internal static class PrivacySentence
+{
+    public static string Of(PrivacySection privacy, SampleDescription sample)
+    {
+        double outside = privacy.EpsilonBySite.Values.Max();
+        string against = privacy.Noise == "own"
+            ? "against everybody else"
+            : string.Create(CultureInfo.InvariantCulture, $"against the coordinator together with {(privacy.MaxColluding == 1 ? $"any one other {sample.Site.One}" : $"any {privacy.MaxColluding} other {sample.Site.Many}")}, {outside} against everybody else");
+        return string.Create(CultureInfo.InvariantCulture, $"Privacy: whether a {sample.Person.One}'s record was used costs at most ε = {privacy.EpsilonAgainstCoalition} at δ = {privacy.Delta} {against}; each {sample.Site.One}'s ledger holds it.");
+    }
+}
