@@ -16,6 +16,7 @@ public sealed class ProjectReferenceTests
         ["Federation.Cli"] = ["Privacy", "Federation.Formats", "Federation.Protocol", "Federation.Learning", "Federation.Server", "Federation.Client", "System.CommandLine", "Spectre.Console"],
         ["Federation.Samples"] = ["Federation.Client", "Federation.Server", "Federation.Learning", "ScottPlot", "Spectre.Console"],
         ["medical"] = ["Federation.Samples"],
+        ["banking"] = ["Federation.Samples"],
     };
 
     [Fact]

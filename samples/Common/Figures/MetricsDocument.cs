@@ -19,7 +19,7 @@ public sealed record PrivacySection(
 
 public sealed record FederatedSection(double PooledAccuracy, double? PooledAuc, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] double? PooledBalancedAccuracy, IReadOnlyDictionary<string, Figure> Sites);
 
-/// <summary>metrics.json; its schema is <c>docs/schemas/medical-metrics.schema.json</c>.</summary>
+/// <summary>metrics.json; its schemas are <c>docs/schemas/medical-metrics.schema.json</c> and <c>banking-metrics.schema.json</c>.</summary>
 public sealed record MetricsDocument(
     FederatedSection Federated,
     IReadOnlyDictionary<string, Figure> Local,
