@@ -16,7 +16,8 @@ internal sealed class CanaryModule : nn.Module<Tensor, Tensor>
 
     private readonly nn.Module<Tensor, Tensor> _site;
     private readonly ModuleList<nn.Module<Tensor, Tensor>> _canaries;
-    private readonly double _slope;
+    private readonly Scalar _slope; // held, as long as native code reads it
+    private Scalar? _firstCanary;
 
     /// <param name="site">Owned from now on.</param>
     public CanaryModule(nn.Module<Tensor, Tensor> site, int canaries, PrivacySpec privacy)
@@ -50,14 +51,15 @@ internal sealed class CanaryModule : nn.Module<Tensor, Tensor>
     /// <param name="included">Their numbers, ascending.</param>
     public Func<Tensor, Tensor> Losses(Func<Tensor, Tensor> rowLosses, int rows, int[] included)
     {
+        Scalar first = _firstCanary = rows;
         Tensor numbers = tensor(included.Select(canary => (long)canary).Append(0).ToArray());
         return records =>
         {
             // Every layer sees every record, as the trainer asks; what is not a record's own is left out of its loss.
-            Tensor isCanary = records.ge(rows), none = zeros_like(records);
-            Tensor canary = numbers.index_select(0, where(isCanary, records - rows, none));
+            Tensor isCanary = records.ge(first), none = zeros_like(records);
+            Tensor canary = numbers.index_select(0, where(isCanary, records.sub(first), none));
             Tensor moved = stack([.. _canaries.Select(layer => layer.call(canary).squeeze(1))]).sum(new long[] { 0 });
-            return where(isCanary, moved * _slope, rowLosses(where(isCanary, none, records)));
+            return where(isCanary, moved.mul(_slope), rowLosses(where(isCanary, none, records)));
         };
     }
 
@@ -67,6 +69,8 @@ internal sealed class CanaryModule : nn.Module<Tensor, Tensor>
         {
             _site.Dispose();
             _canaries.Dispose();
+            _slope.Dispose();
+            _firstCanary?.Dispose();
         }
 
         base.Dispose(disposing);

@@ -41,7 +41,8 @@ internal static class Rehearsal
         {
             if (observed.Count == 0) return;
             using IDisposable scope = NewDisposeScope();
-            opened([.. observed.Select(name => (trainer.Released(name) * perUnit).cpu().view(-1).data<float>().ToArray())]);
+            using Scalar factor = perUnit;
+            opened([.. observed.Select(name => trainer.Released(name).mul(factor).cpu().view(-1).data<float>().ToArray())]);
         }
     }
 

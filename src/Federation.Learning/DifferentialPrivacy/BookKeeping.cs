@@ -148,7 +148,7 @@ internal sealed class BookKeeping : IClippedSum
         {
             string name = _sums.Names[i];
             Tensor expected = plain[i] is { IsInvalid: false } gradient ? EmbeddingRule.Dense(gradient) : zeros_like(_sums.Parameters[i]);
-            double off = (sums.TryGetValue(name, out Tensor? sum) ? sum - expected : expected).norm().item<float>();
+            double off = (sums.TryGetValue(name, out Tensor? sum) ? sum.Minus(expected) : expected).norm().item<float>();
             if (!(off <= 1e-3 * scale.GetValueOrDefault(name))) return $"The records' gradients of '{name}' do not add up to its gradient: it is used outside its module, shared by two, changed in place, or its module is random.";
         }
 
@@ -172,7 +172,7 @@ internal sealed class BookKeeping : IClippedSum
         public Tensor SquaredNorms()
         {
             Tensor sum = Parts[0].SquaredNorms();
-            foreach (GradientPart part in Parts.Skip(1)) sum += part.SquaredNorms();
+            foreach (GradientPart part in Parts.Skip(1)) sum = sum.Plus(part.SquaredNorms());
             return sum;
         }
 

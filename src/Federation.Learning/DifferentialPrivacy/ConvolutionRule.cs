@@ -33,7 +33,7 @@ internal static class ConvolutionRule
                 patches.Arranged));
         }
 
-        if (trains("bias")) parts.Add(new MaterialisedPart("bias", units.Sum(gradients.Select(gradient => gradient.sum(new long[] { 2 })).Aggregate((a, b) => a + b))));
+        if (trains("bias")) parts.Add(new MaterialisedPart("bias", units.Sum(gradients.Select(gradient => gradient.sum(new long[] { 2 })).Aggregate((a, b) => a.Plus(b)))));
         return parts;
     }
 

@@ -51,9 +51,10 @@ internal static class EmbeddingRule
 
         public RowsPart(string weight, int units, long vocabulary, Tensor row, Tensor unit, Tensor gradients)
         {
-            (Tensor keys, Tensor? place, _) = ((unit * vocabulary) + row).unique(sorted: true, return_inverse: true);
+            using TorchSharp.Scalar words = vocabulary;
+            (Tensor keys, Tensor? place, _) = unit.mul(words).Plus(row).unique(sorted: true, return_inverse: true);
             (_weight, _units) = (weight, units);
-            (_unit, _row) = (keys.div(vocabulary, RoundingMode.floor), keys.remainder(vocabulary));
+            (_unit, _row) = (keys.div(words, RoundingMode.floor), keys.remainder(words));
             _sums = zeros([keys.shape[0], gradients.shape[1]], dtype: gradients.dtype, device: gradients.device).index_add_(0, place!, gradients, LastingScalars.One);
         }
 

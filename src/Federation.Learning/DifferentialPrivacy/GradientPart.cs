@@ -33,7 +33,7 @@ public sealed class MaterialisedPart(string parameter, Tensor perUnit) : Gradien
     public override void AddSum(Tensor factors, Func<string, Tensor> sums)
     {
         Tensor sum = sums(parameter);
-        sum.add_(factors.unsqueeze(0).mm(_rows).view(sum.shape));
+        sum.add_(factors.unsqueeze(0).mm(_rows).view(sum.shape), LastingScalars.One);
     }
 }
 
@@ -41,5 +41,5 @@ public sealed class MaterialisedPart(string parameter, Tensor perUnit) : Gradien
 internal static class RowNorms
 {
     /// <summary>[U, P] → [U]. The reduction holds no squares in memory.</summary>
-    public static Tensor Squared(Tensor rows) => rows.norm(1, false, 2f).square();
+    public static Tensor Squared(Tensor rows) => rows.norm(1, false, 2f).Squared();
 }

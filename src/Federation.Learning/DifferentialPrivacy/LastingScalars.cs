@@ -16,4 +16,7 @@ internal static class LastingScalars
 
     /// <inheritdoc cref="Plus"/>
     public static Tensor Minus(this Tensor one, Tensor other) => one.add(other, MinusOne);
+
+    /// <summary>As Torch's <c>square</c> gives it, which makes an exponent of 2 for each call.</summary>
+    public static Tensor Squared(this Tensor one) => one.mul(one);
 }

@@ -74,7 +74,7 @@ internal sealed class OuterProductPart : GradientPart
         if (_products is not null)
         {
             if (_arrange is null) weight.view(1, -1).addmm_(factors.unsqueeze(0), _products, beta: 1, alpha: 1);
-            else weight.add_(_arrange(factors.unsqueeze(0).mm(_products)));
+            else weight.add_(_arrange(factors.unsqueeze(0).mm(_products)), LastingScalars.One);
             return;
         }
 
@@ -89,10 +89,10 @@ internal sealed class OuterProductPart : GradientPart
                 .view(count, _shape.Groups, _shape.Outputs, _shape.Positions).permute(1, 2, 0, 3).reshape(_shape.Groups, _shape.Outputs, -1);
             Tensor right = a.transpose(1, 2).reshape(count, _shape.Groups, _shape.Positions, _shape.Inputs).transpose(0, 1).reshape(_shape.Groups, -1, _shape.Inputs);
             if (_shape.Groups == 1) sum[0].addmm_(left[0], right[0], beta: 1, alpha: 1);
-            else sum.add_(left.bmm(right));
+            else sum.add_(left.bmm(right), LastingScalars.One);
         }
 
-        if (_arrange is not null) weight.add_(_arrange(sum));
+        if (_arrange is not null) weight.add_(_arrange(sum), LastingScalars.One);
     }
 
     private Tensor OverGroups(Tensor squares) => _shape.Groups == 1 ? squares : squares.view(-1, _shape.Groups).sum(new long[] { 1 });

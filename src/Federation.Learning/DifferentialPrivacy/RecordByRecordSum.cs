@@ -14,11 +14,11 @@ internal sealed class RecordByRecordSum(GradientBuffer sums, IReadOnlyList<Layer
         {
             using IDisposable scope = NewDisposeScope();
             (Dictionary<string, Tensor> gradients, double loss) = Gradients(losses, batch, [.. unit]);
-            Tensor[] squares = [.. layers.Select(layer => stack([.. layer.Parameters.Values.Select(name => gradients[name].to(ScalarType.Float64).square().sum())]).sum().unsqueeze(0))];
+            Tensor[] squares = [.. layers.Select(layer => stack([.. layer.Parameters.Values.Select(name => gradients[name].to(ScalarType.Float64).Squared().sum())]).sum().unsqueeze(0))];
             (IReadOnlyList<Tensor> factors, int clipped) = ClipFactors.Of(squares, kind, bounds, stability);
             for (int i = 0; i < layers.Count; i++)
             {
-                foreach (string name in layers[i].Parameters.Values) sums[name].add_(gradients[name] * factors[i]);
+                foreach (string name in layers[i].Parameters.Values) sums[name].add_(gradients[name] * factors[i], LastingScalars.One);
             }
 
             figures = figures.Plus(new(unit.Count(), 1, loss, clipped));
