@@ -1,9 +1,9 @@
 using System.CommandLine;
 using System.Text;
 using Federation.Cli.CommandLine;
-using Federation.Cli.Report;
 using Federation.Cli.Terminal;
 using Federation.Privacy.Ledger;
+using Federation.Privacy.Reporting;
 
 namespace Federation.Cli.Verbs;
 
@@ -23,7 +23,7 @@ internal static class ReportVerb
         string dataSet = LedgerVerbs.OneDataSetOf(invocation, path);
         var ledger = LedgerVerification.Of(path, dataSet);
         var report = PrivacyReport.Of(ledger, LedgerVerbs.DeltaOf(invocation, ledger), TimeProvider.System.GetUtcNow());
-        if (file is not null) await file.WriteAsync(async stream => await stream.WriteAsync(Encoding.UTF8.GetBytes(ReportPage.Html(report)), invocation.Cancellation));
+        if (file is not null) await file.WriteAsync(async stream => await stream.WriteAsync(Encoding.UTF8.GetBytes(PrivacyReportPage.Html(report)), invocation.Cancellation));
         invocation.Output.Result(report, page ?? "");
         if (!report.Valid) invocation.Output.Note($"The ledger is not whole: {report.Problems[0]}");
         return report.Valid ? ExitCode.Done : ExitCode.Failed;

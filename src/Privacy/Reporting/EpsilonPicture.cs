@@ -3,7 +3,7 @@ using System.Net;
 using System.Text;
 using static System.FormattableString;
 
-namespace Federation.Cli.Report;
+namespace Federation.Privacy.Reporting;
 
 /// <summary>ε over the releases as an SVG picture: a staircase, the budget as a line. Needs no font and no script.</summary>
 internal static class EpsilonPicture

@@ -1,21 +1,23 @@
-using Federation.Cli.Results;
 using Federation.Privacy.Accounting;
 using Federation.Privacy.Ledger;
 using static System.FormattableString;
 
-namespace Federation.Cli.Report;
+namespace Federation.Privacy.Reporting;
 
 /// <summary>What a privacy officer wants to know about one data set.</summary>
 /// <param name="EpsilonOutside">Against those who know no part of a noise that several sites share; <paramref name="Epsilon"/> is against the coalition that the runs name.</param>
 /// <param name="Remaining">ε left of the budget; null without one.</param>
 /// <param name="Unconfirmed">Reservations whose release was never confirmed; they count.</param>
 /// <param name="Losses">How often records were lost and their cost charged.</param>
-internal sealed record PrivacyReport(
+public sealed record PrivacyReport(
     string DataSet, string Ledger, string? KeySha256, long Records, bool Valid, IReadOnlyList<string> Problems, string Unit, string Relation, DateTimeOffset Generated, DateTimeOffset? First, DateTimeOffset? Last,
-    double Epsilon, double EpsilonOutside, double Delta, string Accountant, BudgetEntry? Budget, double? Remaining, int Unconfirmed, int Losses, IReadOnlyList<ReleaseGroup> Releases, IReadOnlyList<SpentPoint> OverTime, AttackBounds Attack)
+    double Epsilon, double EpsilonOutside, double Delta, string Accountant, PrivacyBudget? Budget, double? Remaining, int Unconfirmed, int Losses, IReadOnlyList<ReleaseGroup> Releases, IReadOnlyList<SpentPoint> OverTime, AttackBounds Attack)
 {
     private const int Points = 60, CurvePoints = 16;
 
+    /// <param name="ledger">Broken ones too: the report says so.</param>
+    /// <param name="delta">In (0, 1); ε is stated at it.</param>
+    /// <param name="now">When the report is made.</param>
     public static PrivacyReport Of(LedgerVerification ledger, double delta, DateTimeOffset now)
     {
         NeighboringRelation relation = ledger.Terms?.Relation ?? NeighboringRelation.AddOrRemoveOne;
@@ -23,7 +25,7 @@ internal sealed record PrivacyReport(
         LedgerRecord[] reserving = [.. ledger.Records.Where(record => record.Charge.Count > 0)];
         return new PrivacyReport(
             ledger.DataSet, ledger.LedgerId, ledger.KeySha256, ledger.Head?.Count ?? ledger.Records.Count, ledger.Valid, ledger.Problems, LedgerNames.Of(ledger.Terms?.Unit ?? PrivacyUnit.Record), LedgerNames.Of(relation), now,
-            reserving.FirstOrDefault()?.Time, reserving.LastOrDefault()?.Time, spent.Epsilon, LedgerFigures.SpentOutside(ledger.Records, spent).Epsilon, delta, accountant, ledger.Budget is { } budget ? new BudgetEntry(budget.Epsilon, budget.Delta) : null,
+            reserving.FirstOrDefault()?.Time, reserving.LastOrDefault()?.Time, spent.Epsilon, LedgerFigures.SpentOutside(ledger.Records, spent).Epsilon, delta, accountant, ledger.Budget,
             ledger.Budget is { } limit ? Math.Max(0, limit.Epsilon - (limit.Delta == delta ? spent.Epsilon : LedgerFigures.Spent(ledger.Records, limit.Delta, relation).Loss.Epsilon)) : null,
             ledger.Uncommitted.Count, ledger.Records.Count(record => record is LostRecord), [.. Groups(ledger, delta, relation)],
             [.. LedgerFigures.OverTime(ledger.Records, delta, relation, Points).Select(point => new SpentPoint(point.Time, point.Epsilon))], Bounds(ledger, spent, relation));
@@ -73,16 +75,18 @@ internal sealed record PrivacyReport(
 /// <param name="Count">How many.</param>
 /// <param name="Mechanisms">In words, equal ones counted together.</param>
 /// <param name="Epsilon">Theirs alone.</param>
-internal sealed record ReleaseGroup(string Run, string Purpose, string Recipient, int Count, int Unconfirmed, DateTimeOffset First, DateTimeOffset Last, IReadOnlyList<string> Mechanisms, double Epsilon);
+public sealed record ReleaseGroup(string Run, string Purpose, string Recipient, int Count, int Unconfirmed, DateTimeOffset First, DateTimeOffset Last, IReadOnlyList<string> Mechanisms, double Epsilon);
 
-internal sealed record SpentPoint(DateTimeOffset Time, double Epsilon);
+/// <param name="Time">Of a record that reserves something.</param>
+/// <param name="Epsilon">Of all up to it; +∞ where one was without noise.</param>
+public sealed record SpentPoint(DateTimeOffset Time, double Epsilon);
 
 /// <summary>The most that anybody can achieve who sees every release and knows everything but whether one unit is in the data.</summary>
 /// <param name="Success">How often he is right, where both are equally likely; 0.5 is guessing.</param>
 /// <param name="DetectionAtOnePercent">Share of the units present that he finds when one in a hundred absent ones is called present by mistake.</param>
 /// <param name="DetectionAtOnePerMille">The same at one in a thousand.</param>
 /// <param name="BeliefFromHalf">How sure he can be, having been undecided, on the one in a hundred outputs that tell most.</param>
-internal sealed record AttackBounds(double Success, double DetectionAtOnePercent, double DetectionAtOnePerMille, double BeliefFromHalf);
+public sealed record AttackBounds(double Success, double DetectionAtOnePercent, double DetectionAtOnePerMille, double BeliefFromHalf);
 
 /// <summary>A privacy event as a sentence.</summary>
 internal static class MechanismText

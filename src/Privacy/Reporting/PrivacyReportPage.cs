@@ -3,10 +3,10 @@ using System.Net;
 using System.Text;
 using static System.FormattableString;
 
-namespace Federation.Cli.Report;
+namespace Federation.Privacy.Reporting;
 
 /// <summary>The report as one HTML page that needs nothing else: no script, no font, no address. Everything that comes from the ledger is encoded.</summary>
-internal static class ReportPage
+public static class PrivacyReportPage
 {
     private const int MostRows = 100;
 
@@ -23,6 +23,7 @@ internal static class ReportPage
         @media print{body{margin:0;max-width:none;font-size:12px}h2{margin:12px 0 4px}}
         """;
 
+    /// <returns>A whole document, UTF-8 by its own word.</returns>
     public static string Html(PrivacyReport report)
     {
         StringBuilder page = new();
