@@ -34,12 +34,19 @@ public static class SampleRun
         outcome.Model.Save(Path.Combine(output, "model.safetensors"));
         await File.WriteAllTextAsync(Path.Combine(output, "metrics.json"), metrics.ToJson() + "\n", cancellationToken);
         await File.WriteAllBytesAsync(Path.Combine(output, "accuracy.png"), plot, cancellationToken);
+        PrivacyPages.Collect(sample.Sites, root.Path, output);
         await File.WriteAllTextAsync(Path.Combine(output, "report.html"), ReportPage.Html(sample, figures, metrics, data.IsSynthetic, spec, verdict, plot), cancellationToken);
         screen.Table(sample, figures);
         string memory = outcome.CoordinatorMemory is { } bytes ? string.Create(CultureInfo.InvariantCulture, $"; the coordinator's peak memory was {bytes / 1e6:0} MB") : "";
         screen.Say(string.Create(CultureInfo.InvariantCulture, $"{seconds:0.0} s; each {sample.Site.One} sent {outcome.BytesUploadedPerSite} bytes of updates in {spec.Rounds} rounds{memory}."));
         screen.Say($"Written to {options.Out}: report.html, metrics.json, accuracy.png, model.safetensors");
-        if (metrics.Privacy is { } privacy) screen.Say(PrivacySentence.Of(privacy, sample));
+        if (metrics.Privacy is { } privacy)
+        {
+            screen.Say(PrivacySentence.Of(privacy, sample));
+            if (PrivacySentence.OfAudit(privacy, sample) is { } audit) screen.Say(audit);
+        }
+
+        screen.Say($"Privacy reports, from each {sample.Site.One}'s ledger: {Path.Combine(options.Out, PrivacyPages.Folder, string.Join(", ", sample.Sites.Select(PrivacyPages.NameOf)))}");
         screen.Say(verdict);
         if (options.Json) Console.WriteLine(metrics.ToJson());
     }

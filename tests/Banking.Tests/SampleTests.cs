@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Text.Json;
 using Federation.Formats.Models;
+using Federation.Samples.Banking.Data;
 using NJsonSchema;
 
 namespace Federation.Samples.Banking.Tests;
@@ -9,6 +10,8 @@ namespace Federation.Samples.Banking.Tests;
 /// <summary>The sample's real run: six processes, mutual TLS, five banks. Real customers where the data is there; made-up ones otherwise, in the same form.</summary>
 public sealed class SampleTests
 {
+    private static readonly string[] s_banks = [.. Bank.All.Select(bank => bank.Name)];
+
     [Fact] // by default: encrypted, and differentially private with ε ≤ 3
     public async Task Sample_RealCustomers_IsPrivateAndGoodAndWritesWhatItPromises()
     {
@@ -29,6 +32,8 @@ public sealed class SampleTests
         Assert.Equal(("record", "shared", 1e-5), (privacy.GetProperty("unit").GetString(), privacy.GetProperty("noise").GetString(), privacy.GetProperty("delta").GetDouble()));
         Assert.InRange(privacy.GetProperty("epsilonAgainstCoalition").GetDouble(), 2.9, 3);
         Assert.All(privacy.GetProperty("epsilonBySite").EnumerateObject(), site => Assert.InRange(site.Value.GetDouble(), 1.5, 2.9));
+        SamplePrivacy.AssertSound(metrics, s_banks);
+        SamplePrivacy.AssertFiled(sample, s_banks, "Gaussian noise");
         JsonElement secure = metrics.GetProperty("secureAggregation");
         Assert.Equal((4, 5, metrics.GetProperty("rounds").GetInt32()), (secure.GetProperty("threshold").GetInt32(), secure.GetProperty("committee").GetInt32(), secure.GetProperty("openedRounds").GetInt32()));
         string report = WebUtility.HtmlDecode(File.ReadAllText(sample.Output("report.html")));
@@ -56,6 +61,9 @@ public sealed class SampleTests
         string report = File.ReadAllText(sample.Output("report.html"));
         Assert.Contains("Synthetic customers", report, StringComparison.Ordinal);
         Assert.Contains("No differential privacy.", report, StringComparison.Ordinal);
+        string filed = Assert.Single(result.OutputLines, line => line.StartsWith("Privacy reports", StringComparison.Ordinal));
+        Assert.EndsWith(Path.Combine("out", "banking", "privacy", "below-50k.html") + ", from-50k.html, from-100k.html, from-200k.html, from-300k.html", filed, StringComparison.Ordinal);
+        SamplePrivacy.AssertFiled(sample, s_banks, "without noise");
         Assert.Empty(sample.Leftovers);
     }
 

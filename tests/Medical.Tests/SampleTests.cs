@@ -16,6 +16,8 @@ namespace Federation.Samples.Medical.Tests;
 /// <summary>The sample's real run: five processes, mutual TLS, real hospitals.</summary>
 public sealed class SampleTests
 {
+    private static readonly string[] s_hospitals = [.. Hospital.All.Select(hospital => hospital.Name)];
+
     [Fact] // by default: encrypted, and differentially private with ε ≤ 3; two runs with one seed differ, because noise is nobody's seed
     public async Task Sample_RealHospitals_IsPrivateAndGoodAndWritesWhatItPromises()
     {
@@ -34,6 +36,8 @@ public sealed class SampleTests
         Assert.Equal(("record", "shared", 1e-5), (privacy.GetProperty("unit").GetString(), privacy.GetProperty("noise").GetString(), privacy.GetProperty("delta").GetDouble()));
         Assert.InRange(privacy.GetProperty("epsilonAgainstCoalition").GetDouble(), 2.9, 3);
         Assert.All(privacy.GetProperty("epsilonBySite").EnumerateObject(), site => Assert.InRange(site.Value.GetDouble(), 1.5, 2.9));
+        SamplePrivacy.AssertSound(metrics, s_hospitals);
+        SamplePrivacy.AssertFiled(sample, s_hospitals, "Gaussian noise");
         string report = File.ReadAllText(sample.Output("report.html"));
         Assert.Contains("any 3 of 4 hospitals", report, StringComparison.Ordinal);
         Assert.Contains("costs at most ε =", System.Net.WebUtility.HtmlDecode(report), StringComparison.Ordinal);
@@ -42,6 +46,7 @@ public sealed class SampleTests
         JsonElement repeated = await CheckedAsync(await again.RunAsync(["--json", "--seed", "43", "--noise", "own", "--epsilon", "8"], ("FED_DATA", data)));
         Assert.NotEqual(model.Sha256, repeated.GetProperty("modelSha256").GetString());
         Assert.InRange(repeated.GetProperty("privacy").GetProperty("epsilonAgainstCoalition").GetDouble(), 7.7, 8);
+        SamplePrivacy.AssertSound(repeated, s_hospitals);
         Assert.True(AccuracyOf(repeated) >= 0.75, $"{AccuracyOf(repeated)}");
     }
 
@@ -69,6 +74,7 @@ public sealed class SampleTests
         string report = File.ReadAllText(clear.Output("report.html"));
         Assert.Contains("No secure aggregation.", report, StringComparison.Ordinal);
         Assert.Contains("No differential privacy.", report, StringComparison.Ordinal);
+        SamplePrivacy.AssertFiled(clear, s_hospitals, "without noise");
         Assert.Equal(AccuracyOf(plain), AccuracyOf(metrics), 0.005);
     }
 

@@ -13,7 +13,7 @@ public sealed record SecureAggregationSection(string Kind, string? Mode, int? Th
 
 /// <param name="EpsilonBySite">Of each record, against everybody who contributes nothing: the coordinator, and whoever sees the model.</param>
 /// <param name="EpsilonAgainstCoalition">The most that a site's ledger holds: against the coordinator together with <paramref name="MaxColluding"/> other sites; with own noise, against all others.</param>
-/// <param name="LowerBoundBySite">Of an empirical audit; null: none was made.</param>
+/// <param name="LowerBoundBySite">What the attack on a rehearsal of the run at each site shows that ε is at least, each with 95 % confidence; against the same coalition. Null: no audit was made.</param>
 public sealed record PrivacySection(
     string Unit, string Relation, double Delta, IReadOnlyDictionary<string, double> EpsilonBySite, double EpsilonAgainstCoalition, int MaxColluding, string Noise, double NoiseMultiplier, string Accountant, IReadOnlyDictionary<string, double>? LowerBoundBySite);
 
@@ -60,10 +60,14 @@ public sealed record MetricsDocument(
         bool isShared = privacy.Noise == NoiseSource.Shared;
         return new(
             "record", "add-or-remove-one", privacy.Delta, sites.ToDictionary(site => site.Name, _ => outside), outcome.Results.Max(result => Round(result.Epsilon!.Value)),
-            isShared ? privacy.MaxColluding : sites.Count - 1, isShared ? "shared" : "own", spec.Sigma, "pld", null);
+            isShared ? privacy.MaxColluding : sites.Count - 1, isShared ? "shared" : "own", spec.Sigma, "pld", LowerBounds(outcome, sites));
 
         static double Round(double epsilon) => Math.Ceiling(epsilon * 1e4) / 1e4; // never downwards
     }
+
+    private static Dictionary<string, double>? LowerBounds(RunOutcome outcome, IReadOnlyList<Site> sites) => outcome.Results.Any(result => result.LowerBound is null)
+        ? null
+        : sites.Zip(outcome.Results).ToDictionary(pair => pair.First.Name, pair => Math.Floor(pair.Second.LowerBound!.Value * 1e4) / 1e4); // never upwards
 
     private static Dictionary<string, Figure> BySite(IReadOnlyList<Site> sites, IReadOnlyList<Figure> figures) => sites.Zip(figures).ToDictionary(pair => pair.First.Name, pair => pair.Second);
 }

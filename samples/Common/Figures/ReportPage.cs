@@ -35,6 +35,7 @@ internal static class ReportPage
             <li>Spec <code>{{spec.Name}}</code>, seed {{spec.Seed}}, {{metrics.Rounds}} rounds, {{metrics.Seconds.ToString(CultureInfo.InvariantCulture)}} s, {{metrics.BytesUploadedPerSite}} bytes of updates sent by each {{sample.Site.One}}. Model <code>{{metrics.ModelSha256}}</code>.</li>
             </ul>
             {{Privacy(sample, metrics.SecureAggregation, metrics.Privacy)}}
+            <p>What each {{sample.Site.One}}'s privacy officer files, from its own ledger: {{string.Join(", ", sample.Sites.Select(site => $"<a href=\"{PrivacyPages.Folder}/{PrivacyPages.NameOf(site)}\">{site.Title}</a>"))}}.</p>
             <p>{{sample.CaveatHtml}}</p>
             </body></html>
             """;
@@ -52,6 +53,7 @@ internal static class ReportPage
             ? $"<p class=\"warn\"><strong>No differential privacy.</strong> Nothing was added to what was opened: what it says of single {sample.Person.Many}, and what successive sums say of one {site}, is not bounded. Two rounds of which one lacks a single {site} show how many rows it has.</p>"
             : $"""
                 <p><strong>Differential privacy.</strong> {WebUtility.HtmlEncode(PrivacySentence.Of(privacy, sample))} Unit: one row; neighbours differ by one row more or less; noise multiplier {privacy.NoiseMultiplier.ToString(CultureInfo.InvariantCulture)}; accountant {privacy.Accountant}. {(privacy.Noise == "own" ? $"Each {site} adds all the noise that its {sample.Person.Many} need." : $"The {sites}' parts add up to the noise; the guarantee assumes that the {sites} other than those counted as colluding keep their parts to themselves, and the secrecy of secure aggregation above.")}</p>
+                <p>{WebUtility.HtmlEncode(PrivacySentence.OfAudit(privacy, sample))}</p>
                 <p class="warn"><strong>What that does not bound.</strong> What this page shows of the test rows is for the sample alone: a real run does not release it.</p>
                 """;
         return encrypted + noise;

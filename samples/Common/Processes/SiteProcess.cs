@@ -5,11 +5,12 @@ using Federation.Formats.Data;
 using Federation.Formats.Models;
 using Federation.Formats.Runs;
 using Federation.Learning;
+using Federation.Learning.Auditing;
 using Federation.Learning.Data;
 using Federation.Learning.Evaluation;
 using Federation.Learning.Models;
-using Federation.Privacy.Accounting;
 using Federation.Privacy.Ledger;
+using Federation.Privacy.Reporting;
 using Federation.Samples.Data;
 using Federation.Samples.Training;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -24,13 +25,14 @@ public sealed record TestRow(int Label, double Federated, double Local);
 
 /// <summary>What a site writes into its own folder, for the sample that plays all parties. The coordinator never sees it.</summary>
 /// <param name="Epsilon">What the site's ledger says was spent on each record; null: without bound.</param>
-public sealed record SiteResult(IReadOnlyList<TestRow> Rows, IReadOnlyList<LocalMetricsLine> History, double? Epsilon);
+/// <param name="LowerBound">What an attack on a rehearsal of the run shows that ε is at least, with 95 % confidence; null: the run claims nothing that can be attacked.</param>
+public sealed record SiteResult(IReadOnlyList<TestRow> Rows, IReadOnlyList<LocalMetricsLine> History, double? Epsilon, double? LowerBound);
 
-/// <summary>The hidden verb <c>site NAME FOLDER DATASET COORDINATOR</c>: enrols, takes part in one run, compares with a model of its own rows alone.</summary>
+/// <summary>The hidden verb <c>site NAME FOLDER DATASET COORDINATOR</c>: enrols, takes part in one run, compares with a model of its own rows alone, audits its privacy and writes what its privacy officer files.</summary>
 internal static class SiteProcess
 {
-    /// <summary>Files of the site's folder, beside its table: the invitation, the spec of its own model, the result.</summary>
-    public const string Verb = "site", TokenFile = "token", OpenSpecFile = "open.yaml", ResultFile = "result.json";
+    /// <summary>Files of the site's folder, beside its table: the invitation, the spec of its own model, the result, the privacy report.</summary>
+    public const string Verb = "site", TokenFile = "token", OpenSpecFile = "open.yaml", ResultFile = "result.json", PrivacyReportFile = "privacy-report.html";
 
     public static async Task<int> RunAsync(string name, string folder, string dataSet, string coordinator)
     {
@@ -44,27 +46,25 @@ internal static class SiteProcess
         NodeOutcome outcome = await FederatedNode.RunAsync(new NodeOptions { Configuration = configuration, ExitAfterRun = true }, learner, NullLoggerFactory.Instance, parentGone);
         if (outcome.State != "completed") throw new ChildFailedException($"The run {outcome.State}. {outcome.Reason}");
         RunSpec open = RunSpec.Load(Path.Combine(folder, OpenSpecFile));
-        SiteResult result = Compare(name, source, new NodeFolder(state), outcome.RunId, open, learner, parentGone);
+        SiteResult result = Conclude(name, folder, source, new NodeFolder(state), outcome.RunId, open, learner, parentGone);
         await File.WriteAllTextAsync(Path.Combine(folder, ResultFile), JsonSerializer.Serialize(result), parentGone);
         return 0;
     }
 
-    private static SiteResult Compare(string name, DataSource source, NodeFolder node, string run, RunSpec open, TabularLearner learner, CancellationToken cancellationToken)
+    private static SiteResult Conclude(string name, string folder, DataSource source, NodeFolder node, string run, RunSpec open, TabularLearner learner, CancellationToken cancellationToken)
     {
         string runFolder = node.Run(run);
         RunSpec spec = RunSpec.Load(Path.Combine(runFolder, "spec.yaml"));
         DataSchema schema = DataSchema.Load(Path.Combine(runFolder, "schema.yaml"));
         ModelState federated = ModelState.Read(Path.Combine(runFolder, "model.safetensors"));
         ModelState local = InProcessFederation.Train(new LearningTask("local", name, open, schema), [(name, learner)], TabularModel.Initial(open, schema), cancellationToken);
-        Rows test = TabularDataSet.Load(source, schema, spec.Data!, spec.Task!).Test;
+        TabularDataSet data = TabularDataSet.Load(source, schema, spec.Data!, spec.Task!);
+        Rows test = data.Test;
         IReadOnlyList<double[]> federatedScores = Prediction.Probabilities(federated, spec, schema, test), localScores = Prediction.Probabilities(local, open, schema, test);
         TestRow[] rows = [.. Enumerable.Range(0, test.Count).Select(i => new TestRow(test.Labels[i], federatedScores[i][1], localScores[i][1]))];
-        return new SiteResult(rows, LocalMetrics.Read(runFolder), spec.Privacy is null ? null : Spent(node, source.Id, spec.Privacy.Delta));
-    }
-
-    private static double Spent(NodeFolder node, string dataSet, double delta)
-    {
-        using PrivacyLedger ledger = PrivacyLedger.Open(node.Ledger, dataSet, new LedgerTerms(PrivacyUnit.Record, NeighboringRelation.AddOrRemoveOne), TimeProvider.System);
-        return ledger.Spent(delta).Epsilon;
+        var report = PrivacyReport.Of(LedgerVerification.Of(node.Ledger, source.Id), spec.Privacy?.Delta ?? PrivacyBudget.UsualDelta, TimeProvider.System.GetUtcNow());
+        File.WriteAllText(Path.Combine(folder, PrivacyReportFile), PrivacyReportPage.Html(report));
+        double? lowerBound = spec.Privacy is null ? null : SiteAudit.LowerBound(spec, schema, name, data, cancellationToken: cancellationToken);
+        return new SiteResult(rows, LocalMetrics.Read(runFolder), spec.Privacy is null ? null : report.Epsilon, lowerBound);
     }
 }
