@@ -22,9 +22,10 @@ public sealed class SampleTests
         Assert.Equal(result.OutputLines[0], File.ReadAllText(sample.Output("metrics.json")).Trim());
         Assert.Equal("uci", metrics.GetProperty("dataSource").GetString());
         JsonElement federated = metrics.GetProperty("federated");
-        Assert.InRange(federated.GetProperty("pooledAccuracy").GetDouble(), 0.80, 0.84);
-        Assert.InRange(federated.GetProperty("pooledAuc").GetDouble(), 0.72, 0.80);
-        Assert.InRange(federated.GetProperty("pooledBalancedAccuracy").GetDouble(), 0.6, 0.7);
+        // Five seeds: samples/banking/README.md. Noise is nobody's seed; the ranges are several times as wide as what it moved. The commoner class: 0.771.
+        Assert.InRange(federated.GetProperty("pooledAccuracy").GetDouble(), 0.785, 0.83);
+        Assert.InRange(federated.GetProperty("pooledAuc").GetDouble(), 0.74, 0.80);
+        Assert.InRange(federated.GetProperty("pooledBalancedAccuracy").GetDouble(), 0.55, 0.75);
         Assert.Equal(metrics.GetProperty("modelSha256").GetString(), ModelState.Read(sample.Output("model.safetensors")).Sha256);
         Assert.Equal([0x89, (byte)'P', (byte)'N', (byte)'G'], File.ReadAllBytes(sample.Output("accuracy.png"))[..4]);
 
@@ -58,6 +59,7 @@ public sealed class SampleTests
         Assert.Contains("made-up customers", result.OutputLines[^1]);
         JsonElement metrics = await CheckedAsync(File.ReadAllText(sample.Output("metrics.json")).Trim());
         Assert.Equal(("synthetic", JsonValueKind.Null), (metrics.GetProperty("dataSource").GetString(), metrics.GetProperty("privacy").ValueKind));
+        Assert.InRange(metrics.GetProperty("federated").GetProperty("pooledAuc").GetDouble(), 0.72, 0.79);
         string report = File.ReadAllText(sample.Output("report.html"));
         Assert.Contains("Synthetic customers", report, StringComparison.Ordinal);
         Assert.Contains("No differential privacy.", report, StringComparison.Ordinal);
