@@ -11,7 +11,7 @@ namespace Federation.Client;
 /// <param name="Delta">At which all ε are: the run's; without differential privacy the budget's, else 1e-5.</param>
 /// <param name="Epsilon">Of all rounds, against <see cref="PrivacySpec.MaxColluding"/> contributors who pool what they know; ∞ without differential privacy.</param>
 /// <param name="EpsilonCharged">What the ledger would be charged, which is about records or persons: more, where the run's unit is a site.</param>
-/// <param name="EpsilonOutside">The same as <paramref name="Epsilon"/> against those who contribute nothing.</param>
+/// <param name="EpsilonOutside">The same as <paramref name="Epsilon"/> against those who contribute nothing. Where the coordinator adds the noise, no ε is against the coordinator.</param>
 /// <param name="Budget">Of the data set; null: none.</param>
 /// <param name="Spent">ε of everything reserved so far, at the budget's δ, else at <paramref name="Delta"/>.</param>
 /// <param name="After">The same after as many rounds as are allowed.</param>
@@ -43,7 +43,7 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
             IReadOnlyList<PrivacyEvent> Events(int count) => PrivacyCost.OfRun(task.Spec, task.Schema, values, cohort, count, outside: false);
             double charged = PrivacyCost.Epsilon(Events(rounds), delta), epsilon = charged;
             if (privacy.Unit == DpUnit.Site) epsilon = PrivacyCost.Epsilon(PrivacyCost.OfUnit(task.Spec, task.Schema, values, cohort, rounds, outside: false), delta);
-            double outside = privacy.Noise == NoiseSource.Own ? epsilon : PrivacyCost.Epsilon(PrivacyCost.OfUnit(task.Spec, task.Schema, values, cohort, rounds, outside: true), delta);
+            double outside = privacy.Noise != NoiseSource.Shared ? epsilon : PrivacyCost.Epsilon(PrivacyCost.OfUnit(task.Spec, task.Schema, values, cohort, rounds, outside: true), delta);
             if (epsilon > privacy.MaxEpsilon) refusals.Add(Invariant($"The run costs each {privacy.UnitName} ε = {epsilon:g4} at δ = {delta} over {rounds} rounds; its own spec allows {privacy.MaxEpsilon}."));
             int allowed = Allowed(ledger, budget, count => Events(count), rounds);
             if (allowed == 0) refusals.Add(Invariant($"What is left of the privacy budget of '{dataSet}' (ε = {budget!.Epsilon} at δ = {budget.Delta}, spent {spent:g4}) is too small for one round."));
@@ -63,8 +63,14 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
         {
             if (Task.Spec is { Statistics: not null, Privacy: null }) return "One sum of this site's table with other sites' is opened, without noise: the ledger records it as of unlimited ε.";
             if (Task.Spec.Privacy is not { } privacy) return "The run adds no noise: the ledger records each release as of unlimited ε.";
-            string against = privacy.Noise == NoiseSource.Shared ? Invariant($" against a coalition of up to {privacy.MaxColluding} of the contributors; ε = {EpsilonOutside:g4} against everybody else") : " against everybody else, together";
-            if (privacy.Unit == DpUnit.Site) return Invariant($"The run costs this site as a whole at most ε = {Epsilon:g4} at δ = {Delta} over {Task.Spec.Rounds} rounds{against}, and each record of '{DataSet}', which may change all of the site's update, ε = {EpsilonCharged:g4}: that is what the ledger is charged.");
+            string against = privacy.Noise switch
+            {
+                NoiseSource.Shared => Invariant($" against a coalition of up to {privacy.MaxColluding} of the contributors; ε = {EpsilonOutside:g4} against everybody else"),
+                NoiseSource.Central => " against everybody who sees the models alone",
+                _ => " against everybody else, together",
+            };
+            string entrusted = privacy.IsCentral ? " The coordinator sees this site's updates without noise, and is trusted to clip them and to add it: against the coordinator there is no differential privacy." : "";
+            if (privacy.Unit == DpUnit.Site) return Invariant($"The run costs this site as a whole at most ε = {Epsilon:g4} at δ = {Delta} over {Task.Spec.Rounds} rounds{against}, and each record of '{DataSet}', which may change all of the site's update, ε = {EpsilonCharged:g4}: that is what the ledger is charged.{entrusted}");
             return Invariant($"The run costs each {privacy.UnitName} of '{DataSet}' at most ε = {Epsilon:g4} at δ = {Delta} {(Task.Spec.Statistics is null ? Invariant($"over {Task.Spec.Rounds} rounds") : "in one opening")}{against}.");
         }
     }

@@ -28,8 +28,6 @@ namespace Federation.Client;
 /// <param name="ledgers">Null for an evaluator, whose test set is public.</param>
 internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILocalLearner learner, NodeLedgers? ledgers, CommitteeDuty duty, SecureContribution contribution, SiteStatistics statistics, AgreedRuns runs, NodeAudit audit, Func<JoinRequest> join, ILogger logger)
 {
-    private const string UpdatePurpose = "update";
-
     private const string ModelFile = "model.safetensors", StatisticsFile = "statistics.json";
 
     public Task DoAsync(NodeTask task, CancellationToken cancellationToken) => task.TaskCase switch
@@ -78,7 +76,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         if (task.Schema is null && ledgers.IsAmbiguous) return ["The run names no data set, and this node has several, some with a privacy budget: it cannot tell which one to charge."];
         RunForecast forecast = ledgers.Forecast(task, values, DataSetOf(task));
         if (forecast.Refusals.Count > 0) return forecast.Refusals;
-        if (task.Spec.Privacy is null) logger.LogWarning("Run {Run}: {Cost}", task.RunId, forecast.Cost);
+        if (task.Spec.Privacy is null or { IsCentral: true }) logger.LogWarning("Run {Run}: {Cost}", task.RunId, forecast.Cost);
         else logger.LogInformation("Run {Run}: {Cost}", task.RunId, forecast.Cost);
         if (forecast.AllowedRounds < task.Spec.Rounds) logger.LogWarning("The privacy budget of {DataSet} allows {Allowed} of the run's {Rounds} rounds; this site takes no part in the rest", forecast.DataSet, forecast.AllowedRounds, task.Spec.Rounds);
         return [];
@@ -99,7 +97,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             runs.RequirePolicy(task);
             PrivacyLedger ledger = ledgers!.Of(DataSetOf(task));
             bool secure = task.Spec.SecureAggregation is not null;
-            string purpose = PurposeOf(task);
+            string purpose = SentUpdate.PurposeOf(task);
             if (secure && train.Secure is null) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for an update in the clear; the run's spec asks for secure aggregation.");
             string path = secure ? StoredUpdate.ContributionOf(folder, train.RunId, round) : StoredUpdate.PathOf(folder, train.RunId, round);
             StoredUpdate? stored = StoredUpdate.Find(path, train.ModelSha256);
@@ -111,7 +109,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             long sent = await UpdateUpload.SendAsync(client, train.RunId, round, update, head, path, cancellationToken);
             if (ledger.IsOpen(update.Reservation)) ledger.Commit(update.Reservation, ledgers.Recipient, head, update.Sha256);
             StoredUpdate.DropBefore(folder, train.RunId, round);
-            logger.LogInformation("{Message}", string.Create(CultureInfo.InvariantCulture, $"Round {round}: {What(task, update)}, sent {sent} bytes"));
+            logger.LogInformation("{Message}", string.Create(CultureInfo.InvariantCulture, $"Round {round}: {SentUpdate.Words(task, update)}, sent {sent} bytes"));
         }
         catch (Exception error) when (error is LearningException or InvalidInputException or SafetensorsException or BudgetExceededException or ProtocolException or FormatException or ArgumentException or ArithmeticException or UpdateLayoutException or NonFiniteValueException || IsPassing(error))
         {
@@ -125,18 +123,13 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         }
     }
 
-    private static string PurposeOf(LearningTask task) => task.Spec.Statistics is null ? UpdatePurpose : SiteStatistics.QueryOf(task).Purpose;
-
-    private static string What(LearningTask task, StoredUpdate update) => task.Spec.Statistics is not null ? "encrypted sums of this site's table"
-        : string.Create(CultureInfo.InvariantCulture, $"{(task.Spec.SecureAggregation is not null ? "an encrypted update" : $"an update of {update.Weight} examples")}, loss {update.Loss:0.0000}");
-
     /// <summary>The table's sums for the query, encrypted; made once and stored, like an update.</summary>
     private async Task<StoredUpdate> SumAndStoreAsync(LearningTask task, Train train, int round, string path, CancellationToken cancellationToken)
     {
         if (train.ModelSha256 != SiteStatistics.QueryOf(task).DataSha256) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for statistics under a hash that is not of the query and the version of the data that this site agreed to.");
-        SiteRound secure = await contribution.CheckAsync(task, runs.SpecOf(train.RunId), runs.SchemaOf(train.RunId), train.Secure, PurposeOf(task), round, train.ModelSha256, values: 0, cancellationToken);
+        SiteRound secure = await contribution.CheckAsync(task, runs.SpecOf(train.RunId), runs.SchemaOf(train.RunId), train.Secure, SentUpdate.PurposeOf(task), round, train.ModelSha256, values: 0, cancellationToken);
         // The noise is drawn after it is paid for.
-        long reservation = Reserve(task, round, PurposeOf(task), outside => PrivacyCost.OfStatistics(task.Spec, task.Schema!, outside));
+        long reservation = Reserve(task, round, SentUpdate.PurposeOf(task), outside => PrivacyCost.OfStatistics(task.Spec, task.Schema!, outside));
         string header = await contribution.WriteAsync(path, secure, statistics.Sums(task), cancellationToken);
         return StoredUpdate.Save(path, new StoredUpdate(train.ModelSha256, header, 0, 0, reservation));
     }
@@ -150,9 +143,9 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         Measure(task, round - 1, train.ModelSha256, start, cancellationToken);
         int cohort = secure?.Descriptor.Cohort.Count ?? task.Spec.Cohort.MinContributors;
         // Before anything is drawn: a crash from here on wastes the round's part of the budget, and never spends less than was released.
-        long reservation = Reserve(task, round, UpdatePurpose, outside => PrivacyCost.OfRound(task.Spec, start.Header.ValueCount, cohort, outside));
+        long reservation = Reserve(task, round, SentUpdate.PurposeOf(task), outside => PrivacyCost.OfRound(task.Spec, start.Header.ValueCount, cohort, outside));
         TrainingResult result = learner.Train(task, round, start, cancellationToken);
-        if (secure is null) return StoredUpdate.Save(path, train.ModelSha256, result, reservation);
+        if (secure is null) return StoredUpdate.Save(path, train.ModelSha256, task.Spec.Privacy is { IsCentral: true } ? result.AsOne() : result, reservation);
         (string header, string rounding, EncodedUpdate encoded) = await contribution.WriteAsync(path, secure, result, task.Spec.Seed, task.Spec.Privacy, cancellationToken);
         if (encoded.CutCoordinates > 0) logger.LogWarning("Round {Round}: {Count} values were beyond the cut of the spec and were cut", round, encoded.CutCoordinates);
         return StoredUpdate.Save(path, new StoredUpdate(train.ModelSha256, header, 0, result.Loss, reservation, rounding));

@@ -13,7 +13,11 @@ public sealed record LearningTask(string RunId, string Site, RunSpec Spec, DataS
 /// <param name="WeightedDelta">(model after training − global model) × weight, in the global model's layout, float32.</param>
 /// <param name="Weight">Examples trained on.</param>
 /// <param name="Loss">Mean training loss of the last epoch.</param>
-public sealed record TrainingResult(ModelState WeightedDelta, ulong Weight, double Loss);
+public sealed record TrainingResult(ModelState WeightedDelta, ulong Weight, double Loss)
+{
+    /// <summary>The same with the weight 1, for runs in which every site counts the same: how many examples it had is left out.</summary>
+    public TrainingResult AsOne() => new(new ModelState(WeightedDelta.Tensors.Select(tensor => tensor with { Values = [.. tensor.Values.Select(value => (float)(value / (double)Weight))] })), 1, Loss);
+}
 
 /// <summary>What a site does with a task: the built-in one reads tables (<see cref="TabularLearner"/>), the other trains a module of the user's own (<see cref="ModuleLearner"/>).</summary>
 public interface ILocalLearner : IDisposable

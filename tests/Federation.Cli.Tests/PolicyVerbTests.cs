@@ -65,6 +65,21 @@ public sealed class PolicyVerbTests : IDisposable
         Assert.Contains("Refused: this site would not take part.", (await CheckAsync(spec, budget, policy, json: false)).OutputLines);
     }
 
+    [Fact] // the words stand there whether the run is accepted or not
+    public async Task Check_ARunWithTheCoordinatorsNoise_SaysThatItSeesTheUpdates()
+    {
+        string spec = Private[..Private.IndexOf("privacy:", StringComparison.Ordinal)] + "secureAggregation: none\nprivacy: { unit: site, noise: central, clip: 1, noiseMultiplier: auto, delta: 1e-5, maxEpsilon: 8 }\n";
+        FedResult refused = await CheckAsync(spec, ""), accepted = await CheckAsync(spec, "", "policy: { privacy: { noise: central } }");
+        Assert.Equal((1, 0), (refused.ExitCode, accepted.ExitCode));
+        Assert.Contains("'privacy: { noise: central }'", Assert.Single(refused.Json.GetProperty("refusals").EnumerateArray()).GetString(), StringComparison.Ordinal);
+        await OutputSchema.AssertValidAsync("node-policy-check", accepted.Output);
+        Assert.InRange(accepted.Json.GetProperty("epsilon").GetDouble(), 7.9, 8);
+        foreach (string policy in new[] { "", "policy: { privacy: { noise: central } }" })
+        {
+            Assert.Contains((await CheckAsync(spec, "", policy, json: false)).OutputLines, line => line.StartsWith("The run costs this site as a whole at most ε = 7.9", StringComparison.Ordinal) && line.Contains("against everybody who sees the models alone", StringComparison.Ordinal) && line.EndsWith("against the coordinator there is no differential privacy.", StringComparison.Ordinal));
+        }
+    }
+
     [Fact]
     public async Task Check_AMisspeltPolicy_NamesFileLineAndField()
     {

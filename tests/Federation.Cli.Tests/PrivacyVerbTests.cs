@@ -182,6 +182,19 @@ public sealed class PrivacyVerbTests : IDisposable
         Assert.DoesNotContain("http", page, StringComparison.Ordinal); // needs nothing from elsewhere
     }
 
+    [Fact] // figures that hold against everybody but the recipient say so
+    public async Task Report_OfUpdatesWhoseNoiseTheRecipientAdds_SaysAgainstWhomNothingHolds()
+    {
+        WriteLedger("own.db", rounds: 2, budget: null);
+        WriteLedger("central.db", rounds: 2, budget: null, Release.EntrustedUpdate);
+        foreach (string file in (string[])["own", "central"]) Assert.Equal(0, (await FedAsync("privacy", "report", $"{file}.db", "-o", $"{file}.html")).ExitCode);
+        Assert.DoesNotContain("without noise", File.ReadAllText(_workspace["own.html"]), StringComparison.Ordinal);
+        string page = File.ReadAllText(_workspace["central.html"]);
+        Assert.Contains("against that recipient, and whoever reads its files, there is <strong>no differential privacy</strong>", page, StringComparison.Ordinal);
+        Assert.Contains($"<td class=\"short\">{Release.EntrustedUpdate}</td>", page, StringComparison.Ordinal);
+        Assert.Contains(Release.EntrustedUpdate, (await FedAsync("privacy", "ledger", "central.db", "--records")).Output, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task LedgerVerbs_DamagedLedger_SaySoInOneLineAndExitWith1()
     {
@@ -233,13 +246,13 @@ public sealed class PrivacyVerbTests : IDisposable
 
     private Task<FedResult> FedAsync(params string[] args) => Fed.RunAsync(_workspace.Folder, args);
 
-    private void WriteLedger(string file, int rounds, PrivacyBudget? budget)
+    private void WriteLedger(string file, int rounds, PrivacyBudget? budget, string purpose = "update")
     {
         using var ledger = PrivacyLedger.Open(_workspace[file], "heart-disease", new(PrivacyUnit.Record, NeighboringRelation.AddOrRemoveOne), TimeProvider.System);
         if (budget is not null) ledger.SetBudget(budget);
         for (int round = 1; round <= rounds; round++)
         {
-            long reservation = ledger.Reserve(new Release("<b>run", round, "update", "coordinator.example.org:8443", [new RepeatedEvent(new GaussianEvent(1.1, 0.02), 10)]));
+            long reservation = ledger.Reserve(new Release("<b>run", round, purpose, "coordinator.example.org:8443", [new RepeatedEvent(new GaussianEvent(1.1, 0.02), 10)]));
             if (round != 5) ledger.Commit(reservation, "coordinator.example.org:8443", ledger.Head, new string('a', 64));
         }
     }

@@ -100,6 +100,22 @@ public sealed class PolicyTests : IDisposable
         foreach (string said in says) Assert.Contains(said.Replace("kind 'logistic'", "kind logistic", StringComparison.Ordinal), refusal, StringComparison.Ordinal);
     }
 
+    [Theory] // the coordinator sees the updates: nobody agrees to that by saying nothing
+    [InlineData("secureAggregation: optional", "no differential privacy. 'privacy: { noise: central }'")]
+    [InlineData("privacy: { noise: any }", "no differential privacy. 'privacy: { noise: central }'")]
+    [InlineData("privacy: { noise: own }", "no differential privacy. 'privacy: { noise: central }'")]
+    [InlineData("privacy: { noise: central }\nsecureAggregation: required", "asks for secure aggregation")]
+    [InlineData("privacy: { noise: central, maxEpsilon: 3 }", "may cost each site ε = 8")]
+    [InlineData("privacy: { noise: central }")]
+    public void Refusals_OfTheCoordinatorsNoise(string policy, params string[] says)
+    {
+        IReadOnlyList<string> refusals = NodePolicy.Parse(policy, "policy.yaml").Refusals(RunSpec.Parse(PrivacySpecTests.Central, "run.yaml"), null);
+        Assert.Equal(says.Length, refusals.Count);
+        foreach ((string sentence, string said) in refusals.Zip(says)) Assert.Contains(said, sentence, StringComparison.Ordinal);
+        // Whoever takes the coordinator's noise takes the sites' shared one too.
+        if (says.Length == 0) Assert.Empty(NodePolicy.Parse(policy, "policy.yaml").Refusals(RunSpec.Parse(PrivacySpecTests.Site, "run.yaml"), null));
+    }
+
     [Fact]
     public void Refusals_WithoutPrivacyOrSecureAggregation_SayBoth()
     {

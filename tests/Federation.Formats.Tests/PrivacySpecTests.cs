@@ -31,6 +31,19 @@ public sealed class PrivacySpecTests
         privacy: { unit: site, noise: shared, clip: 1.5, adaptiveClip: { quantile: 0.5, learningRate: 0.2 }, noiseMultiplier: auto, delta: 1e-5, maxEpsilon: 8, maxColluding: 4 }
         """;
 
+    public const string Central = """
+        name: many-sites
+        data: { schema: heart-disease.schema.yaml }
+        model: { kind: logistic }
+        task: { kind: binary-classification, label: disease }
+        rounds: 50
+        seed: 42
+        cohort: { sites: all, minContributors: 40, deadline: 10m }
+        local: { optimizer: { kind: adam, learningRate: 0.5 }, batchSize: 16, epochs: 2 }
+        secureAggregation: none
+        privacy: { unit: site, noise: central, clip: 1.5, adaptiveClip: { quantile: 0.5, learningRate: 0.2 }, noiseMultiplier: auto, delta: 1e-5, maxEpsilon: 8 }
+        """;
+
     private const string Own = "noise: own, steps: 20";
 
     [Fact]
@@ -57,6 +70,7 @@ public sealed class PrivacySpecTests
     [InlineData("noise: shared", "noise: own", "privacy.steps", "missing")]
     [InlineData("noise: shared", "noise: shared, steps: 2", "privacy.steps", "1 to 1")]
     [InlineData("noise: shared", "noise: own, steps: 2, maxColluding: 1", "privacy.maxColluding", "noise: shared")]
+    [InlineData("noise: shared", "noise: central, steps: 1", "privacy.noise", "unit: site")]
     [InlineData("noise: shared", "noise: shared, maxColluding: 3", "privacy.maxColluding", "0 to 2")]
     [InlineData("secureAggregation: threshold-bfv", "secureAggregation: none", "privacy.noise", "too little noise")]
     [InlineData("kind: sgd, learningRate: 0.5", "kind: adam, learningRate: 0.5", "local", "one step on the opened sum")]
@@ -90,6 +104,31 @@ public sealed class PrivacySpecTests
     public void Parse_OneMistakeOfASite_NamesFieldAndRepair(string right, string wrong, string field, string says)
     {
         var error = Assert.Throws<InvalidInputException>(() => RunSpec.Parse(Site.Replace(right, wrong), "run.yaml"));
+        Problem problem = Assert.Single(error.Problems, problem => problem.Field == field);
+        Assert.Contains(says, $"{problem.Message} {problem.Repair}", StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Parse_NoiseOfTheCoordinators_IsRead()
+    {
+        Assert.Equal(new PrivacySpec(DpUnit.Site, null, NoiseSource.Central, 1.5, GradientClipping.Flat, null, 1, 1, 1, 1e-5, 8, 0, new(0.5, 0.2)), RunSpec.Parse(Central, "x").Privacy);
+        Assert.True(RunSpec.Parse(Central.Replace("adaptiveClip: { quantile: 0.5, learningRate: 0.2 }, ", "").Replace("auto", "1"), "x").Privacy is { IsCentral: true, AdaptiveClip: null, NoiseMultiplier: 1 });
+    }
+
+    [Theory]
+    [InlineData("secureAggregation: none", "secureAggregation: threshold-bfv", "privacy.noise", "sees no update that it could clip")]
+    [InlineData("secureAggregation: none\n", "", "privacy.noise", "secureAggregation: none")] // it is there unless the spec says otherwise
+    [InlineData("noise: central", "noise: shared", "privacy.unit", "noise: central")]
+    [InlineData("noise: central, ", "", "privacy.unit", "noise: central")] // never by default
+    [InlineData("noise: central", "noise: own", "privacy.noise", "leaves nothing of it")]
+    [InlineData("noise: central", "noise: centrl", "privacy.noise", "Did you mean 'central'?")]
+    [InlineData("delta: 1e-5", "delta: 1e-5, maxColluding: 0", "privacy.maxColluding", "whoever contributes")]
+    [InlineData("delta: 1e-5", "delta: 1e-5, steps: 2", "privacy.steps", "units within a site")]
+    [InlineData("auto", "1e-7", "privacy.noiseMultiplier", "counts as none")]
+    [InlineData("seed: 42", "seed: 42\nevaluate: { every: 5 }", "evaluate", "evaluator")]
+    public void Parse_OneMistakeWithTheCoordinatorsNoise_NamesFieldAndRepair(string right, string wrong, string field, string says)
+    {
+        var error = Assert.Throws<InvalidInputException>(() => RunSpec.Parse(Central.Replace(right, wrong), "run.yaml"));
         Problem problem = Assert.Single(error.Problems, problem => problem.Field == field);
         Assert.Contains(says, $"{problem.Message} {problem.Repair}", StringComparison.Ordinal);
     }

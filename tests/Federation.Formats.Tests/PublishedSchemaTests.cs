@@ -22,6 +22,7 @@ public sealed class PublishedSchemaTests
         { "run-spec", StatisticsSpecTests.Good },
         { "run-spec", PrivacySpecTests.Good },
         { "run-spec", PrivacySpecTests.Site },
+        { "run-spec", PrivacySpecTests.Central },
         { "data-schema", DataSchemaTests.Good },
         { "node", NodeYaml },
         { "node", NodeYaml[..NodeYaml.IndexOf("policy", StringComparison.Ordinal)] },

@@ -60,5 +60,18 @@ public sealed partial record NodePolicy(
 /// <param name="MinNoiseMultiplier">σ of each step, in clipping norms; 0: any.</param>
 /// <param name="MaxEpsilon">Of one run over all its rounds, at its own δ; null: any.</param>
 /// <param name="MaxDelta">The run's δ; null: any.</param>
-/// <param name="RequireOwnNoise">Whether runs whose noise the sites share are refused.</param>
-public sealed record PrivacyPolicy(DpUnit Unit = DpUnit.Record, double MinNoiseMultiplier = 0, double? MaxEpsilon = null, double? MaxDelta = null, bool RequireOwnNoise = false);
+/// <param name="Noise">Whose noise it relies on.</param>
+public sealed record PrivacyPolicy(DpUnit Unit = DpUnit.Record, double MinNoiseMultiplier = 0, double? MaxEpsilon = null, double? MaxDelta = null, TrustedNoise Noise = TrustedNoise.Any);
+
+/// <summary>Whose noise a site relies on.</summary>
+public enum TrustedNoise
+{
+    /// <summary>Its own alone.</summary>
+    Own,
+
+    /// <summary>Its own, or one that the sites share under secure aggregation.</summary>
+    Any,
+
+    /// <summary>These, and the coordinator's, which then sees this site's updates as they are.</summary>
+    Central,
+}

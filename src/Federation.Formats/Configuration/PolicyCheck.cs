@@ -11,7 +11,7 @@ public static class PolicyCheck
     /// <exception cref="Privacy.Accounting.UnreachableTargetException">The spec asks for a noise that no multiplier gives.</exception>
     /// <returns>Everything in which the run asks for less than the policy, one sentence each; empty: nothing.</returns>
     public static IReadOnlyList<string> Refusals(this NodePolicy policy, RunSpec spec, DataSchema? schema) =>
-        [.. Named(policy, spec, schema), .. Secured(policy, spec), .. policy.Privacy is { } asked ? Private(asked, spec) : []];
+        [.. Named(policy, spec, schema), .. Secured(policy, spec), .. Trusted(policy, spec), .. policy.Privacy is { } asked ? Private(asked, spec) : []];
 
     private static IEnumerable<string> Named(NodePolicy policy, RunSpec spec, DataSchema? schema)
     {
@@ -42,6 +42,14 @@ public static class PolicyCheck
         if (secure.MaxOpenings > policy.MaxOpenings) yield return $"One key of the run opens {secure.MaxOpenings} sums; this site's policy allows {policy.MaxOpenings}.";
     }
 
+    private static IEnumerable<string> Trusted(NodePolicy policy, RunSpec spec)
+    {
+        if (spec.Privacy is { IsCentral: true } && policy.Privacy?.Noise != TrustedNoise.Central)
+        {
+            yield return "The coordinator adds the run's noise, and sees this site's updates without any: against the coordinator there is no differential privacy. 'privacy: { noise: central }' in the policy of this site's node.yaml allows that.";
+        }
+    }
+
     private static IEnumerable<string> Private(PrivacyPolicy asked, RunSpec spec)
     {
         if (spec.Privacy is not { } privacy)
@@ -54,7 +62,7 @@ public static class PolicyCheck
         if (asked.MinNoiseMultiplier > 0 && spec.Sigma is var sigma && sigma < asked.MinNoiseMultiplier) yield return Invariant($"The run's noise multiplier is {sigma}; this site's policy asks for {asked.MinNoiseMultiplier} or more.");
         if (asked.MaxEpsilon is { } most && !(privacy.MaxEpsilon <= most)) yield return Invariant($"The run {(privacy.MaxEpsilon is { } own ? Invariant($"may cost each {privacy.UnitName} ε = {own}") : "names no maxEpsilon")}; this site's policy allows {most}.");
         if (privacy.Delta > asked.MaxDelta) yield return Invariant($"The run states its ε at δ = {privacy.Delta}; this site's policy allows {asked.MaxDelta} at most.");
-        if (asked.RequireOwnNoise && privacy.Noise != NoiseSource.Own) yield return "The sites of the run share one noise, which protects only while enough of them keep their part to themselves; this site's policy asks for noise of one's own.";
+        if (asked.Noise == TrustedNoise.Own && privacy.Noise == NoiseSource.Shared) yield return "The sites of the run share one noise, which protects only while enough of them keep their part to themselves; this site's policy asks for noise of one's own.";
     }
 
     private static bool Matches(string pattern, string name) => pattern.EndsWith('*') ? name.StartsWith(pattern[..^1], StringComparison.Ordinal) : name == pattern;

@@ -25,7 +25,7 @@ internal static class PolicyReader
     private static readonly Dictionary<string, bool> SecureChoices = new() { ["required"] = true, ["optional"] = false };
     private static readonly Dictionary<string, bool> StatisticsChoices = new() { ["allowed"] = true, ["refused"] = false };
     private static readonly Dictionary<string, bool> SetsChoices = new() { ["apart"] = true, ["any"] = false };
-    private static readonly Dictionary<string, bool> NoiseChoices = new() { ["own"] = true, ["any"] = false };
+    private static readonly Dictionary<string, TrustedNoise> NoiseChoices = new() { ["own"] = TrustedNoise.Own, ["any"] = TrustedNoise.Any, ["central"] = TrustedNoise.Central };
 
     /// <summary>The map <c>policy</c> of a <c>node.yaml</c>; the usual policy where there is none.</summary>
     public static NodePolicy Read(FieldReader node) => node.Map("policy", required: false) is { } policy ? ReadFields(policy) : new();
@@ -73,7 +73,7 @@ internal static class PolicyReader
             privacy.Number("minNoiseMultiplier", value => value is >= 0 and <= 1e6, "in [0, 1000000]", 0),
             privacy.Has("maxEpsilon") ? privacy.Number("maxEpsilon", value => value is > 0 and <= 1e6, "in (0, 1000000]") : null,
             privacy.Has("maxDelta") ? privacy.Number("maxDelta", value => value is > 0 and < 1, "in (0, 1)") : null,
-            privacy.Choice<bool>("noise", NoiseChoices, false));
+            privacy.Choice<TrustedNoise>("noise", NoiseChoices, TrustedNoise.Any));
         privacy.Close();
         return read;
     }

@@ -12,7 +12,7 @@ public static class PrivacyCost
     /// <summary>A round's update, as a site's ledger is charged, which is about records or persons. With a site as the unit a record can make its whole update another one: that moves the sum by 2C.</summary>
     /// <param name="values">Of the model.</param>
     /// <param name="cohort">Sites that may contribute; bears on the grid of shared noise.</param>
-    /// <param name="outside">Against those who contribute nothing themselves: the coordinator, and whoever sees the model; else against <see cref="PrivacySpec.MaxColluding"/> contributors who pool what they know. With noise of one's own both are everybody.</param>
+    /// <param name="outside">Against those who contribute nothing themselves: the coordinator, and whoever sees the model; else against <see cref="PrivacySpec.MaxColluding"/> contributors who pool what they know. With noise of one's own both are everybody; with the coordinator's both are everybody but the coordinator.</param>
     public static PrivacyEvent OfRound(RunSpec run, int values, int cohort, bool outside = false) => run.Privacy switch
     {
         null => new NonPrivateEvent(),
@@ -45,7 +45,7 @@ public static class PrivacyCost
     /// <summary>ε at δ.</summary>
     public static double Epsilon(IReadOnlyList<PrivacyEvent> events, double delta) => new PldAccountant().AtDelta(events, delta, NeighboringRelation.AddOrRemoveOne).Epsilon;
 
-    private static PrivacyEvent OfSite(RunSpec run, int values, int cohort, bool outside, int moves) => SecureEncoding.Of(run, values, cohort).Event(NoisySites(run, outside), new SamplingRate(1), moves);
+    private static PrivacyEvent OfSite(RunSpec run, int values, int cohort, bool outside, int moves) => run.Privacy!.IsCentral ? CentralNoise.Event(run, values, moves) : SecureEncoding.Of(run, values, cohort).Event(NoisySites(run, outside), new SamplingRate(1), moves);
 
     // Whose noise counts: with one's own, each site's alone.
     private static int NoisySites(RunSpec run, bool outside) => run.Privacy!.NoisySites(run.Cohort.MinContributors) + (outside ? run.Privacy.MaxColluding : 0);

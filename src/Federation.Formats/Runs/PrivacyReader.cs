@@ -6,9 +6,12 @@ namespace Federation.Formats.Runs;
 internal static class PrivacyReader
 {
     private const string Name = "privacy";
+    private const double LeastCentralNoise = 1e-6; // as for accountants
 
     internal static readonly Dictionary<string, DpUnit> Units = new() { ["record"] = DpUnit.Record, ["person"] = DpUnit.Person, ["site"] = DpUnit.Site };
     private static readonly Dictionary<string, NoiseSource> Sources = new() { ["own"] = NoiseSource.Own, ["shared"] = NoiseSource.Shared };
+    private static readonly Dictionary<string, NoiseSource> AllSources = new(Sources) { ["central"] = NoiseSource.Central };
+    private static readonly Dictionary<string, NoiseSource> SiteSources = new() { ["shared"] = NoiseSource.Shared, ["central"] = NoiseSource.Central, ["own"] = NoiseSource.Own }; // the first stands in for a misspelt one
     private static readonly Dictionary<string, GradientClipping> Clippings = new() { ["flat"] = GradientClipping.Flat, ["per-layer"] = GradientClipping.PerLayer, ["automatic"] = GradientClipping.Automatic };
     private static readonly string[] s_person = ["key", "maxUnitRecords"], s_sampled = [.. s_person, "samplingRate", "steps", "clipping"];
     private static readonly Dictionary<string, bool> Mechanisms = new() { ["dp-sgd"] = true };
@@ -28,7 +31,8 @@ internal static class PrivacyReader
         map.Choice<bool>("mechanism", Mechanisms, true);
         DpUnit unit = map.Choice("unit", Units);
         if (unit == DpUnit.Site) return ReadForSites(fields, map, spec);
-        NoiseSource noise = map.Choice<NoiseSource>("noise", Sources, NoiseSource.Own);
+        NoiseSource noise = map.Choice<NoiseSource>("noise", AllSources, NoiseSource.Own);
+        if (noise == NoiseSource.Central) map.Add("noise", "is central, which belongs to unit: site: the coordinator clips whole updates and cannot bound a part of one.", "Write noise: own, or shared under secure aggregation.");
         bool isShared = noise == NoiseSource.Shared;
         (double? sigma, double? maxEpsilon) = Noise(map);
         PrivacySpec privacy = new(
@@ -70,8 +74,9 @@ internal static class PrivacyReader
     /// <summary>A site's whole update is the unit: it trains as it likes, and nothing of its records is sampled.</summary>
     private static PrivacySpec ReadForSites(FieldReader fields, FieldReader map, RunSpec spec)
     {
-        map.Choice<NoiseSource>("noise", new Dictionary<string, NoiseSource> { ["shared"] = NoiseSource.Shared }, NoiseSource.Shared);
+        NoiseSource noise = map.Choice<NoiseSource>("noise", SiteSources, NoiseSource.Shared);
         (double? sigma, double? maxEpsilon) = Noise(map);
+        Check(map, noise, sigma, isSecure: spec.SecureAggregation is not null);
         double clip = Clip(map);
         AdaptiveClipSpec? adaptive = null;
         if (map.Map("adaptiveClip", required: false) is { } follows)
@@ -81,11 +86,30 @@ internal static class PrivacyReader
         }
 
         foreach (string other in s_sampled.Where(map.Has)) map.Add(other, "belongs to units within a site, whose records are sampled.", "Remove it.");
-        if (spec.SecureAggregation is null) map.Add("unit", "is a site, and the run has no secure aggregation: the coordinator would see each site's update.", "Write secureAggregation: threshold-bfv.");
         if (spec.Evaluate is not null) fields.Add("evaluate", "A site's test rows are as many as it likes, so no noise hides a site in their sums.", "Remove it; a node of role evaluator measures every model on a public test set.");
-        PrivacySpec privacy = new(DpUnit.Site, null, NoiseSource.Shared, clip, GradientClipping.Flat, sigma, SamplingRate: 1, Steps: 1, MaxUnitRecords: 1, Delta(map), maxEpsilon, Colluding(map, NoiseSource.Shared, spec.Cohort), adaptive);
+        PrivacySpec privacy = new(DpUnit.Site, null, noise, clip, GradientClipping.Flat, sigma, SamplingRate: 1, Steps: 1, MaxUnitRecords: 1, Delta(map), maxEpsilon, Colluding(map, noise, spec.Cohort), adaptive);
         map.Close();
         return privacy;
+    }
+
+    /// <summary>Whose noise hides a whole site.</summary>
+    private static void Check(FieldReader map, NoiseSource noise, double? sigma, bool isSecure)
+    {
+        switch (noise)
+        {
+            case NoiseSource.Own:
+                map.Add("noise", "is own, which belongs to units within a site: noise that hides a whole update leaves nothing of it.", "Write noise: shared, or central without secure aggregation.");
+                break;
+            case NoiseSource.Central when isSecure:
+                map.Add("noise", "is central, and the run has secure aggregation: the coordinator sees no update that it could clip.", "Write noise: shared, or secureAggregation: none where the sites trust the coordinator with their updates.");
+                break;
+            case NoiseSource.Central when sigma < LeastCentralNoise:
+                map.Add("noiseMultiplier", FormattableString.Invariant($"is {sigma}; noise below {LeastCentralNoise} counts as none."), "Raise it, or write privacy: none.");
+                break;
+            case NoiseSource.Shared when !isSecure:
+                map.Add("unit", "is a site, and the run has no secure aggregation: the coordinator would see each site's update.", "Write secureAggregation: threshold-bfv, or noise: central where the sites trust the coordinator with their updates.");
+                break;
+        }
     }
 
     private static (double? Sigma, double? MaxEpsilon) Noise(FieldReader map)
@@ -103,7 +127,7 @@ internal static class PrivacyReader
     private static int Colluding(FieldReader map, NoiseSource noise, CohortSpec cohort)
     {
         if (noise == NoiseSource.Shared) return (int)map.Integer("maxColluding", 0, Math.Max(0, cohort.MinContributors - 2), Math.Clamp(cohort.MinContributors - 2, 0, 1));
-        if (map.Has("maxColluding")) map.Add("maxColluding", "belongs to noise: shared; noise of one's own needs nobody else.", "Remove it.");
+        if (map.Has("maxColluding")) map.Add("maxColluding", $"belongs to noise: shared; {(noise == NoiseSource.Central ? "the coordinator's noise is in every sum, whoever contributes" : "noise of one's own needs nobody else")}.", "Remove it.");
         return 0;
     }
 

@@ -30,7 +30,10 @@ public sealed record PrivacySpec(
     /// <summary>For sentences: record, person or site.</summary>
     public string UnitName => Unit.ToString().ToLowerInvariant();
 
-    /// <summary>n: so many parts of the noise are sure to be in an opened sum and unknown; 1 where each site adds all of it.</summary>
+    /// <summary>Whether the coordinator clips the sites' updates, which it sees as they are, and adds the noise.</summary>
+    public bool IsCentral => Noise == NoiseSource.Central;
+
+    /// <summary>n: so many parts of the noise are sure to be in an opened sum and unknown; 1 where somebody adds all of it.</summary>
     /// <param name="minContributors">Of the run.</param>
     public int NoisySites(int minContributors) => Noise == NoiseSource.Shared ? minContributors - MaxColluding : 1;
 
@@ -75,6 +78,9 @@ public enum NoiseSource
 
     /// <summary>Under secure aggregation the sites' parts add up to the noise of one central step: less noise in the model, and a guarantee that holds while enough contributors keep their parts to themselves.</summary>
     Shared,
+
+    /// <summary>A site as the unit, without secure aggregation: the coordinator clips each update and adds the noise to their sum. It guards against everybody who sees the models alone, never against the coordinator.</summary>
+    Central,
 }
 
 public enum GradientClipping

@@ -36,9 +36,14 @@ public static class SiteClip
         float[] vector = new float[update.Length + Votes(privacy)];
         update.CopyTo(vector, 0);
         Clipping.Flat(vector.AsSpan(0, update.Length), clip);
-        if (Votes(privacy) == 1) vector[^1] = norm <= clip ? (float)(VoteScale * clip) : 0;
+        if (Votes(privacy) == 1) vector[^1] = Vote(clip, norm);
         return vector;
     }
+
+    /// <summary>What a site's vector has as its last value, where C is adaptive.</summary>
+    /// <param name="clip">C.</param>
+    /// <param name="norm">Of the update before it is clipped.</param>
+    public static float Vote(double clip, double norm) => norm <= clip ? (float)(VoteScale * clip) : 0;
 
     /// <summary>The whole vector's norm in the next round: C ← C·e^(−η(b̃ − γ)), b̃ the noisy share of votes.</summary>
     /// <param name="meanVote">The opened mean of the vector's last value.</param>

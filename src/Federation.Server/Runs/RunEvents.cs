@@ -29,7 +29,9 @@ public sealed record SiteFailed(string Site, int Round, string Reason, bool Rost
 public sealed record UpdateArrived(string Site, int Round, string ModelSha256, Contribution Contribution) : RunEvent;
 
 /// <param name="Opening">Null: the updates were not encrypted.</param>
-public sealed record Aggregated(int Round, string ModelSha256, RoundOpening? Opening = null, double? SiteClip = null) : RunEvent;
+/// <param name="SiteClip">Of the next rounds' updates; null: it stays.</param>
+/// <param name="Note">A line for the run's log, told when the model is: what a noisy sum says may be told once, and of one noise.</param>
+public sealed record Aggregated(int Round, string ModelSha256, RoundOpening? Opening = null, double? SiteClip = null, string Note = "") : RunEvent;
 
 /// <summary>How a round's sum was opened.</summary>
 /// <param name="Epoch">Whose keys.</param>

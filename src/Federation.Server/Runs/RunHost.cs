@@ -3,7 +3,6 @@ using System.Text.Json;
 using Federation.Formats.Data;
 using Federation.Formats.Models;
 using Federation.Formats.Runs;
-using Federation.Server.Aggregation;
 using Federation.Server.SecureAggregation;
 using Federation.Server.Storage;
 using Microsoft.Data.Sqlite;
@@ -238,7 +237,7 @@ public sealed class RunHost
     {
         try
         {
-            Apply(new Aggregated(aggregate.Round, Sum(aggregate)));
+            Apply(new PlainSums(_context, this).Of(aggregate));
         }
 #pragma warning disable CA1031 // whatever went wrong ends this run with its reason, never the coordinator
         catch (Exception error)
@@ -260,32 +259,6 @@ public sealed class RunHost
         {
             _retryAt = _context.Time.GetUtcNow() + RetryAfter;
             _context.Logger.LogError("{Run}: nor could that be stored: {Message}", Record.Name, second.Message);
-        }
-    }
-
-    private string Sum(Aggregate aggregate)
-    {
-        List<Stream> updates = [];
-        try
-        {
-            ulong weight = 0; // at most 2^40 each
-            foreach ((string site, Contribution contribution) in aggregate.Contributions)
-            {
-                var update = new FileStream(_context.Spool.PathOf(Id, aggregate.Round, site), FileMode.Open, FileAccess.Read, FileShare.Read, 1);
-                updates.Add(update);
-                update.Position = ModelHeader.DataStart;
-                weight += contribution.Weight;
-            }
-
-            using FileStream model = OpenModelData();
-            using BlobStore.NewBlob next = _context.Blobs.Create();
-            next.Stream.Write(ModelHeader.Bytes);
-            FedAvg.WriteNext(model, updates, ModelHeader.DataLength, weight, next.Stream, CancellationToken.None);
-            return next.Keep();
-        }
-        finally
-        {
-            foreach (Stream update in updates) update.Dispose();
         }
     }
 

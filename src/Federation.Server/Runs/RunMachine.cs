@@ -105,6 +105,7 @@ public static class RunMachine
             new Summarize(state.Round, "completed", closed.Cohort, closed.Contributions, closed.OpenedAt, aggregated.ModelSha256, aggregated.Opening),
             new DropUploads(state.Round),
             new Announce(RunLog.Model, $"Round {state.Round} made model {aggregated.ModelSha256[..12]} from {closed.Contributions.Count} updates{SecureRules.Describe(aggregated.Opening, now - closed.OpenedAt)}.", state.Round, Model: aggregated.ModelSha256),
+            .. aggregated.Note.Length == 0 ? (RunEffect[])[] : [new Announce(RunLog.Opened, aggregated.Note, state.Round)],
         ];
         if (state.Plan.IsEvaluated(completed))
         {

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json;
 using Federation.Formats.Evaluation;
 using Federation.Formats.Runs;
@@ -43,8 +42,7 @@ internal sealed class OpenedSums(RunContext context, RunHost run)
                 string sha256 = Free(mean);
                 if (sha256 != mean) run.Say(new Announce(RunLog.Opened, $"The sum of round {round} leads to weights that the run has had before; they go on under the hash {sha256[..12]}, low bits changed, because members answer one set of contributors a model.", round));
                 double? clip = SiteClip.Votes(run.Spec.Privacy) == 0 ? null : SiteClip.Next(run.Spec.Privacy!, session.Round.Descriptor.Encoding!.Clip, last);
-                if (clip is { } whole) run.Say(new Announce(RunLog.Opened, string.Create(CultureInfo.InvariantCulture, $"Round {round}: from now on a site's update is clipped to {SiteClip.Of(run.Spec.Privacy!, whole):g4}."), round));
-                return new Aggregated(round, sha256, Report(run.Spec.Privacy is null ? (ulong)Math.Round(weight) : 0), clip);
+                return new Aggregated(round, sha256, Report(run.Spec.Privacy is null ? (ulong)Math.Round(weight) : 0), clip, clip is { } whole ? PlainSums.Says(run.Spec.Privacy!, round, whole) : "");
             }
             catch (Exception wrong) when (wrong is PadResidualException or UpdateWeightException or UpdateSumException or InvalidDataException or ArgumentException)
             {

@@ -46,7 +46,11 @@ public sealed record PrivacyBudget
 /// <param name="Recipient">Who gets it.</param>
 /// <param name="Events">The mechanisms used, in order; at least one. What they cost is charged: against the strongest adversary that is guarded against.</param>
 /// <param name="Outside">The same against those who know no part of a noise that several sites share; null: the same events. It is shown and never charged.</param>
-public sealed record Release(string Run, long Round, string Purpose, string Recipient, IReadOnlyList<PrivacyEvent> Events, IReadOnlyList<PrivacyEvent>? Outside = null);
+public sealed record Release(string Run, long Round, string Purpose, string Recipient, IReadOnlyList<PrivacyEvent> Events, IReadOnlyList<PrivacyEvent>? Outside = null)
+{
+    /// <summary>Purpose of an update whose recipient sees it without noise, and is trusted to clip it and to add the noise of the events before anybody else sees what it makes of it: the cost holds against everybody but the recipient.</summary>
+    public const string EntrustedUpdate = "update, its noise by the recipient";
+}
 
 /// <summary>The names that units and relations have in files.</summary>
 public static class LedgerNames

@@ -68,7 +68,11 @@ public static class Clipping
 
     /// <summary>‖vector‖₂, summed in double precision.</summary>
     /// <exception cref="NonFiniteValueException">The vector holds NaN or ∞.</exception>
-    public static double Norm(ReadOnlySpan<float> vector)
+    public static double Norm(ReadOnlySpan<float> vector) => Math.Sqrt(SquaredNorm(vector));
+
+    /// <summary>‖vector‖₂², summed in double precision.</summary>
+    /// <exception cref="NonFiniteValueException">The vector holds NaN or ∞.</exception>
+    public static double SquaredNorm(ReadOnlySpan<float> vector)
     {
         ReadOnlySpan<Vector<float>> blocks = MemoryMarshal.Cast<float, Vector<float>>(vector);
         Vector<double> low = Vector<double>.Zero, high = Vector<double>.Zero;
@@ -81,7 +85,19 @@ public static class Clipping
 
         double sum = Vector.Sum(low + high);
         foreach (float value in vector[(blocks.Length * Vector<float>.Count)..]) sum += (double)value * value;
-        return double.IsFinite(sum) ? Math.Sqrt(sum) : throw NonFinite(vector);
+        return double.IsFinite(sum) ? sum : throw NonFinite(vector);
+    }
+
+    /// <summary>Scales a part of a vector so that the whole has L2 norm at most C.</summary>
+    /// <param name="part">Changed in place.</param>
+    /// <param name="whole">The whole vector's norm: √ of the sum of its parts' <see cref="SquaredNorm"/>.</param>
+    /// <param name="norm">C, positive.</param>
+    /// <exception cref="ArgumentOutOfRangeException">C is not positive and finite, or the whole's norm is NaN, ∞ or negative.</exception>
+    public static void Part(Span<float> part, double whole, double norm)
+    {
+        Checked(norm);
+        if (whole is not (>= 0 and < double.PositiveInfinity)) throw new ArgumentOutOfRangeException(nameof(whole), whole, "A norm must be in [0, ∞).");
+        Shorten(part, whole, norm);
     }
 
     private static void Shorten(Span<float> vector, double before, double norm)

@@ -59,6 +59,31 @@ public sealed class GridGaussian
         return new InexactEvent(new GaussianEvent(((GaussianEvent)inexact.Exact).NoiseMultiplier, rate), inexact.StatisticalDistance);
     }
 
+    /// <summary>What one release costs where a unit moves the vector by so many times the sensitivity: twice, where what is clipped to it can become anything else that is.</summary>
+    /// <param name="times">Positive.</param>
+    public PrivacyEvent Moved(int times)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(times);
+        var inexact = (InexactEvent)Event;
+        return new InexactEvent(new GaussianEvent(((GaussianEvent)inexact.Exact).NoiseMultiplier.Value / times), inexact.StatisticalDistance);
+    }
+
+    /// <summary>sums[i] += noise, all in steps of the grid: for a sum of vectors of which each was rounded to the grid by itself, so that nothing is rounded in the sum.</summary>
+    /// <param name="sums">A release's vector or, one after another, its parts: d values in all. The rounded part of each unit is within Δ + g√d.</param>
+    /// <exception cref="OverflowException">A sum with its noise is beyond 2⁶³ steps; nothing may be released.</exception>
+    public void AddNoiseSteps(Span<long> sums)
+    {
+        Span<long> noise = stackalloc long[Chunk];
+        for (; sums.Length > 0; sums = sums[Math.Min(Chunk, sums.Length)..])
+        {
+            Span<long> chunk = noise[..Math.Min(Chunk, sums.Length)];
+            _sampler.Fill(chunk);
+            for (int i = 0; i < chunk.Length; i++) sums[i] = checked(sums[i] + chunk[i]);
+        }
+
+        noise.Clear();
+    }
+
     /// <param name="values">Length d; clipped before, so that Δ holds.</param>
     /// <param name="noisy">Length d; may be the same memory.</param>
     /// <exception cref="ArgumentException">A length is not d.</exception>

@@ -67,6 +67,35 @@ public sealed class GridGaussianTests
         Assert.All(noise, value => Assert.Equal(0, value));
     }
 
+    [Theory] // whole steps get the noise that Draw gives from the same key
+    [InlineData(1)]
+    [InlineData(2051)]
+    public void AddNoiseSteps_ToZeros_IsTheNoise(int dimension)
+    {
+        long[] noise = new long[dimension], sums = new long[dimension];
+        using SecureRandom one = SecureRandom.WithKnownKey(new byte[32]), other = SecureRandom.WithKnownKey(new byte[32]);
+        new GridGaussian(0.7, 2, dimension, one).Draw(noise);
+        new GridGaussian(0.7, 2, dimension, other).AddNoiseSteps(sums);
+        Assert.Equal(noise, sums);
+        sums[^1] = long.MaxValue - 3;
+        Assert.Throws<OverflowException>(() =>
+        {
+            for (int i = 0; i < 100; i++) new GridGaussian(0.7, 2, dimension, one).AddNoiseSteps(sums);
+        });
+    }
+
+    [Fact] // a unit that can become anything else within Δ moves the rounded vector by twice what one more unit does
+    public void Moved_Twice_HasHalfTheMultiplier()
+    {
+        using SecureRandom random = new();
+        GridGaussian mechanism = new(1.3, 1, 100, random);
+        InexactEvent once = Assert.IsType<InexactEvent>(mechanism.Moved(1)), twice = Assert.IsType<InexactEvent>(mechanism.Moved(2));
+        Assert.Equal(mechanism.Event, once);
+        Assert.Equal(Assert.IsType<GaussianEvent>(once.Exact).NoiseMultiplier.Value / 2, Assert.IsType<GaussianEvent>(twice.Exact).NoiseMultiplier.Value);
+        Assert.Equal(once.StatisticalDistance, twice.StatisticalDistance);
+        Assert.Throws<ArgumentOutOfRangeException>(() => mechanism.Moved(0));
+    }
+
     [Fact]
     public void Release_NotFiniteOrTooLarge_IsRefusedAndChangesNothing()
     {
