@@ -38,7 +38,7 @@ static int Usage()
         bench secagg [--parameters N] [--cohort n] [--threads T] [--json]   an update encoded, encrypted, added, opened; without rotation and noise
         bench secagg-round [--parameters N] [--nodes n] [--bits b]   one whole secure round over gRPC on loopback
         bench dpsgd [--model mlp|cnn|resnet18] [--batch N] [--optimizer sgd|adam] [--threads T] [--physical N] [--steps N] [--json]   a DP-SGD step beside the plain one
-        bench mnist [--epsilon 3] [--batch 2048] [--epochs 40] [--clip C] [--rate r] [--tanh 1] [--validate] [--json]   DP-SGD to (ε, δ) on FED_DATA/mnist, accuracy
+        bench mnist [--epsilon 3] [--batch 8192] [--epochs 100] [--clip 0.1] [--rate 10] [--tanh 0|1] [--sites N] [--validate] [--json]   DP-SGD to (ε, δ) on FED_DATA/mnist, accuracy
         bench kernels [BenchmarkDotNet's options]
         """);
     return 2;
