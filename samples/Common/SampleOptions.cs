@@ -6,7 +6,7 @@ namespace Federation.Samples;
 /// <summary>What the user typed, of what every sample takes.</summary>
 public sealed record SampleOptions(ulong Seed, string Out, bool Json, bool Tune, bool Help, PrivacyChoice Privacy)
 {
-    private static readonly string[] Flags = ["--seed", "--epsilon", "--noise", "--no-privacy", "--secure-aggregation", "--out", "--json", "--help"];
+    private static readonly string[] Flags = ["--seed", "--epsilon", "--noise", "--no-privacy", "--insecure-seeded-noise", "--secure-aggregation", "--out", "--json", "--help"];
 
     /// <param name="sample">Names the folder of results: out/&lt;sample&gt;.</param>
     /// <param name="own">The sample's own flags, each with what takes its value.</param>
@@ -33,12 +33,14 @@ public sealed record SampleOptions(ulong Seed, string Out, bool Json, bool Tune,
                 "--epsilon" => parsed with { Privacy = privacy with { Epsilon = EpsilonOf(Value(args, ref i)) } },
                 "--noise" => parsed with { Privacy = privacy with { OwnNoise = IsSecond("--noise", Value(args, ref i), "shared", "own") } },
                 "--no-privacy" => parsed with { Privacy = privacy with { NoPrivacy = true } },
+                "--insecure-seeded-noise" => parsed with { Privacy = privacy with { InsecureSeededNoise = true } },
                 "--secure-aggregation" => parsed with { Privacy = privacy with { InTheClear = IsSecond("--secure-aggregation", Value(args, ref i), "threshold-bfv", "none") } },
                 var other => throw new InvalidInputException(new Problem($"'{other}' is no option.", Repair: Nearest.Repair(other, [.. Flags, .. own?.Keys ?? []]))),
             };
         }
 
         if (parsed.Privacy is { NoPrivacy: true, IsAsked: true }) throw new InvalidInputException(new Problem("--epsilon and --noise say how private the run is.", Field: "--no-privacy", Repair: "Leave out one or the other."));
+        if (parsed.Privacy is { NoPrivacy: true, InsecureSeededNoise: true }) throw new InvalidInputException(new Problem("A run without differential privacy has no noise, and repeats.", Field: "--insecure-seeded-noise", Repair: "Leave it out."));
         return parsed;
     }
 
@@ -59,8 +61,9 @@ public sealed record SampleOptions(ulong Seed, string Out, bool Json, bool Tune,
 
 /// <param name="Epsilon">In place of the spec's ε.</param>
 /// <param name="OwnNoise">Every site adds all the noise that its own records need.</param>
+/// <param name="InsecureSeededNoise">The noise follows from the seed, so that the run repeats; nothing is private.</param>
 /// <param name="InTheClear">Without secure aggregation.</param>
-public sealed record PrivacyChoice(bool NoPrivacy = false, double? Epsilon = null, bool OwnNoise = false, bool InTheClear = false)
+public sealed record PrivacyChoice(bool NoPrivacy = false, double? Epsilon = null, bool OwnNoise = false, bool InTheClear = false, bool InsecureSeededNoise = false)
 {
     /// <summary>A flag says how private the run is.</summary>
     public bool IsAsked => Epsilon is not null || OwnNoise;

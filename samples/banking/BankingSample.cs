@@ -18,6 +18,7 @@ internal static class BankingSample
           --seed N          weights and data order (default 42)
           --epsilon X       of each customer's record, at δ = 1e-5 (default 3)
           --noise MODE      shared (default): under secure aggregation the banks' parts add up; own: each adds all of it
+          --insecure-seeded-noise  for experiments: the noise follows from the seed, so that the run repeats, and protects nobody
           --no-privacy      without differential privacy, for comparison; then the same seed gives the same model
           --secure-aggregation MODE  threshold-bfv (default), or none: the coordinator then sees each update
           --out DIR         where results go (default out/banking)

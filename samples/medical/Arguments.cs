@@ -17,6 +17,7 @@ internal sealed record Arguments(HeartExperiment Experiment, SampleOptions Optio
           --epsilon X       of each patient's record, at δ = 1e-5 (default 3); FLamby's ranges: at δ = 1e-4
           --noise MODE      shared (default): under secure aggregation the hospitals' parts add up; own: each adds all of it
           --no-privacy      without differential privacy, for comparison; the default of --flamby
+          --insecure-seeded-noise  for experiments: the noise follows from the seed, so that the run repeats, and protects nobody
           --secure-aggregation MODE  threshold-bfv (default), or none: the coordinator then sees each update
           --out DIR         where results go (default out/medical)
           --json            print metrics.json's document

@@ -76,7 +76,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         if (task.Schema is null && ledgers.IsAmbiguous) return ["The run names no data set, and this node has several, some with a privacy budget: it cannot tell which one to charge."];
         RunForecast forecast = ledgers.Forecast(task, values, DataSetOf(task));
         if (forecast.Refusals.Count > 0) return forecast.Refusals;
-        if (task.Spec.Privacy is null or { IsCentral: true }) logger.LogWarning("Run {Run}: {Cost}", task.RunId, forecast.Cost);
+        if (task.Spec.Privacy is null or { IsCentral: true } || task.InsecureSeededNoise) logger.LogWarning("Run {Run}: {Cost}", task.RunId, forecast.Cost);
         else logger.LogInformation("Run {Run}: {Cost}", task.RunId, forecast.Cost);
         if (forecast.AllowedRounds < task.Spec.Rounds) logger.LogWarning("The privacy budget of {DataSet} allows {Allowed} of the run's {Rounds} rounds; this site takes no part in the rest", forecast.DataSet, forecast.AllowedRounds, task.Spec.Rounds);
         return [];
@@ -146,7 +146,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         long reservation = Reserve(task, round, SentUpdate.PurposeOf(task), outside => PrivacyCost.OfRound(task.Spec, start.Header.ValueCount, cohort, outside));
         TrainingResult result = learner.Train(task, round, start, cancellationToken);
         if (secure is null) return StoredUpdate.Save(path, train.ModelSha256, task.Spec.Privacy is { IsCentral: true } ? result.AsOne() : result, reservation);
-        (string header, string rounding, EncodedUpdate encoded) = await contribution.WriteAsync(path, secure, result, task.Spec.Seed, task.Spec.Privacy, cancellationToken);
+        (string header, string rounding, EncodedUpdate encoded) = await contribution.WriteAsync(path, secure, result, task, cancellationToken);
         if (encoded.CutCoordinates > 0) logger.LogWarning("Round {Round}: {Count} values were beyond the cut of the spec and were cut", round, encoded.CutCoordinates);
         return StoredUpdate.Save(path, new StoredUpdate(train.ModelSha256, header, 0, result.Loss, reservation, rounding));
     }
@@ -154,7 +154,9 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     /// <summary>Pays for a release; durable when it returns.</summary>
     /// <param name="cost">Of the release: against those who know no part of a shared noise (true), and against the coalition that the run guards against.</param>
     private long Reserve(LearningTask task, int round, string purpose, Func<bool, PrivacyEvent> cost) =>
-        ledgers!.Of(DataSetOf(task)).Reserve(new Release(task.RunId, round, purpose, ledgers.Recipient, [cost(false)], task.Spec.Privacy?.Noise == NoiseSource.Shared ? [cost(true)] : null));
+        ledgers!.Of(DataSetOf(task)).Reserve(task.InsecureSeededNoise
+            ? new Release(task.RunId, round, purpose, ledgers.Recipient, [new NonPrivateEvent()])
+            : new Release(task.RunId, round, purpose, ledgers.Recipient, [cost(false)], task.Spec.Privacy?.Noise == NoiseSource.Shared ? [cost(true)] : null));
 
     private string DataSetOf(LearningTask task) => task.Schema?.Name ?? ledgers!.OwnDataSet;
 
@@ -202,7 +204,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         {
             contribution.RequireNew(secure);
             long reservation = Reserve(task, round, "evaluation", outside => PrivacyCost.OfEvaluation(task.Spec, outside));
-            string header = await contribution.WriteAsync(path, secure, Numbers(task, sums), cancellationToken);
+            string header = await contribution.WriteAsync(path, secure, Numbers(task, round, sums), cancellationToken);
             stored = StoredUpdate.Save(path, new StoredUpdate(evaluate.ModelSha256, header, 0, 0, reservation));
         }
 
@@ -212,10 +214,10 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         if (ledger.IsOpen(stored.Reservation)) ledger.Commit(stored.Reservation, ledgers.Recipient, head, stored.Sha256);
     }
 
-    private static ulong[] Numbers(LearningTask task, Formats.Evaluation.EvaluationSums sums)
+    private static ulong[] Numbers(LearningTask task, int round, Formats.Evaluation.EvaluationSums sums)
     {
         if (task.Spec.Privacy is null) return EvaluationCounts.Of(sums);
-        using SecureRandom random = new();
+        using SecureRandom random = task.NoiseOf(Opening.Evaluation, round);
         return NoisyEvaluation.Hide(sums, task.Spec, random);
     }
 

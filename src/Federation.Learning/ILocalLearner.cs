@@ -3,12 +3,23 @@ using Federation.Formats.Data;
 using Federation.Formats.Evaluation;
 using Federation.Formats.Models;
 using Federation.Formats.Runs;
+using Federation.Privacy.Canonical;
+using Federation.Privacy.Mechanisms;
 
 namespace Federation.Learning;
 
 /// <summary>A run as one site sees it.</summary>
 /// <param name="Schema">Null for a run of one's own model.</param>
-public sealed record LearningTask(string RunId, string Site, RunSpec Spec, DataSchema? Schema);
+public sealed record LearningTask(string RunId, string Site, RunSpec Spec, DataSchema? Schema)
+{
+    /// <summary>The noise follows from the run's seed, which is public: for experiments that are to repeat. Nothing that comes of it is differentially private.</summary>
+    public bool InsecureSeededNoise { get; init; }
+
+    /// <summary>For the noise and the samples of one of the task's releases: of a fresh key, unless <see cref="InsecureSeededNoise"/>.</summary>
+    public SecureRandom NoiseOf(string purpose, int round) => InsecureSeededNoise
+        ? SecureRandom.WithKnownKey(new CanonicalWriter("insecure-seeded-noise").Field(Spec.Seed).Field(purpose).Field((ulong)round).Field(Site).Hash())
+        : new SecureRandom();
+}
 
 /// <param name="WeightedDelta">(model after training − global model) × weight, in the global model's layout, float32.</param>
 /// <param name="Weight">Examples trained on.</param>

@@ -31,7 +31,6 @@ public sealed class ModuleLearner(
     Func<Tensor, Tensor, Tensor>? recordLosses = null,
     IReadOnlyList<string>? persons = null) : ILocalLearner
 {
-    private readonly SecureRandom _random = new();
     private nn.Module<Tensor, Tensor>? _module;
 
     private nn.Module<Tensor, Tensor> Module => _module ??= createModule().to(train.Inputs.device);
@@ -52,7 +51,8 @@ public sealed class ModuleLearner(
         if (task.Spec.Privacy is not { Unit: not DpUnit.Site } privacy) return LocalTraining.Run(Module, train.Inputs, train.Targets, loss, task, round, start, cancellationToken);
         if (PrivateMismatches(privacy, evaluates: false) is [var missing, ..]) throw new LearningException(missing);
         PrivacyUnits units = privacy.Unit == DpUnit.Person ? PrivacyUnits.ByKey(persons!, privacy.MaxUnitRecords) : PrivacyUnits.Records((int)train.Inputs.shape[0]);
-        return PrivateTraining.Run(Module, units, records => recordLosses!(Module.call(train.Inputs.index_select(0, records)), train.Targets.index_select(0, records)), task, round, start, _random, cancellationToken);
+        using SecureRandom random = task.NoiseOf("training", round);
+        return PrivateTraining.Run(Module, units, records => recordLosses!(Module.call(train.Inputs.index_select(0, records)), train.Targets.index_select(0, records)), task, round, start, random, cancellationToken);
     }
 
     private List<string> PrivateMismatches(PrivacySpec privacy, bool evaluates)
@@ -79,7 +79,6 @@ public sealed class ModuleLearner(
     public void Dispose()
     {
         _module?.Dispose();
-        _random.Dispose();
         train.Inputs.Dispose();
         train.Targets.Dispose();
         test?.Inputs.Dispose();

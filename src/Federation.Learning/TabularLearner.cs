@@ -19,7 +19,6 @@ namespace Federation.Learning;
 public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device device) : ILocalLearner
 {
     private readonly TabularDataSet? _given;
-    private readonly SecureRandom _random = new();
     private (string RunId, TabularDataSet Data, nn.Module<Tensor, Tensor> Module)? _loaded;
 
     /// <summary>On a table that is in memory already.</summary>
@@ -59,11 +58,12 @@ public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device dev
             cancellationToken);
     }
 
-    private TrainingResult TrainPrivately(LearningTask task, int round, ModelState start, nn.Module<Tensor, Tensor> module, Rows rows, Tensor inputs, bool binary, CancellationToken cancellationToken)
+    private static TrainingResult TrainPrivately(LearningTask task, int round, ModelState start, nn.Module<Tensor, Tensor> module, Rows rows, Tensor inputs, bool binary, CancellationToken cancellationToken)
     {
         if (rows.Count == 0) throw new LearningException("This site has no training rows.");
         PrivacyUnits units = rows.Persons is { } persons ? PrivacyUnits.ByKey(persons, task.Spec.Privacy!.MaxUnitRecords) : PrivacyUnits.Records(rows.Count);
-        return PrivateTraining.Run(module, units, RowLosses.Of(module, rows, inputs, binary), task, round, start, _random, cancellationToken);
+        using SecureRandom random = task.NoiseOf("training", round);
+        return PrivateTraining.Run(module, units, RowLosses.Of(module, rows, inputs, binary), task, round, start, random, cancellationToken);
     }
 
     public EvaluationSums Evaluate(LearningTask task, ModelState model, CancellationToken cancellationToken)
@@ -76,11 +76,7 @@ public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device dev
         return Prediction.Sums(Prediction.Probabilities(module, rows, kind, device), rows, kind);
     }
 
-    public void Dispose()
-    {
-        _loaded?.Module.Dispose();
-        _random.Dispose();
-    }
+    public void Dispose() => _loaded?.Module.Dispose();
 
     private (TabularDataSet Data, nn.Module<Tensor, Tensor> Module) Load(LearningTask task)
     {

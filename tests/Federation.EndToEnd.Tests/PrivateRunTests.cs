@@ -112,6 +112,38 @@ public sealed class PrivateRunTests
         Assert.Equal(expected, ledger.Spent(1e-5).Epsilon, 0.01 * expected);
     }
 
+    [Theory] // for experiments: the same bytes each time, and no claim of privacy; encryption keeps keys of its own
+    [InlineData(Own, "none")]
+    [InlineData(Own, "threshold-bfv")]
+    [InlineData(Shared, "threshold-bfv")]
+    [InlineData("unit: site, clip: 0.25, noiseMultiplier: 1, delta: 1e-5", "threshold-bfv")]
+    public async Task Run_WithInsecureSeededNoise_RepeatsAndIsChargedAsOneWithoutNoise(string privacy, string secure)
+    {
+        List<string> models = [];
+        foreach (bool seeded in new[] { true, true, false })
+        {
+            await using TestFederation federation = await TestFederation.StartAsync();
+            string evaluate = secure == "none" || privacy.Contains("site", StringComparison.Ordinal) ? "" : "evaluate: { every: 1, noiseMultiplier: 3 }";
+            (string run, NodeOutcome[] outcomes) = await RunAsync(federation, Spec(privacy, rounds: 2, secure, evaluate), insecureSeededNoise: seeded);
+            Assert.All(outcomes, outcome => Assert.Equal(("completed", 2), (outcome.State, outcome.Rounds)));
+            Model last = (await federation.Operator.ListModelsAsync(new ListModelsRequest { RunId = run })).Models.Single(model => model.Round == 2);
+            models.Add($"{outcomes[0].ModelSha256} {last.Evaluations.FirstOrDefault()?.Metrics}");
+            using PrivacyLedger ledger = LedgerOf(federation, "a");
+            Assert.Equal(seeded, double.IsPositiveInfinity(ledger.Spent(1e-5).Epsilon));
+        }
+
+        Assert.Equal(models[0], models[1]);
+        Assert.NotEqual(models[1], models[2]);
+    }
+
+    [Fact]
+    public async Task Run_WithInsecureSeededNoiseAndABudget_IsNotJoined()
+    {
+        await using TestFederation federation = await TestFederation.StartAsync();
+        (string run, _) = await RunAsync(federation, Spec(Own, rounds: 1, "threshold-bfv"), site => site == "d" ? new PrivacyBudget(100, 1e-5) : null, insecureSeededNoise: true);
+        Assert.Equal("The privacy budget of 'synthetic' (ε = 100) allows no release without noise.", Assert.Single((await federation.ShowAsync(run)).Sites.Single(site => site.Name == "d").Mismatches));
+    }
+
     [Fact] // one site's budget allows two rounds: it says so, stops by itself, and the others go on
     public async Task Run_WithASiteWhoseBudgetEnds_GoesOnWithoutIt()
     {
@@ -141,7 +173,7 @@ public sealed class PrivateRunTests
     private static PrivacyLedger LedgerOf(TestFederation federation, string site) =>
         PrivacyLedger.Open(new NodeFolder(federation.NodeState(site)).Ledger, "synthetic", new(PrivacyUnit.Record, NeighboringRelation.AddOrRemoveOne), TimeProvider.System);
 
-    private static async Task<(string Run, NodeOutcome[] Outcomes)> RunAsync(TestFederation federation, string spec, Func<string, PrivacyBudget?>? budgetOf = null, Func<string, ILocalLearner, ILocalLearner>? learnerOf = null)
+    private static async Task<(string Run, NodeOutcome[] Outcomes)> RunAsync(TestFederation federation, string spec, Func<string, PrivacyBudget?>? budgetOf = null, Func<string, ILocalLearner, ILocalLearner>? learnerOf = null, bool insecureSeededNoise = false)
     {
         List<(ILocalLearner Learner, Task<NodeOutcome> Node)> nodes = [];
         foreach (string site in s_sites)
@@ -150,7 +182,7 @@ public sealed class PrivateRunTests
             DataSource data = SyntheticSites.Write(federation.Folder, site) with { Budget = budgetOf?.Invoke(site) };
             ILocalLearner learner = SyntheticSites.Learner(data);
             if (learnerOf is not null) learner = learnerOf(site, learner);
-            nodes.Add((learner, federation.RunNodeAsync(site, learner, data: [data])));
+            nodes.Add((learner, federation.RunNodeAsync(site, learner, data: [data], insecureSeededNoise: insecureSeededNoise)));
         }
 
         string run = await federation.SubmitAsync(spec, SyntheticSites.SchemaYaml, SyntheticSites.Initial(spec));

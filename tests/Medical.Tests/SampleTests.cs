@@ -33,6 +33,7 @@ public sealed class SampleTests
         Assert.Equal([0x89, (byte)'P', (byte)'N', (byte)'G'], File.ReadAllBytes(sample.Output("accuracy.png"))[..4]);
 
         JsonElement privacy = metrics.GetProperty("privacy");
+        Assert.True(privacy.GetProperty("private").GetBoolean());
         Assert.Equal(("record", "shared", 1e-5), (privacy.GetProperty("unit").GetString(), privacy.GetProperty("noise").GetString(), privacy.GetProperty("delta").GetDouble()));
         Assert.InRange(privacy.GetProperty("epsilonAgainstCoalition").GetDouble(), 2.9, 3);
         Assert.All(privacy.GetProperty("epsilonBySite").EnumerateObject(), site => Assert.InRange(site.Value.GetDouble(), 1.5, 2.9));
@@ -78,6 +79,26 @@ public sealed class SampleTests
         Assert.Equal(AccuracyOf(plain), AccuracyOf(metrics), 0.005);
     }
 
+    [Fact] // the one way to repeat a run with noise; it says everywhere that nothing is private
+    public async Task Sample_WithInsecureSeededNoise_RepeatsAndClaimsNothing()
+    {
+        string data = TestData.FolderWith("heart-disease");
+        List<string> models = [];
+        for (int i = 0; i < 2; i++)
+        {
+            using var sample = new Sample("medical");
+            JsonElement metrics = await CheckedAsync(await sample.RunAsync(["--json", "--seed", "43", "--insecure-seeded-noise"], ("FED_DATA", data)));
+            models.Add(metrics.GetProperty("modelSha256").GetString()!);
+            JsonElement privacy = metrics.GetProperty("privacy");
+            Assert.False(privacy.GetProperty("private").GetBoolean());
+            Assert.All(["epsilonBySite", "epsilonAgainstCoalition", "lowerBoundBySite"], (string field) => Assert.Equal(JsonValueKind.Null, privacy.GetProperty(field).ValueKind));
+            SamplePrivacy.AssertFiled(sample, s_hospitals, "without noise");
+            Assert.Contains("Not private: the noise follows from the seed", System.Net.WebUtility.HtmlDecode(File.ReadAllText(sample.Output("report.html"))), StringComparison.Ordinal);
+        }
+
+        Assert.Equal(models[0], models[1]);
+    }
+
     private static double AccuracyOf(JsonElement metrics) => metrics.GetProperty("federated").GetProperty("pooledAccuracy").GetDouble();
 
     private static async Task<JsonElement> CheckedAsync(SampleResult result)
@@ -97,6 +118,7 @@ public sealed class SampleTests
     [InlineData("--secure-aggregation none", "too little")]
     [InlineData("--flamby standardised --epsilon 1", "depend on every patient")]
     [InlineData("--no-privacy --epsilon 1", "Leave out one or the other")]
+    [InlineData("--no-privacy --insecure-seeded-noise", "has no noise, and repeats")]
     [InlineData("--epsilon 0", "'0' is no ε")]
     [InlineData("--noise shard", "Did you mean 'shared'?")]
     [InlineData("--out", "needs a value")]

@@ -11,11 +11,12 @@ namespace Federation.Samples.Figures;
 /// <param name="OpenedRounds">Rounds whose sum the committee opened.</param>
 public sealed record SecureAggregationSection(string Kind, string? Mode, int? Threshold, int? Committee, double BytesPerParameter, int OpenedRounds);
 
+/// <param name="Private">false: the noise followed from the run's seed, which is no secret; ε has no bound, and the next two are null.</param>
 /// <param name="EpsilonBySite">Of each record, against everybody who contributes nothing: the coordinator, and whoever sees the model.</param>
 /// <param name="EpsilonAgainstCoalition">The most that a site's ledger holds: against the coordinator together with <paramref name="MaxColluding"/> other sites; with own noise, against all others.</param>
 /// <param name="LowerBoundBySite">What the attack on a rehearsal of the run at each site shows that ε is at least, each with 95 % confidence; against the same coalition. Null: no audit was made.</param>
 public sealed record PrivacySection(
-    string Unit, string Relation, double Delta, IReadOnlyDictionary<string, double> EpsilonBySite, double EpsilonAgainstCoalition, int MaxColluding, string Noise, double NoiseMultiplier, string Accountant, IReadOnlyDictionary<string, double>? LowerBoundBySite);
+    bool Private, string Unit, string Relation, double Delta, IReadOnlyDictionary<string, double>? EpsilonBySite, double? EpsilonAgainstCoalition, int MaxColluding, string Noise, double NoiseMultiplier, string Accountant, IReadOnlyDictionary<string, double>? LowerBoundBySite);
 
 public sealed record FederatedSection(double PooledAccuracy, double? PooledAuc, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] double? PooledBalancedAccuracy, IReadOnlyDictionary<string, Figure> Sites);
 
@@ -34,7 +35,7 @@ public sealed record MetricsDocument(
 {
     private static readonly JsonSerializerOptions Options = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
 
-    public static MetricsDocument Of(IReadOnlyList<Site> sites, Comparison figures, double seconds, string dataSource, RunSpec spec, RunOutcome outcome) => new(
+    public static MetricsDocument Of(IReadOnlyList<Site> sites, Comparison figures, double seconds, string dataSource, RunSpec spec, RunOutcome outcome, bool insecureSeededNoise) => new(
         new FederatedSection(figures.FederatedAll.Accuracy, figures.FederatedAll.Auc, figures.FederatedAll.BalancedAccuracy, BySite(sites, figures.Federated)),
         BySite(sites, figures.Local),
         figures.PooledAll,
@@ -44,7 +45,7 @@ public sealed record MetricsDocument(
         outcome.Model.Sha256,
         dataSource,
         Section(outcome, (double)outcome.BytesUploadedPerSite / spec.Rounds / outcome.Model.Header.ValueCount),
-        PrivacyOf(spec, outcome, sites));
+        PrivacyOf(spec, outcome, sites, insecureSeededNoise));
 
     public string ToJson() => JsonSerializer.Serialize(this, Options);
 
@@ -53,13 +54,13 @@ public sealed record MetricsDocument(
         ? new(secure.Kind, secure.Mode, (int)secure.Threshold, secure.Committee.Count, Math.Round(bytes, 2), outcome.OpenedRounds)
         : new("none", null, null, null, Math.Round(bytes, 2), 0);
 
-    private static PrivacySection? PrivacyOf(RunSpec spec, RunOutcome outcome, IReadOnlyList<Site> sites)
+    private static PrivacySection? PrivacyOf(RunSpec spec, RunOutcome outcome, IReadOnlyList<Site> sites, bool insecureSeededNoise)
     {
         if (spec.Privacy is not { } privacy) return null;
         double outside = Round(PrivacyCost.Epsilon(PrivacyCost.OfRun(spec, null, outcome.Model.Header.ValueCount, sites.Count, spec.Rounds, outside: true), privacy.Delta));
         bool isShared = privacy.Noise == NoiseSource.Shared;
         return new(
-            "record", "add-or-remove-one", privacy.Delta, sites.ToDictionary(site => site.Name, _ => outside), outcome.Results.Max(result => Round(result.Epsilon!.Value)),
+            !insecureSeededNoise, "record", "add-or-remove-one", privacy.Delta, insecureSeededNoise ? null : sites.ToDictionary(site => site.Name, _ => outside), insecureSeededNoise ? null : outcome.Results.Max(result => Round(result.Epsilon!.Value)),
             isShared ? privacy.MaxColluding : sites.Count - 1, isShared ? "shared" : "own", spec.Sigma, "pld", LowerBounds(outcome, sites));
 
         static double Round(double epsilon) => Math.Ceiling(epsilon * 1e4) / 1e4; // never downwards

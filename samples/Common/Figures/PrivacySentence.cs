@@ -5,8 +5,11 @@ namespace Federation.Samples.Figures;
 /// <summary>What a run has cost each record's privacy, in one sentence.</summary>
 internal static class PrivacySentence
 {
+    public const string Seeded = "the noise follows from the seed (--insecure-seeded-noise), so that the run repeats; whoever knows the seed can take it off.";
+
     public static string Of(PrivacySection privacy, SampleDescription sample)
     {
+        if (privacy.EpsilonBySite is null) return $"Not private: {Seeded}";
         double outside = privacy.EpsilonBySite.Values.Max();
         string against = privacy.Noise == "own"
             ? "against everybody else"

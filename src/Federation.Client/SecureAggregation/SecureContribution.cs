@@ -59,16 +59,16 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
     public void Remember(string run, int round, string purpose, StoredUpdate update) => store.Add(run, new(round, purpose, update.ModelSha256, update.Rounding));
 
     /// <summary>Writes the contribution of a trained update.</summary>
-    /// <param name="seed">Of the run: it fixes the rounding, so that a run repeats, unless a contribution with that very rounding has left this site before.</param>
+    /// <param name="task">The run's seed fixes the rounding, so that a run repeats, unless a contribution with that very rounding has left this site before.</param>
     /// <returns>The SHA-256 of its signed header, what names its rounding, and what the encoder saw.</returns>
-    public async Task<(string Sha256, string Rounding, EncodedUpdate Encoded)> WriteAsync(string path, SiteRound round, TrainingResult result, ulong seed, PrivacySpec? privacy, CancellationToken cancellationToken)
+    public async Task<(string Sha256, string Rounding, EncodedUpdate Encoded)> WriteAsync(string path, SiteRound round, TrainingResult result, LearningTask task, CancellationToken cancellationToken)
     {
         double weight = Math.Min(result.Weight, round.Descriptor.Encoding!.LargestWeight);
-        byte[] roundingKey = new CanonicalWriter("rounding").Field(seed).Field(round.Opening.Round).Field(site).Field(round.Descriptor.Model).Hash();
+        byte[] roundingKey = new CanonicalWriter("rounding").Field(task.Spec.Seed).Field(round.Opening.Round).Field(site).Field(round.Descriptor.Model).Hash();
         // The same integers are not encrypted twice: not in another run of the same spec either, nor after the stored bytes were lost.
         if (store.HasRounded(Sha256Hex.Of(roundingKey))) RandomNumberGenerator.Fill(roundingKey);
         float[] update = Values(result.WeightedDelta, result.Weight);
-        if (privacy is { Unit: DpUnit.Site })
+        if (task.Spec.Privacy is { Unit: DpUnit.Site } privacy)
         {
             float[] vector = SiteClip.Vector(privacy, update, round.Descriptor.Encoding.Clip);
             update.AsSpan().Clear();
@@ -79,8 +79,8 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
         {
             StoredUpdate.Forget(path);
             await using FileStream file = new(path, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16);
-            using SecureRandom random = new();
-            (SignedMessage header, EncodedUpdate encoded) = await ContributionFile.WriteUpdateAsync(file, round, site, identity, update, weight, roundingKey, random, threads, cancellationToken);
+            using SecureRandom random = new(), noise = task.NoiseOf(round.Opening.Purpose, (int)round.Opening.Round);
+            (SignedMessage header, EncodedUpdate encoded) = await ContributionFile.WriteUpdateAsync(file, round, site, identity, update, weight, roundingKey, random, task.InsecureSeededNoise ? 1 : threads, cancellationToken, noise);
             file.Flush(flushToDisk: true);
             return (Sha256Hex.Of(header.Encode()), Sha256Hex.Of(roundingKey), encoded);
         }

@@ -33,13 +33,14 @@ public static class ContributionFile
     /// <param name="weight">Up to the encoding's largest.</param>
     /// <param name="roundingKey">32 bytes for this update alone. Rounding hides nothing, so it may be derived from the run's seed, and the run repeats.</param>
     /// <param name="random">Of the pad and, under DP, of the noise.</param>
+    /// <param name="noise">Another source for the noise alone; with one thread it is drawn in the order of the values.</param>
     /// <returns>The signed header, and what the encoder saw.</returns>
     /// <exception cref="ArgumentException">The descriptor has no encoding for updates, or update or weight do not fit it.</exception>
     public static async Task<(SignedMessage Header, EncodedUpdate Encoded)> WriteUpdateAsync(
-        Stream file, SiteRound round, string site, ECDsa identity, ReadOnlyMemory<float> update, double weight, byte[] roundingKey, Mechanisms.SecureRandom random, int threads, CancellationToken cancellationToken)
+        Stream file, SiteRound round, string site, ECDsa identity, ReadOnlyMemory<float> update, double weight, byte[] roundingKey, Mechanisms.SecureRandom random, int threads, CancellationToken cancellationToken, Mechanisms.SecureRandom? noise = null)
     {
         UpdateEncoding encoding = round.Descriptor.Encoding ?? throw new ArgumentException("This round is for whole numbers, not for updates.", nameof(round));
-        using UpdateEncoder encoder = UpdateEncoder.Prepare(encoding, update, weight, roundingKey, encoding.IsNoisy ? random : null, threads);
+        using UpdateEncoder encoder = UpdateEncoder.Prepare(encoding, update, weight, roundingKey, encoding.IsNoisy ? noise ?? random : null, threads);
         SignedMessage header;
         if (encoding.Layout.IsDirect)
         {
