@@ -3,6 +3,7 @@ using Federation.Formats.Runs;
 using Federation.Learning;
 using Federation.Privacy.Accounting;
 using Federation.Privacy.Ledger;
+using Federation.Privacy.SecureAggregation;
 using static System.FormattableString;
 
 namespace Federation.Client;
@@ -53,6 +54,10 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
         catch (UnreachableTargetException error)
         {
             return none with { Refusals = [$"The run's noise cannot be found: {error.Message}"] };
+        }
+        catch (UpdateLayoutException error)
+        {
+            return none with { Refusals = [$"The run's updates cannot be encoded: {error.Message}"] };
         }
     }
 

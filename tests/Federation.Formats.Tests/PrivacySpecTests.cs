@@ -46,6 +46,27 @@ public sealed class PrivacySpecTests
 
     private const string Own = "noise: own, steps: 20";
 
+    [Theory] // else its own sites would refuse it: rounding and grid count as much as a large model makes of them
+    [InlineData(Good, 25_000_000)]
+    [InlineData(Site, 1_000_000)] // beyond, the chance that a value leaves the range counts, times e^8
+    [InlineData(Central, 25_000_000)]
+    public void Auto_OfAnyModel_KeepsTheEpsilonOfTheSpec(string yaml, int largest)
+    {
+        RunSpec run = RunSpec.Parse(yaml, "x");
+        foreach (int values in new[] { 10, 300_000, largest })
+        {
+            double epsilon = PrivacyCost.Epsilon(PrivacyCost.OfUnit(run, null, values, run.Cohort.MinContributors, run.Rounds, outside: false), run.Privacy!.Delta);
+            Assert.InRange(epsilon, 0.98 * run.Privacy.MaxEpsilon!.Value, run.Privacy.MaxEpsilon.Value);
+        }
+    }
+
+    [Fact] // noise makes up for rounding, but not for a grid that drowns the model
+    public void Bits_TooFewForTheModel_SaysSo()
+    {
+        RunSpec run = RunSpec.Parse(Good.Replace("secureAggregation: threshold-bfv", "secureAggregation: { kind: threshold-bfv, bits: 14 }"), "x");
+        Assert.Contains("Write more bits", Assert.Throws<UpdateLayoutException>(() => SecureEncoding.Of(run, 25_000_000, 4)).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Parse_EveryField_IsRead()
     {

@@ -43,12 +43,31 @@ public static class SecureEncoding
     private static UpdateEncoding Shared(RunSpec run, PrivacySpec privacy, UpdateLayout layout, int values)
     {
         double unit = run.Local.Optimizer.LearningRate / run.Local.BatchSize * privacy.Clip, whole = unit * Room * run.Local.BatchSize;
-        double variance = Math.Pow(run.Sigma * unit, 2) / privacy.NoisySites(run.Cohort.MinContributors);
-        return new(layout, values, whole, (float)unit, rotationSeed: null, whole, variance, largestWeight: 1, unitClip: unit * (1 + PrivacySpec.NormRounding));
+        return Noisy(run, privacy, unit, variance => new(layout, values, whole, (float)unit, rotationSeed: null, whole, variance, largestWeight: 1, unitClip: unit * (1 + PrivacySpec.NormRounding)));
     }
 
     private static UpdateEncoding OfSite(RunSpec run, PrivacySpec privacy, UpdateLayout layout, int values, double whole) =>
-        new(layout, values, whole, (float)SiteClip.WeightOf(privacy, whole), rotationSeed: null, whole, Math.Pow(run.Sigma * whole, 2) / privacy.NoisySites(run.Cohort.MinContributors));
+        Noisy(run, privacy, whole, variance => new(layout, values, whole, (float)SiteClip.WeightOf(privacy, whole), rotationSeed: null, whole, variance));
+
+    /// <summary>
+    /// Noise of σ times what a unit moves the sum by once it is rounded, so that σ costs the same whatever the model's size. The grid grows with the noise, but by far less, hence the few turns.
+    /// </summary>
+    /// <param name="moved">Before rounding.</param>
+    /// <param name="of">The encoding with this variance of one site's noise.</param>
+    private static UpdateEncoding Noisy(RunSpec run, PrivacySpec privacy, double moved, Func<double, UpdateEncoding> of)
+    {
+        UpdateEncoding encoding = of(Variance(moved));
+        for (int turn = 0; turn < 3; turn++)
+        {
+            double rounded = Math.Sqrt(encoding.SquaredSensitivity);
+            if (rounded > 2 * moved) throw new UpdateLayoutException($"Rounded to {encoding.Layout.FieldBits} bits, what moves a model of {encoding.Values} values counts {rounded / moved:g3} times as much as it is, and so much more noise would be added. Write more bits, or leave secureAggregation.bits out.");
+            encoding = of(Variance(rounded));
+        }
+
+        return encoding;
+
+        double Variance(double sensitivity) => Math.Pow(run.Sigma * sensitivity, 2) / privacy.NoisySites(run.Cohort.MinContributors);
+    }
 
     /// <summary>t: as the spec says, or the least with 2t − k above one, k all sites that could be members.</summary>
     public static int ThresholdOf(SecureAggregationSpec spec, int sites)

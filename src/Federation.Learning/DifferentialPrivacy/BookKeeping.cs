@@ -24,6 +24,9 @@ internal sealed class BookKeeping : IClippedSum
         _recorder = new(layers);
     }
 
+    /// <summary>Until a pass has shown what one record takes, as many as the check of the model does.</summary>
+    public int MostRecords { get; private set; } = MostChecked;
+
     public PrivateFigures Add(Func<Tensor, Tensor> losses, PrivateBatch batch)
     {
         using IDisposable scope = NewDisposeScope();
@@ -89,6 +92,7 @@ internal sealed class BookKeeping : IClippedSum
         using DisposeScope scope = NewDisposeScope();
         (Tensor values, IReadOnlyList<RecordedCall> calls) = _recorder.Record(() => losses(indices));
         foreach (RecordedCall call in calls) scope.Attach(call.Input, call.Output);
+        MostRecords = (int)Math.Clamp(MostHeld / Math.Max(1, calls.Sum(call => call.Input.numel() + (2 * call.Output.numel())) / batch.Records.Count), 1, int.MaxValue);
         Losses.Check(values, batch.Records.Count);
         Tensor weights = Losses.Weights(batch, Enumerable.Range(0, batch.Records.Count), values);
         inspect?.Invoke(values, weights, calls);
@@ -103,6 +107,7 @@ internal sealed class BookKeeping : IClippedSum
     }
 
     private const int MostChecked = 8; // units: it takes more memory than a step
+    private const long MostHeld = 1L << 27; // values of layers' inputs, outputs and outputs' gradients, which a pass holds all at once
 
     private const string Advice = "DpSgdOptions.Method = RecordByRecord is right for any model, and slow.";
 

@@ -54,7 +54,7 @@ internal sealed class ClippedSample : IDisposable
     public PrivateFigures Take(Func<Tensor, Tensor> losses, Action? drawn = null)
     {
         Clear();
-        PrivateBatch[] batches = [.. _units.Batches(_sampler.Next(), _parameters.PhysicalBatchSize, _random)];
+        PrivateBatch[] batches = [.. _units.Batches(_sampler.Next(), Math.Min(_parameters.PhysicalBatchSize, _clipped.MostRecords), _random)];
         drawn?.Invoke();
         if (!_checked && batches.Length > 0)
         {

@@ -35,7 +35,7 @@ public sealed class DpSgdOptions
     /// </summary>
     public double? ExpectedBatchSize { get; set; }
 
-    /// <summary>Records that go through the model at once: it bounds memory, and changes nothing else. A unit is never split, so a person's records may exceed it.</summary>
+    /// <summary>Most records that go through the model at once: it bounds memory, and changes nothing else. Of a model whose layers hold much for each record it is fewer by itself, so that about 512 MB are held. A unit is never split, so a person's records may exceed it.</summary>
     public int PhysicalBatchSize { get; set; } = 256;
 
     /// <summary>γ of automatic clipping, relative to nothing: in the gradient's own units.</summary>

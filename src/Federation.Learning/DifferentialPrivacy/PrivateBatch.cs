@@ -37,6 +37,9 @@ internal interface IClippedSum : IDisposable
     /// <param name="losses">From the indices of records [B], int64, to their losses [B].</param>
     /// <exception cref="NonFiniteTrainingException">A loss or a gradient is NaN or ∞; what was added so far must be thrown away.</exception>
     PrivateFigures Add(Func<Tensor, Tensor> losses, PrivateBatch batch);
+
+    /// <summary>More records at once would take much memory. Follows from the shapes of the model's layers alone.</summary>
+    int MostRecords { get; }
 }
 
 /// <summary>A loss or gradient is not finite: nothing of the step is released.</summary>

@@ -6,6 +6,8 @@ namespace Federation.Learning.DifferentialPrivacy;
 /// <summary>One forward and backward pass for each unit: the definition itself, for any model whose losses do not mix units. The plain twin of <see cref="BookKeeping"/>.</summary>
 internal sealed class RecordByRecordSum(GradientBuffer sums, IReadOnlyList<Layer> layers, ClippingKind kind, IReadOnlyList<double> bounds, double stability) : IClippedSum
 {
+    public int MostRecords => int.MaxValue; // one at a time anyway
+
     public PrivateFigures Add(Func<Tensor, Tensor> losses, PrivateBatch batch)
     {
         PrivateFigures figures = PrivateFigures.None;

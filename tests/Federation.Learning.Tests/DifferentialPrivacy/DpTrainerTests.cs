@@ -117,6 +117,33 @@ public sealed class DpTrainerTests
         for (int i = 0; i < one.Length; i++) Assert.Equal(one[i], other[i], 2e-5f);
     }
 
+    [Fact] // few records until it is known what one takes: 4 inputs and 3 outputs with their gradients; then as many as 2^27 values are room for, or as were asked for
+    public void Step_RecordsAtOnce_FollowFromTheShapesOfLayers()
+    {
+        using Linear model = new(40, 3);
+        using var optimizer = optim.SGD(model.Module.parameters(), 1);
+        DpSgdOptions options = DpSgdOptionsTests.Valid();
+        (options.SamplingRate, options.PhysicalBatchSize) = (1, 30);
+        using SecureRandom random = new();
+        using DpTrainer trainer = new(model.Module, optimizer, PrivacyUnits.Records(40), options.ToParameters(), random);
+        List<long> sizes = [];
+        trainer.Step(Seen);
+        Assert.InRange(sizes.Max(), 1, 8);
+        sizes.Clear();
+        trainer.Step(Seen);
+        Assert.Equal([30, 10], sizes);
+        using BookKeeping sum = new(new(model.Module), ModelLayers.Of(model.Module, new(model.Module)), new(), ClippingKind.Flat, [1], 0.01);
+        Assert.Equal(8, sum.MostRecords);
+        sum.Add(model.Losses, PrivateBatch.OneEach([.. Enumerable.Range(0, 40).Select(i => (long)i)]));
+        Assert.Equal((1 << 27) / 10, sum.MostRecords);
+
+        Tensor Seen(Tensor indices)
+        {
+            sizes.Add(indices.shape[0]);
+            return model.Losses(indices);
+        }
+    }
+
     [Theory]
     [InlineData(float.NaN)]
     [InlineData(float.PositiveInfinity)]
