@@ -28,7 +28,7 @@ public sealed record NodeOptions
     /// <summary>Goes on where a privacy ledger is behind what the coordinator has seen of it, and charges what the missing records had reserved. Without it the node stops.</summary>
     public bool AcceptLoss { get; init; }
 
-    /// <summary>Noise and samples follow from a run's seed, so that an experiment repeats: for simulations and samples. Whoever knows the seed can take the noise off; the ledgers record each release as of unlimited ε.</summary>
+    /// <summary>Noise and samples follow from a run's seed, so that an experiment repeats: for simulations and samples. Whoever knows the seed can take the noise off; the ledgers record each release as of unlimited ε. Set it at all nodes of a run: where sites share a noise, a node without it counts this one's part as unknown.</summary>
     public bool InsecureSeededNoise { get; init; }
 
     public TimeProvider Time { get; init; } = TimeProvider.System;

@@ -60,11 +60,21 @@ public sealed class PrivacySpecTests
         }
     }
 
-    [Fact] // noise makes up for rounding, but not for a grid that drowns the model
-    public void Bits_TooFewForTheModel_SaysSo()
+    [Theory] // few bits: the noise makes up for rounding as long as that does not double it, however near
+    [InlineData(3)]
+    [InlineData(8)]
+    public void Auto_WithACoarseGrid_KeepsTheEpsilonOfTheSpec(int rounds)
+    {
+        string yaml = Site.Replace("minContributors: 40", "minContributors: 4").Replace(", maxColluding: 4", "").Replace("maxEpsilon: 8", "maxEpsilon: 1").Replace("rounds: 50", $"rounds: {rounds}").Replace("privacy:", "secureAggregation: { kind: threshold-bfv, bits: 14 }\nprivacy:");
+        RunSpec run = RunSpec.Parse(yaml, "x");
+        Assert.InRange(PrivacyCost.Epsilon(PrivacyCost.OfUnit(run, null, 1_000_000, 4, rounds, outside: false), 1e-5), 0.98, 1);
+    }
+
+    [Fact] // a grid that would drown the model: the true cost is charged, and the sites refuse it if it is too much
+    public void Auto_WithAGridThatWouldDoubleTheNoise_CostsMore()
     {
         RunSpec run = RunSpec.Parse(Good.Replace("secureAggregation: threshold-bfv", "secureAggregation: { kind: threshold-bfv, bits: 14 }"), "x");
-        Assert.Contains("Write more bits", Assert.Throws<UpdateLayoutException>(() => SecureEncoding.Of(run, 25_000_000, 4)).Message, StringComparison.Ordinal);
+        Assert.True(PrivacyCost.Epsilon(PrivacyCost.OfUnit(run, null, 25_000_000, 4, run.Rounds, outside: false), 1e-5) > 3);
     }
 
     [Fact]

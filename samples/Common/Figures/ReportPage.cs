@@ -51,6 +51,7 @@ internal static class ReportPage
                 """;
         string noise = privacy is null
             ? $"<p class=\"warn\"><strong>No differential privacy.</strong> Nothing was added to what was opened: what it says of single {sample.Person.Many}, and what successive sums say of one {site}, is not bounded. Two rounds of which one lacks a single {site} show how many rows it has.</p>"
+            : !privacy.Private ? $"<p class=\"warn\"><strong>No differential privacy.</strong> {WebUtility.HtmlEncode(PrivacySentence.Of(privacy, sample))}</p>"
             : $"""
                 <p><strong>Differential privacy.</strong> {WebUtility.HtmlEncode(PrivacySentence.Of(privacy, sample))} Unit: one row; neighbours differ by one row more or less; noise multiplier {privacy.NoiseMultiplier.ToString(CultureInfo.InvariantCulture)}; accountant {privacy.Accountant}. {(privacy.Noise == "own" ? $"Each {site} adds all the noise that its {sample.Person.Many} need." : $"The {sites}' parts add up to the noise; the guarantee assumes that the {sites} other than those counted as colluding keep their parts to themselves, and the secrecy of secure aggregation above.")}</p>
                 <p>{WebUtility.HtmlEncode(PrivacySentence.OfAudit(privacy, sample))}</p>

@@ -5,7 +5,7 @@ namespace Federation.Formats.Runs;
 /// <summary>The encoding that a spec means for a model and a cohort. Coordinator and sites compute it by themselves; a site refuses any other.</summary>
 public static class SecureEncoding
 {
-    private const int LeastBits = 20;
+    private const int LeastBits = 20, MostTurns = 100;
 
     /// <summary>Whether a model of so many values, with its weight, travels in one key ciphertext; larger ones in the pad ring (hybrid).</summary>
     public static bool IsDirect(int values) => values < UpdateEncoding.MostDirectValues;
@@ -50,23 +50,27 @@ public static class SecureEncoding
         Noisy(run, privacy, whole, variance => new(layout, values, whole, (float)SiteClip.WeightOf(privacy, whole), rotationSeed: null, whole, variance));
 
     /// <summary>
-    /// Noise of σ times what a unit moves the sum by once it is rounded, so that σ costs the same whatever the model's size. The grid grows with the noise, but by far less, hence the few turns.
+    /// Noise of σ times what a unit moves the sum by once it is rounded, so that σ costs the same whatever the model's size. The grid grows with the noise, by less. Where rounding alone would more than double the noise it is σ times what the unit moves:
+    /// then the model is not drowned, and the grid's part of the cost is charged as it is.
     /// </summary>
     /// <param name="moved">Before rounding.</param>
     /// <param name="of">The encoding with this variance of one site's noise.</param>
     private static UpdateEncoding Noisy(RunSpec run, PrivacySpec privacy, double moved, Func<double, UpdateEncoding> of)
     {
-        UpdateEncoding encoding = of(Variance(moved));
-        for (int turn = 0; turn < 3; turn++)
+        UpdateEncoding plain = of(Variance(moved)), encoding = plain;
+        double counted = moved;
+        for (int turn = 0; turn < MostTurns; turn++)
         {
             double rounded = Math.Sqrt(encoding.SquaredSensitivity);
-            if (rounded > 2 * moved) throw new UpdateLayoutException($"Rounded to {encoding.Layout.FieldBits} bits, what moves a model of {encoding.Values} values counts {rounded / moved:g3} times as much as it is, and so much more noise would be added. Write more bits, or leave secureAggregation.bits out.");
-            encoding = of(Variance(rounded));
+            if (rounded > 2 * moved) return plain;
+            if (rounded <= counted) break;
+            counted = rounded * (1 + 1e-9);
+            encoding = of(Variance(counted));
         }
 
         return encoding;
 
-        double Variance(double sensitivity) => Math.Pow(run.Sigma * sensitivity, 2) / privacy.NoisySites(run.Cohort.MinContributors);
+        double Variance(double sensitivity) => run.Sigma * sensitivity * (run.Sigma * sensitivity) / privacy.NoisySites(run.Cohort.MinContributors);
     }
 
     /// <summary>t: as the spec says, or the least with 2t − k above one, k all sites that could be members.</summary>

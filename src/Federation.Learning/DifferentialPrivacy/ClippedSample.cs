@@ -54,7 +54,7 @@ internal sealed class ClippedSample : IDisposable
     public PrivateFigures Take(Func<Tensor, Tensor> losses, Action? drawn = null)
     {
         Clear();
-        PrivateBatch[] batches = [.. _units.Batches(_sampler.Next(), Math.Min(_parameters.PhysicalBatchSize, _clipped.MostRecords), _random)];
+        PrivateBatch[] batches = [.. _units.Batches(_sampler.Next(), _parameters.PhysicalBatchSize, _random)];
         drawn?.Invoke();
         if (!_checked && batches.Length > 0)
         {
@@ -63,7 +63,16 @@ internal sealed class ClippedSample : IDisposable
         }
 
         PrivateFigures figures = PrivateFigures.None;
-        foreach (PrivateBatch batch in batches) figures = figures.Plus(_clipped.Add(losses, batch));
+        foreach (PrivateBatch batch in batches)
+        {
+            // The first pass shows how many records the next may hold.
+            for (int first = 0, count; first < batch.Units.Count; first += count)
+            {
+                count = batch.UnitsWithin(first, _clipped.MostRecords);
+                figures = figures.Plus(_clipped.Add(losses, batch.Range(first, count)));
+            }
+        }
+
         return figures;
     }
 

@@ -10,14 +10,36 @@ public sealed record PrivateBatch(IReadOnlyList<long> Records, BatchUnits Units,
 {
     public static PrivateBatch OneEach(IReadOnlyList<long> records) => new(records, BatchUnits.OneEach(records.Count));
 
-    /// <summary>The first units of it.</summary>
-    internal PrivateBatch First(int units)
+    /// <summary>The first units of it; all, where it has fewer.</summary>
+    internal PrivateBatch First(int units) => Range(0, Math.Min(units, Units.Count));
+
+    /// <summary>So many units of it, from one on.</summary>
+    internal PrivateBatch Range(int first, int count)
     {
-        if (units >= Units.Count) return this;
-        if (Units.IsOneEach && Weights is null) return OneEach([.. Records.Take(units)]);
-        long[] unitOf = Units.Index(CPU).data<long>().ToArray();
-        int[] kept = [.. Enumerable.Range(0, unitOf.Length).Where(i => unitOf[i] < units)];
-        return new([.. kept.Select(i => Records[i])], BatchUnits.Of([.. kept.Select(i => (int)unitOf[i])], units), Weights is null ? null : [.. kept.Select(i => Weights[i])]);
+        if (count == Units.Count) return this;
+        if (Units.IsOneEach && Weights is null) return OneEach([.. Records.Skip(first).Take(count)]);
+        long[] unitOf = UnitOfEach();
+        int[] kept = [.. Enumerable.Range(0, unitOf.Length).Where(i => unitOf[i] >= first && unitOf[i] < first + count)];
+        return new([.. kept.Select(i => Records[i])], BatchUnits.Of([.. kept.Select(i => (int)unitOf[i] - first)], count), Weights is null ? null : [.. kept.Select(i => Weights[i])]);
+    }
+
+    /// <summary>How many units from one on have together at most so many records; at least one.</summary>
+    internal int UnitsWithin(int first, int mostRecords)
+    {
+        int left = Units.Count - first;
+        if (mostRecords >= Records.Count) return left;
+        if (Units.IsOneEach) return Math.Min(left, mostRecords);
+        int[] sizes = new int[Units.Count];
+        foreach (long unit in UnitOfEach()) sizes[unit]++;
+        int count = 1;
+        for (int records = sizes[first]; count < left && records + sizes[first + count] <= mostRecords; count++) records += sizes[first + count];
+        return count;
+    }
+
+    private long[] UnitOfEach()
+    {
+        using Tensor index = Units.Index(CPU);
+        return index.data<long>().ToArray();
     }
 }
 
