@@ -64,7 +64,7 @@ internal static class MnistBenchmark
             // Down to nothing over the run, after Loshchilov and Hutter 2017.
             optimizer.ParamGroups.First().LearningRate = settings["--rate"] * 0.5 * (1 + Math.Cos(Math.PI * step / steps));
             several?.Step();
-            one?.Step(indices => nn.functional.cross_entropy(model.call(images.index_select(0, indices)), labels.index_select(0, indices), reduction: nn.Reduction.None));
+            one?.Step(MnistData.Losses(model, images, labels));
             using IDisposable scope = NewDisposeScope(), off = no_grad();
             double share = Math.Min(settings["--average"], step / (step + 10.0));
             foreach ((Tensor kept, Tensor now) in mean.Zip(model.parameters())) kept.mul_(share).add_(now, 1 - share);

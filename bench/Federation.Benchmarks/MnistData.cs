@@ -22,6 +22,10 @@ internal static class MnistData
     /// <summary>[n], int64.</summary>
     public static Tensor Labels(string folder, string kind) => tensor(Content(Path.Combine(folder, $"{kind}-labels-idx1-ubyte.gz")).AsSpan(8).ToArray()).to(ScalarType.Int64);
 
+    /// <summary>From record indices to the records' losses.</summary>
+    public static Func<Tensor, Tensor> Losses(nn.Module<Tensor, Tensor> model, Tensor images, Tensor labels) =>
+        indices => nn.functional.cross_entropy(model.call(images.index_select(0, indices)), labels.index_select(0, indices), reduction: nn.Reduction.None);
+
     private static byte[] Content(string path)
     {
         using GZipStream stream = new(File.OpenRead(path), CompressionMode.Decompress);

@@ -20,12 +20,11 @@ internal sealed class MnistSites : IDisposable
     private readonly List<(Tensor Images, Tensor Labels, ClippedSample Sample)> _sites = [];
     private readonly EncodedSum _sum;
     private readonly SecureRandom _random = new();
-    private readonly double _batch;
 
     /// <param name="batch">Expected, of all sites together.</param>
     public MnistSites(int sites, nn.Module<Tensor, Tensor> model, optim.Optimizer optimizer, Tensor images, Tensor labels, double batch, double clip, double epsilon, double delta, long steps)
     {
-        (_model, _optimizer, _batch) = (model, optimizer, batch);
+        (_model, _optimizer) = (model, optimizer);
         long rows = images.shape[0] / sites;
         double rate = batch / sites / rows;
         Spec = RunSpec.Parse(string.Create(CultureInfo.InvariantCulture, $$"""
@@ -61,7 +60,7 @@ internal sealed class MnistSites : IDisposable
         using IDisposable scope = NewDisposeScope();
         foreach ((Tensor images, Tensor labels, ClippedSample sample) in _sites)
         {
-            sample.Take(indices => nn.functional.cross_entropy(_model.call(images.index_select(0, indices)), labels.index_select(0, indices), reduction: nn.Reduction.None));
+            sample.Take(MnistData.Losses(_model, images, labels));
             // As a node sends it: −η/b·Σ with η = 1.
             float[] update = [.. sample.Sums.Flat.data<float>()];
             for (int i = 0; i < update.Length; i++) update[i] /= -Spec.Local.BatchSize;

@@ -35,7 +35,7 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
             List<string> refusals = [.. policy.Refusals(task.Spec, task.Schema)];
             if (privacy is null || task.InsecureSeededNoise)
             {
-                if (task.InsecureSeededNoise && privacy is not null && policy.Privacy is not null) refusals.Add("This node's noise follows from the run's seed, and its policy asks for differential privacy.");
+                if (privacy is not null && policy.Privacy is not null) refusals.Add("This node's noise follows from the run's seed, and its policy asks for differential privacy.");
                 if (!ledger.Fits([new NonPrivateEvent()], budget)) refusals.Add(Invariant($"The privacy budget of '{dataSet}' (ε = {budget!.Epsilon}) allows no release without noise."));
                 return refusals.Count > 0 ? none with { Refusals = refusals } : none with { After = double.PositiveInfinity, AllowedRounds = task.Spec.Rounds };
             }

@@ -110,12 +110,7 @@ public sealed class PrivacySpecTests
     [InlineData("rounds: 50", "rounds: 50\nevaluate: { every: 1 }", "evaluate", "noiseMultiplier is missing")]
     [InlineData("rounds: 50", "rounds: 50\nevaluate: { every: 1, noiseMultiplier: 5, metrics: [accuracy, brier] }", "evaluate", "'brier'")]
     [InlineData("rounds: 50", "rounds: 50\nevaluate: { every: 1, noiseMultiplier: 0 }", "evaluate.noiseMultiplier", "(0, 1000000]")]
-    public void Parse_OneMistake_NamesFieldAndRepair(string right, string wrong, string field, string says)
-    {
-        var error = Assert.Throws<InvalidInputException>(() => RunSpec.Parse(Good.Replace(right, wrong), "run.yaml"));
-        Problem problem = Assert.Single(error.Problems, problem => problem.Field == field);
-        Assert.Contains(says, $"{problem.Message} {problem.Repair}", StringComparison.Ordinal);
-    }
+    public void Parse_OneMistake_NamesFieldAndRepair(string right, string wrong, string field, string says) => AssertRefused(Good.Replace(right, wrong), field, says);
 
     [Fact]
     public void Parse_ASiteAsTheUnit_IsRead()
@@ -132,12 +127,7 @@ public sealed class PrivacySpecTests
     [InlineData("quantile: 0.5", "quantil: 0.5", "privacy.adaptiveClip.quantil", "Did you mean 'quantile'?")]
     [InlineData("rounds: 50", "rounds: 50\nevaluate: { every: 5, noiseMultiplier: 3 }", "evaluate", "evaluator")]
     [InlineData("seed: 42", "seed: 42\nsecureAggregation: none", "privacy.unit", "the coordinator would see")]
-    public void Parse_OneMistakeOfASite_NamesFieldAndRepair(string right, string wrong, string field, string says)
-    {
-        var error = Assert.Throws<InvalidInputException>(() => RunSpec.Parse(Site.Replace(right, wrong), "run.yaml"));
-        Problem problem = Assert.Single(error.Problems, problem => problem.Field == field);
-        Assert.Contains(says, $"{problem.Message} {problem.Repair}", StringComparison.Ordinal);
-    }
+    public void Parse_OneMistakeOfASite_NamesFieldAndRepair(string right, string wrong, string field, string says) => AssertRefused(Site.Replace(right, wrong), field, says);
 
     [Fact]
     public void Parse_NoiseOfTheCoordinators_IsRead()
@@ -157,12 +147,7 @@ public sealed class PrivacySpecTests
     [InlineData("delta: 1e-5", "delta: 1e-5, steps: 2", "privacy.steps", "units within a site")]
     [InlineData("auto", "1e-7", "privacy.noiseMultiplier", "counts as none")]
     [InlineData("seed: 42", "seed: 42\nevaluate: { every: 5 }", "evaluate", "evaluator")]
-    public void Parse_OneMistakeWithTheCoordinatorsNoise_NamesFieldAndRepair(string right, string wrong, string field, string says)
-    {
-        var error = Assert.Throws<InvalidInputException>(() => RunSpec.Parse(Central.Replace(right, wrong), "run.yaml"));
-        Problem problem = Assert.Single(error.Problems, problem => problem.Field == field);
-        Assert.Contains(says, $"{problem.Message} {problem.Repair}", StringComparison.Ordinal);
-    }
+    public void Parse_OneMistakeWithTheCoordinatorsNoise_NamesFieldAndRepair(string right, string wrong, string field, string says) => AssertRefused(Central.Replace(right, wrong), field, says);
 
     [Theory] // what is opened costs no more than the spec allows, at every size of model, and not much less
     [InlineData(14)]
@@ -186,5 +171,12 @@ public sealed class PrivacySpecTests
         double sigma = RunSpec.Parse(Good, "x").Sigma;
         Assert.Equal(sigma, Math.Round(sigma, 3));
         Assert.Equal(7.5, RunSpec.Parse(Good.Replace("auto", "7.5"), "x").Sigma);
+    }
+
+    private static void AssertRefused(string yaml, string field, string says)
+    {
+        var error = Assert.Throws<InvalidInputException>(() => RunSpec.Parse(yaml, "run.yaml"));
+        Problem problem = Assert.Single(error.Problems, problem => problem.Field == field);
+        Assert.Contains(says, $"{problem.Message} {problem.Repair}", StringComparison.Ordinal);
     }
 }

@@ -63,7 +63,7 @@ public static class MadeUpTuner
     {
         if (spec.Privacy is not { Noise: NoiseSource.Shared } privacy) return 0;
         double unit = spec.Local.Optimizer.LearningRate * privacy.Clip / spec.Local.BatchSize;
-        return spec.Sigma * unit * Math.Sqrt(sites / (double)(spec.Cohort.MinContributors - privacy.MaxColluding)) / sites;
+        return spec.Sigma * unit * Math.Sqrt(sites / (double)privacy.NoisySites(spec.Cohort.MinContributors)) / sites;
     }
 
     private static double Normal(Random random) => Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
