@@ -20,7 +20,7 @@ public static class SampleProgram
             switch (args)
             {
                 case [CoordinatorProcess.Verb, var state]: return await CoordinatorProcess.RunAsync(state);
-                case [SiteProcess.Verb, var name, var folder, var dataSet, var coordinator, .. var rest]: return await SiteProcess.RunAsync(name, folder, dataSet, coordinator, rest is [SiteProcess.SeededNoise]);
+                case [SiteProcess.Verb, var name, var folder, var dataSet, var coordinator]: return await SiteProcess.RunAsync(name, folder, dataSet, coordinator);
             }
 
             await work(interrupted.Token);

@@ -25,12 +25,12 @@ public static class SampleRun
         screen.Say($"One coordinator and {sample.Parties} start as processes of their own (gRPC over mutual TLS on loopback).");
         screen.Say(Secrecy(sample, spec));
         screen.Say(Promise(sample, spec));
-        if (options.Privacy.InsecureSeededNoise && spec.Privacy is not null) screen.Say($"But {PrivacySentence.Seeded} The ledgers record each release as of unlimited ε.");
-        RunOutcome outcome = await screen.WithProgressAsync(spec.Rounds, progress => FederatedRun.RunAsync(experiment, data.Tables, root.Path, options.Privacy.InsecureSeededNoise, progress, cancellationToken));
+        if (spec.Privacy is { InsecureSeededNoise: true }) screen.Say($"But {PrivacySentence.Seeded} The ledgers record each release as of unlimited ε.");
+        RunOutcome outcome = await screen.WithProgressAsync(spec.Rounds, progress => FederatedRun.RunAsync(experiment, data.Tables, root.Path, progress, cancellationToken));
         Comparison figures = Comparison.Of(outcome.Results, PooledModel.Scores(experiment, sample.Sites, root.Path, cancellationToken), sample.IsUnbalanced);
         byte[] plot = AccuracyPlot.Png(sample, figures, data.IsSynthetic, root.Path);
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        MetricsDocument metrics = MetricsDocument.Of(sample.Sites, figures, seconds, data.Source, spec, outcome, options.Privacy.InsecureSeededNoise);
+        MetricsDocument metrics = MetricsDocument.Of(sample.Sites, figures, seconds, data.Source, spec, outcome);
         string verdict = Verdict(sample, figures, data);
         outcome.Model.Save(Path.Combine(output, "model.safetensors"));
         await File.WriteAllTextAsync(Path.Combine(output, "metrics.json"), metrics.ToJson() + "\n", cancellationToken);

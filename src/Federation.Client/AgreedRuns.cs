@@ -9,7 +9,7 @@ using Federation.V1;
 namespace Federation.Client;
 
 /// <summary>The runs that this site has agreed to: what its policy allows, kept with spec and schema in the run's folder.</summary>
-internal sealed class AgreedRuns(NodeFolder folder, string site, NodePolicy policy, bool insecureSeededNoise = false)
+internal sealed class AgreedRuns(NodeFolder folder, string site, NodePolicy policy)
 {
     private const string SpecFile = "spec.yaml", SchemaFile = "schema.yaml";
 
@@ -66,7 +66,7 @@ internal sealed class AgreedRuns(NodeFolder folder, string site, NodePolicy poli
     {
         try
         {
-            return new(runId, site, RunSpec.Parse(spec, SpecFile), schema.Length == 0 ? null : DataSchema.Parse(schema, SchemaFile)) { InsecureSeededNoise = insecureSeededNoise };
+            return new(runId, site, RunSpec.Parse(spec, SpecFile), schema.Length == 0 ? null : DataSchema.Parse(schema, SchemaFile));
         }
         catch (InvalidInputException error)
         {

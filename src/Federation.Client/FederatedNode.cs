@@ -28,9 +28,6 @@ public sealed record NodeOptions
     /// <summary>Goes on where a privacy ledger is behind what the coordinator has seen of it, and charges what the missing records had reserved. Without it the node stops.</summary>
     public bool AcceptLoss { get; init; }
 
-    /// <summary>Noise and samples follow from a run's seed, so that an experiment repeats: for simulations and samples. Whoever knows the seed can take the noise off; the ledgers record each release as of unlimited ε. Set it at all nodes of a run: where sites share a noise, a node without it counts this one's part as unknown.</summary>
-    public bool InsecureSeededNoise { get; init; }
-
     public TimeProvider Time { get; init; } = TimeProvider.System;
 }
 
@@ -60,13 +57,12 @@ public static class FederatedNode
         using ECDsa identity = credential.Certificate.GetECDsaPrivateKey()!;
         using CommitteeStore committee = folder.OpenCommitteeStore();
         using var audit = new NodeAudit(folder.Audit, options.Time, logger);
-        var runs = new AgreedRuns(folder, credential.Name, options.Configuration.Policy, options.InsecureSeededNoise);
+        var runs = new AgreedRuns(folder, credential.Name, options.Configuration.Policy);
         using var duty = new CommitteeDuty(client, folder, credential.Name, identity, options.Configuration.Policy, committee, runs, audit, logger);
         var contribution = new SecureContribution(client, folder, credential.Name, identity, options.Configuration.Policy, committee, options.Configuration.Threads, logger);
         var worker = new TaskWorker(
             client, folder, new GuardedLearner(learner, logger), options.Configuration.Role == Formats.Configuration.NodeRole.Evaluator ? null : ledgers, duty, contribution, new SiteStatistics(options.Configuration.Data), runs, audit, () => JoinRequestOf(options.Configuration), logger);
         var tasks = new GuardedTasks(worker, audit, logger);
-        if (options.InsecureSeededNoise) logger.LogWarning("Insecure seeded noise: what this node adds follows from the run's seed and protects nobody. Its ledgers record each release as of unlimited ε");
         var backoff = new Backoff();
         bool reachable = false;
         while (true)

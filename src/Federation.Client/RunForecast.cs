@@ -33,9 +33,8 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
         try
         {
             List<string> refusals = [.. policy.Refusals(task.Spec, task.Schema)];
-            if (privacy is null || task.InsecureSeededNoise)
+            if (privacy is null or { InsecureSeededNoise: true })
             {
-                if (privacy is not null && policy.Privacy is not null) refusals.Add("This node's noise follows from the run's seed, and its policy asks for differential privacy.");
                 if (!ledger.Fits([new NonPrivateEvent()], budget)) refusals.Add(Invariant($"The privacy budget of '{dataSet}' (ε = {budget!.Epsilon}) allows no release without noise."));
                 return refusals.Count > 0 ? none with { Refusals = refusals } : none with { After = double.PositiveInfinity, AllowedRounds = task.Spec.Rounds };
             }
@@ -68,7 +67,7 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
         get
         {
             if (Task.Spec is { Statistics: not null, Privacy: null }) return "One sum of this site's table with other sites' is opened, without noise: the ledger records it as of unlimited ε.";
-            if (Task is { InsecureSeededNoise: true, Spec.Privacy: not null }) return "The run's noise follows from its seed, and whoever knows that can take it off: the ledger records each release as of unlimited ε.";
+            if (Task.Spec.Privacy is { InsecureSeededNoise: true }) return "The run's noise follows from its seed, and whoever knows that can take it off: the ledger records each release as of unlimited ε.";
             if (Task.Spec.Privacy is not { } privacy) return "The run adds no noise: the ledger records each release as of unlimited ε.";
             string against = privacy.Noise switch
             {

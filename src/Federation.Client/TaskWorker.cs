@@ -76,7 +76,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         if (task.Schema is null && ledgers.IsAmbiguous) return ["The run names no data set, and this node has several, some with a privacy budget: it cannot tell which one to charge."];
         RunForecast forecast = ledgers.Forecast(task, values, DataSetOf(task));
         if (forecast.Refusals.Count > 0) return forecast.Refusals;
-        if (task.Spec.Privacy is null or { IsCentral: true } || task.InsecureSeededNoise) logger.LogWarning("Run {Run}: {Cost}", task.RunId, forecast.Cost);
+        if (task.Spec.Privacy is null or { IsCentral: true } or { InsecureSeededNoise: true }) logger.LogWarning("Run {Run}: {Cost}", task.RunId, forecast.Cost);
         else logger.LogInformation("Run {Run}: {Cost}", task.RunId, forecast.Cost);
         if (forecast.AllowedRounds < task.Spec.Rounds) logger.LogWarning("The privacy budget of {DataSet} allows {Allowed} of the run's {Rounds} rounds; this site takes no part in the rest", forecast.DataSet, forecast.AllowedRounds, task.Spec.Rounds);
         return [];
@@ -103,6 +103,8 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             StoredUpdate? stored = StoredUpdate.Find(path, train.ModelSha256);
             // Paid for in this very ledger, or not sent: the ledger may have been put back since.
             if (stored is not null && !ledger.Holds(stored.Reservation, train.RunId, round, purpose)) stored = null;
+            // A coordinator that lost the round's end adds a second noise to the same update, and whoever sees both models has their mean: that is another release.
+            if (stored is not null && task.Spec.Privacy is { IsCentral: true } && !ledger.IsOpen(stored.Reservation)) stored = null;
             StoredUpdate update = stored ?? await TrainAndStoreAsync(task, train, round, path, cancellationToken);
             LedgerHead head = ledger.Head;
             if (secure) contribution.Remember(train.RunId, round, purpose, update);
@@ -154,7 +156,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     /// <summary>Pays for a release; durable when it returns.</summary>
     /// <param name="cost">Of the release: against those who know no part of a shared noise (true), and against the coalition that the run guards against.</param>
     private long Reserve(LearningTask task, int round, string purpose, Func<bool, PrivacyEvent> cost) =>
-        ledgers!.Of(DataSetOf(task)).Reserve(task.InsecureSeededNoise
+        ledgers!.Of(DataSetOf(task)).Reserve(task.Spec.Privacy is { InsecureSeededNoise: true }
             ? new Release(task.RunId, round, purpose, ledgers.Recipient, [new NonPrivateEvent()])
             : new Release(task.RunId, round, purpose, ledgers.Recipient, [cost(false)], task.Spec.Privacy?.Noise == NoiseSource.Shared ? [cost(true)] : null));
 

@@ -12,11 +12,8 @@ namespace Federation.Learning;
 /// <param name="Schema">Null for a run of one's own model.</param>
 public sealed record LearningTask(string RunId, string Site, RunSpec Spec, DataSchema? Schema)
 {
-    /// <summary>The noise follows from the run's seed, which is public: for experiments that are to repeat. Nothing that comes of it is differentially private.</summary>
-    public bool InsecureSeededNoise { get; init; }
-
-    /// <summary>For the noise and the samples of one of the task's releases: of a fresh key, unless <see cref="InsecureSeededNoise"/>.</summary>
-    public SecureRandom NoiseOf(string purpose, int round) => InsecureSeededNoise
+    /// <summary>For the noise and the samples of one of the task's releases: of a fresh key, unless the spec asks for <see cref="PrivacySpec.InsecureSeededNoise"/>.</summary>
+    public SecureRandom NoiseOf(string purpose, int round) => Spec.Privacy is { InsecureSeededNoise: true }
         ? SecureRandom.WithKnownKey(new CanonicalWriter("insecure-seeded-noise").Field(Spec.Seed).Field(purpose).Field((ulong)round).Field(Site).Hash())
         : new SecureRandom();
 }

@@ -99,6 +99,51 @@ public sealed class CentralNoiseTests
         Assert.Equal(3UL, (await federation.ShowAsync(run)).Rounds.Single().Weight);
     }
 
+    [Fact] // the coordinator would add a second noise to the same update: whoever sees both models has their mean
+    public async Task Coordinator_PutBackToBeforeARoundsEnd_IsSentUpdatesThatArePaidForAgain()
+    {
+        await using TestFederation federation = await TestFederation.StartAsync();
+        string spec = Spec(rounds: 2), copy = Path.Combine(federation.Folder, "copy");
+        ILocalLearner Learner(string site) => SyntheticSites.Learner(SyntheticSites.Write(federation.Folder, site));
+        using GatedLearner first = new(Learner("a"), heldRound: 1), second = new(Learner("b"), heldRound: 2);
+        List<Task<NodeOutcome>> nodes = [];
+        foreach (string site in s_sites)
+        {
+            await federation.EnrollAsync(site);
+            nodes.Add(federation.RunNodeAsync(site, site == "a" ? first : site == "b" ? second : Learner(site), data: [SyntheticSites.Write(federation.Folder, site)], policy: s_trusting));
+        }
+
+        string run = await federation.SubmitAsync(spec, SyntheticSites.SchemaYaml, SyntheticSites.Initial(spec));
+        await first.Started;
+        await federation.RestartCoordinatorAsync(() => CopyFolder(federation.State, copy));
+        first.Release();
+        await second.Started; // round 1 has been told
+        await federation.RestartCoordinatorAsync(() =>
+        {
+            Directory.Delete(federation.State, recursive: true);
+            CopyFolder(copy, federation.State);
+        });
+        second.Release();
+        NodeOutcome[] outcomes = await Task.WhenAll(nodes);
+        Assert.All(outcomes, outcome => Assert.Equal(("completed", 2), (outcome.State, outcome.Rounds)));
+        foreach (string site in s_sites)
+        {
+            LedgerRecord[] records = [.. LedgerVerification.Of(new NodeFolder(federation.NodeState(site)).Ledger, "synthetic").Records];
+            Assert.Equal(2, records.OfType<ReservedRecord>().Count(record => record.Release.Round == 1));
+            Assert.Equal(records.OfType<CommittedRecord>().Count(), records.OfType<CommittedRecord>().Select(record => record.Reservation).Distinct().Count());
+        }
+    }
+
+    private static void CopyFolder(string from, string to)
+    {
+        foreach (string file in Directory.EnumerateFiles(from, "*", SearchOption.AllDirectories))
+        {
+            string target = Path.Combine(to, Path.GetRelativePath(from, file));
+            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+            File.Copy(file, target);
+        }
+    }
+
     /// <summary>σ/2, because a record may make the site's update another one; each round named as what it is.</summary>
     private static void RequireCharged(TestFederation federation, string site, string spec, int rounds)
     {

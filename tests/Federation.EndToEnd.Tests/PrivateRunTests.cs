@@ -124,7 +124,7 @@ public sealed class PrivateRunTests
         {
             await using TestFederation federation = await TestFederation.StartAsync();
             string evaluate = secure == "none" || privacy.Contains("site", StringComparison.Ordinal) ? "" : "evaluate: { every: 1, noiseMultiplier: 3 }";
-            (string run, NodeOutcome[] outcomes) = await RunAsync(federation, Spec(privacy, rounds: 2, secure, evaluate), insecureSeededNoise: seeded);
+            (string run, NodeOutcome[] outcomes) = await RunAsync(federation, Spec(seeded ? $"{privacy}, insecureSeededNoise: true" : privacy, rounds: 2, secure, evaluate), policy: new(AllowInsecureSeededNoise: seeded));
             Assert.All(outcomes, outcome => Assert.Equal(("completed", 2), (outcome.State, outcome.Rounds)));
             Model last = (await federation.Operator.ListModelsAsync(new ListModelsRequest { RunId = run })).Models.Single(model => model.Round == 2);
             models.Add($"{outcomes[0].ModelSha256} {last.Evaluations.FirstOrDefault()?.Metrics}");
@@ -140,7 +140,7 @@ public sealed class PrivateRunTests
     public async Task Run_WithInsecureSeededNoiseAndABudget_IsNotJoined()
     {
         await using TestFederation federation = await TestFederation.StartAsync();
-        (string run, _) = await RunAsync(federation, Spec(Own, rounds: 1, "threshold-bfv"), site => site == "d" ? new PrivacyBudget(100, 1e-5) : null, insecureSeededNoise: true);
+        (string run, _) = await RunAsync(federation, Spec($"{Own}, insecureSeededNoise: true", rounds: 1, "threshold-bfv"), site => site == "d" ? new PrivacyBudget(100, 1e-5) : null, policy: new(AllowInsecureSeededNoise: true));
         Assert.Equal("The privacy budget of 'synthetic' (ε = 100) allows no release without noise.", Assert.Single((await federation.ShowAsync(run)).Sites.Single(site => site.Name == "d").Mismatches));
     }
 
@@ -173,7 +173,7 @@ public sealed class PrivateRunTests
     private static PrivacyLedger LedgerOf(TestFederation federation, string site) =>
         PrivacyLedger.Open(new NodeFolder(federation.NodeState(site)).Ledger, "synthetic", new(PrivacyUnit.Record, NeighboringRelation.AddOrRemoveOne), TimeProvider.System);
 
-    private static async Task<(string Run, NodeOutcome[] Outcomes)> RunAsync(TestFederation federation, string spec, Func<string, PrivacyBudget?>? budgetOf = null, Func<string, ILocalLearner, ILocalLearner>? learnerOf = null, bool insecureSeededNoise = false)
+    private static async Task<(string Run, NodeOutcome[] Outcomes)> RunAsync(TestFederation federation, string spec, Func<string, PrivacyBudget?>? budgetOf = null, Func<string, ILocalLearner, ILocalLearner>? learnerOf = null, NodePolicy? policy = null)
     {
         List<(ILocalLearner Learner, Task<NodeOutcome> Node)> nodes = [];
         foreach (string site in s_sites)
@@ -182,7 +182,7 @@ public sealed class PrivateRunTests
             DataSource data = SyntheticSites.Write(federation.Folder, site) with { Budget = budgetOf?.Invoke(site) };
             ILocalLearner learner = SyntheticSites.Learner(data);
             if (learnerOf is not null) learner = learnerOf(site, learner);
-            nodes.Add((learner, federation.RunNodeAsync(site, learner, data: [data], insecureSeededNoise: insecureSeededNoise)));
+            nodes.Add((learner, federation.RunNodeAsync(site, learner, data: [data], policy: policy)));
         }
 
         string run = await federation.SubmitAsync(spec, SyntheticSites.SchemaYaml, SyntheticSites.Initial(spec));

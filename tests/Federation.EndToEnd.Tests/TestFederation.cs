@@ -51,10 +51,12 @@ internal sealed class TestFederation : IAsyncDisposable
     }
 
     /// <summary>Stops the coordinator without notice and starts it again on the same port and folder.</summary>
-    public async Task RestartCoordinatorAsync()
+    /// <param name="stopped">Done while it is down.</param>
+    public async Task RestartCoordinatorAsync(Action? stopped = null)
     {
         int port = Coordinator.NodesAddress.Port;
         await Coordinator.DisposeAsync();
+        stopped?.Invoke();
         await StartCoordinatorAsync($"127.0.0.1:{port}");
     }
 
@@ -73,10 +75,10 @@ internal sealed class TestFederation : IAsyncDisposable
         return new Node.NodeClient(Open(Coordinator.NodesAddress, Credential.Load(folder.Certificate, folder.Key)));
     }
 
-    public Task<NodeOutcome> RunNodeAsync(string site, ILocalLearner learner, NodeRole role = NodeRole.Trainer, Uri? coordinator = null, IReadOnlyList<DataSource>? data = null, CancellationToken? cancellationToken = null, NodePolicy? policy = null, ILoggerFactory? loggers = null, bool insecureSeededNoise = false, bool exitAfterRun = true)
+    public Task<NodeOutcome> RunNodeAsync(string site, ILocalLearner learner, NodeRole role = NodeRole.Trainer, Uri? coordinator = null, IReadOnlyList<DataSource>? data = null, CancellationToken? cancellationToken = null, NodePolicy? policy = null, ILoggerFactory? loggers = null, bool exitAfterRun = true)
     {
         var configuration = new NodeConfiguration { Coordinator = coordinator ?? Coordinator.NodesAddress, State = NodeState(site), Role = role, Data = data ?? [], Policy = policy ?? new() };
-        return FederatedNode.RunAsync(new NodeOptions { Configuration = configuration, ExitAfterRun = exitAfterRun, InsecureSeededNoise = insecureSeededNoise }, learner, loggers ?? NullLoggerFactory.Instance, cancellationToken ?? TestContext.Current.CancellationToken);
+        return FederatedNode.RunAsync(new NodeOptions { Configuration = configuration, ExitAfterRun = exitAfterRun }, learner, loggers ?? NullLoggerFactory.Instance, cancellationToken ?? TestContext.Current.CancellationToken);
     }
 
     /// <summary>Of the roster that new keys would be made for.</summary>

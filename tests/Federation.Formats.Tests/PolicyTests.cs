@@ -14,6 +14,7 @@ public sealed class PolicyTests : IDisposable
         maxOpenings: 100
         secureAggregation: required
         statistics: allowed
+        insecureSeededNoise: refused
         contributorSets: apart
         runs: [heart-disease, "lung-*"]
         models: [logistic, mlp]
@@ -114,6 +115,21 @@ public sealed class PolicyTests : IDisposable
         foreach ((string sentence, string said) in refusals.Zip(says)) Assert.Contains(said, sentence, StringComparison.Ordinal);
         // Whoever takes the coordinator's noise takes the sites' shared one too.
         if (says.Length == 0) Assert.Empty(NodePolicy.Parse(policy, "policy.yaml").Refusals(RunSpec.Parse(PrivacySpecTests.Site, "run.yaml"), null));
+    }
+
+    [Theory] // noise that everybody can take off is none, for every site
+    [InlineData("statistics: allowed", "'insecureSeededNoise: allowed' in the policy")]
+    [InlineData("privacy: { noise: any }", "'insecureSeededNoise: allowed' in the policy", "asks for differential privacy")]
+    [InlineData("privacy: { noise: any }\ninsecureSeededNoise: allowed", "asks for differential privacy")]
+    [InlineData("insecureSeededNoise: allowed")]
+    public void Refusals_OfSeededNoise(string policy, params string[] says)
+    {
+        foreach (string spec in new[] { PrivacySpecTests.Good, PrivacySpecTests.Site })
+        {
+            IReadOnlyList<string> refusals = NodePolicy.Parse(policy, "policy.yaml").Refusals(RunSpec.Parse(spec.Replace("delta: 1e-5", "delta: 1e-5, insecureSeededNoise: true", StringComparison.Ordinal), "run.yaml"), null);
+            Assert.Equal(says.Length, refusals.Count);
+            foreach ((string sentence, string said) in refusals.Zip(says)) Assert.Contains(said, sentence, StringComparison.Ordinal);
+        }
     }
 
     [Fact]

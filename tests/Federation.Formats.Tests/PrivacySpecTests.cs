@@ -98,6 +98,7 @@ public sealed class PrivacySpecTests
     [InlineData("delta: 1e-5", "delta: 0", "privacy.delta", "(0, 0.1]")]
     [InlineData("unit: record", "unit: record, key: patient", "privacy.key", "unit: person")]
     [InlineData("unit: record", "unit: person", "privacy.key", "missing")]
+    [InlineData("delta: 1e-5", "delta: 1e-5, insecureSeededNoise: yes", "privacy.insecureSeededNoise", "true")]
     [InlineData("noise: shared", "noise: own", "privacy.steps", "missing")]
     [InlineData("noise: shared", "noise: shared, steps: 2", "privacy.steps", "1 to 1")]
     [InlineData("noise: shared", "noise: own, steps: 2, maxColluding: 1", "privacy.maxColluding", "noise: shared")]
@@ -145,6 +146,7 @@ public sealed class PrivacySpecTests
     [InlineData("noise: central", "noise: centrl", "privacy.noise", "Did you mean 'central'?")]
     [InlineData("delta: 1e-5", "delta: 1e-5, maxColluding: 0", "privacy.maxColluding", "whoever contributes")]
     [InlineData("delta: 1e-5", "delta: 1e-5, steps: 2", "privacy.steps", "units within a site")]
+    [InlineData("delta: 1e-5", "delta: 1e-5, insecureSeededNoise: true", "privacy.insecureSeededNoise", "draws that anew")]
     [InlineData("auto", "1e-7", "privacy.noiseMultiplier", "counts as none")]
     [InlineData("seed: 42", "seed: 42\nevaluate: { every: 5 }", "evaluate", "evaluator")]
     public void Parse_OneMistakeWithTheCoordinatorsNoise_NamesFieldAndRepair(string right, string wrong, string field, string says) => AssertRefused(Central.Replace(right, wrong), field, says);

@@ -41,6 +41,7 @@ public sealed class Experiment
         if (choice.InTheClear) text = Regex.Replace(text, "(?m)^secureAggregation: .*$", "secureAggregation: none");
         if (choice.OwnNoise) text = text.Replace("noise: shared", "noise: own, steps: 1", StringComparison.Ordinal);
         if (choice.Epsilon is { } epsilon) text = Regex.Replace(text, "maxEpsilon: [^ ,}]+", FormattableString.Invariant($"maxEpsilon: {epsilon}"));
+        if (choice.InsecureSeededNoise) text = text.Replace("privacy: {", "privacy: { insecureSeededNoise: true,", StringComparison.Ordinal);
         return Regex.Replace(text, "(?m)^seed: .*$", FormattableString.Invariant($"seed: {seed}"));
     }
 }

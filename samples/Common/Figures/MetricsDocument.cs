@@ -35,7 +35,7 @@ public sealed record MetricsDocument(
 {
     private static readonly JsonSerializerOptions Options = new() { PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
 
-    public static MetricsDocument Of(IReadOnlyList<Site> sites, Comparison figures, double seconds, string dataSource, RunSpec spec, RunOutcome outcome, bool insecureSeededNoise) => new(
+    public static MetricsDocument Of(IReadOnlyList<Site> sites, Comparison figures, double seconds, string dataSource, RunSpec spec, RunOutcome outcome) => new(
         new FederatedSection(figures.FederatedAll.Accuracy, figures.FederatedAll.Auc, figures.FederatedAll.BalancedAccuracy, BySite(sites, figures.Federated)),
         BySite(sites, figures.Local),
         figures.PooledAll,
@@ -45,7 +45,7 @@ public sealed record MetricsDocument(
         outcome.Model.Sha256,
         dataSource,
         Section(outcome, (double)outcome.BytesUploadedPerSite / spec.Rounds / outcome.Model.Header.ValueCount),
-        PrivacyOf(spec, outcome, sites, insecureSeededNoise));
+        PrivacyOf(spec, outcome, sites));
 
     public string ToJson() => JsonSerializer.Serialize(this, Options);
 
@@ -54,13 +54,13 @@ public sealed record MetricsDocument(
         ? new(secure.Kind, secure.Mode, (int)secure.Threshold, secure.Committee.Count, Math.Round(bytes, 2), outcome.OpenedRounds)
         : new("none", null, null, null, Math.Round(bytes, 2), 0);
 
-    private static PrivacySection? PrivacyOf(RunSpec spec, RunOutcome outcome, IReadOnlyList<Site> sites, bool insecureSeededNoise)
+    private static PrivacySection? PrivacyOf(RunSpec spec, RunOutcome outcome, IReadOnlyList<Site> sites)
     {
         if (spec.Privacy is not { } privacy) return null;
         double outside = Round(PrivacyCost.Epsilon(PrivacyCost.OfRun(spec, null, outcome.Model.Header.ValueCount, sites.Count, spec.Rounds, outside: true), privacy.Delta));
         bool isShared = privacy.Noise == NoiseSource.Shared;
         return new(
-            !insecureSeededNoise, "record", "add-or-remove-one", privacy.Delta, insecureSeededNoise ? null : sites.ToDictionary(site => site.Name, _ => outside), insecureSeededNoise ? null : outcome.Results.Max(result => Round(result.Epsilon!.Value)),
+            !privacy.InsecureSeededNoise, "record", "add-or-remove-one", privacy.Delta, privacy.InsecureSeededNoise ? null : sites.ToDictionary(site => site.Name, _ => outside), privacy.InsecureSeededNoise ? null : outcome.Results.Max(result => Round(result.Epsilon!.Value)),
             isShared ? privacy.MaxColluding : sites.Count - 1, isShared ? "shared" : "own", spec.Sigma, "pld", LowerBounds(outcome, sites));
 
         static double Round(double epsilon) => Math.Ceiling(epsilon * 1e4) / 1e4; // never downwards

@@ -21,9 +21,8 @@ public sealed record RunOutcome(ModelState Model, IReadOnlyList<SiteResult> Resu
 internal static class FederatedRun
 {
     /// <param name="root">A private folder for everything; the caller removes it.</param>
-    /// <param name="insecureSeededNoise">The sites' noise follows from the spec's seed.</param>
     /// <param name="progress">Called with the number of rounds that are done.</param>
-    public static async Task<RunOutcome> RunAsync(Experiment experiment, IReadOnlyList<SiteTable> tables, string root, bool insecureSeededNoise, Action<int> progress, CancellationToken cancellationToken)
+    public static async Task<RunOutcome> RunAsync(Experiment experiment, IReadOnlyList<SiteTable> tables, string root, Action<int> progress, CancellationToken cancellationToken)
     {
         string state = Path.Combine(root, "coordinator");
         CoordinatorSetup.Initialize(state);
@@ -35,7 +34,7 @@ internal static class FederatedRun
         List<ChildProcess> sites = [];
         try
         {
-            foreach (SiteTable table in tables) sites.Add(await StartSiteAsync(experiment, table, root, addresses[0], insecureSeededNoise, operators, cancellationToken));
+            foreach (SiteTable table in tables) sites.Add(await StartSiteAsync(experiment, table, root, addresses[0], operators, cancellationToken));
             string run = await SubmitAsync(experiment, operators, cancellationToken);
             Task watching = WatchAsync(operators, run, progress, cancellationToken);
             Task[] working = [.. sites.Select(site => site.WaitAsync(cancellationToken))];
@@ -51,7 +50,7 @@ internal static class FederatedRun
         }
     }
 
-    private static async Task<ChildProcess> StartSiteAsync(Experiment experiment, SiteTable table, string root, string coordinator, bool insecureSeededNoise, Operator.OperatorClient operators, CancellationToken cancellationToken)
+    private static async Task<ChildProcess> StartSiteAsync(Experiment experiment, SiteTable table, string root, string coordinator, Operator.OperatorClient operators, CancellationToken cancellationToken)
     {
         string folder = Path.Combine(root, table.Site.Name);
         PrivateFile.CreateFolder(folder);
@@ -59,8 +58,7 @@ internal static class FederatedRun
         File.WriteAllText(Path.Combine(folder, SiteProcess.OpenSpecFile), experiment.OpenText);
         InviteSiteReply invitation = await operators.InviteSiteAsync(new InviteSiteRequest { Name = table.Site.Name }, cancellationToken: cancellationToken);
         PrivateFile.Write(Path.Combine(folder, SiteProcess.TokenFile), invitation.Token);
-        string[] seeded = insecureSeededNoise ? [SiteProcess.SeededNoise] : [];
-        return ChildProcess.Start(table.Site.Title, [SiteProcess.Verb, table.Site.Name, folder, experiment.Schema.Name, coordinator, .. seeded]);
+        return ChildProcess.Start(table.Site.Title, [SiteProcess.Verb, table.Site.Name, folder, experiment.Schema.Name, coordinator]);
     }
 
     private static async Task<string> SubmitAsync(Experiment experiment, Operator.OperatorClient operators, CancellationToken cancellationToken)

@@ -28,30 +28,31 @@ public sealed record TestRow(int Label, double Federated, double Local);
 /// <param name="LowerBound">What an attack on a rehearsal of the run shows that ε is at least, with 95 % confidence; null: the run claims nothing that can be attacked.</param>
 public sealed record SiteResult(IReadOnlyList<TestRow> Rows, IReadOnlyList<LocalMetricsLine> History, double? Epsilon, double? LowerBound);
 
-/// <summary>The hidden verb <c>site NAME FOLDER DATASET COORDINATOR [insecure-seeded-noise]</c>: enrols, takes part in one run, compares with a model of its own rows alone, audits its privacy and writes what its privacy officer files.</summary>
+/// <summary>The hidden verb <c>site NAME FOLDER DATASET COORDINATOR</c>: enrols, takes part in one run, compares with a model of its own rows alone, audits its privacy and writes what its privacy officer files.</summary>
 internal static class SiteProcess
 {
     /// <summary>Files of the site's folder, beside its table: the invitation, the spec of its own model, the result, the privacy report.</summary>
-    public const string Verb = "site", SeededNoise = "insecure-seeded-noise", TokenFile = "token", OpenSpecFile = "open.yaml", ResultFile = "result.json", PrivacyReportFile = "privacy-report.html";
+    public const string Verb = "site", TokenFile = "token", OpenSpecFile = "open.yaml", ResultFile = "result.json", PrivacyReportFile = "privacy-report.html";
 
-    public static async Task<int> RunAsync(string name, string folder, string dataSet, string coordinator, bool insecureSeededNoise)
+    public static async Task<int> RunAsync(string name, string folder, string dataSet, string coordinator)
     {
         CancellationToken parentGone = ChildProcess.ParentGone();
         TorchDevice.SetThreads(1);
         string state = Path.Combine(folder, "node");
         await NodeEnrolment.EnrollAsync(new Uri(coordinator), await File.ReadAllTextAsync(Path.Combine(folder, TokenFile), parentGone), state, parentGone);
         DataSource source = SiteTable.In(folder, dataSet);
-        var configuration = new NodeConfiguration { Coordinator = new Uri(coordinator), State = state, Data = [source] };
+        // The sample's records are public, and some of its runs are to repeat.
+        var configuration = new NodeConfiguration { Coordinator = new Uri(coordinator), State = state, Data = [source], Policy = new() { AllowInsecureSeededNoise = true } };
         using var learner = new TabularLearner([source], torch.CPU);
-        NodeOutcome outcome = await FederatedNode.RunAsync(new NodeOptions { Configuration = configuration, ExitAfterRun = true, InsecureSeededNoise = insecureSeededNoise }, learner, NullLoggerFactory.Instance, parentGone);
+        NodeOutcome outcome = await FederatedNode.RunAsync(new NodeOptions { Configuration = configuration, ExitAfterRun = true }, learner, NullLoggerFactory.Instance, parentGone);
         if (outcome.State != "completed") throw new ChildFailedException($"The run {outcome.State}. {outcome.Reason}");
         RunSpec open = RunSpec.Load(Path.Combine(folder, OpenSpecFile));
-        SiteResult result = Conclude(name, folder, source, new NodeFolder(state), outcome.RunId, open, learner, insecureSeededNoise, parentGone);
+        SiteResult result = Conclude(name, folder, source, new NodeFolder(state), outcome.RunId, open, learner, parentGone);
         await File.WriteAllTextAsync(Path.Combine(folder, ResultFile), JsonSerializer.Serialize(result), parentGone);
         return 0;
     }
 
-    private static SiteResult Conclude(string name, string folder, DataSource source, NodeFolder node, string run, RunSpec open, TabularLearner learner, bool insecureSeededNoise, CancellationToken cancellationToken)
+    private static SiteResult Conclude(string name, string folder, DataSource source, NodeFolder node, string run, RunSpec open, TabularLearner learner, CancellationToken cancellationToken)
     {
         string runFolder = node.Run(run);
         RunSpec spec = RunSpec.Load(Path.Combine(runFolder, "spec.yaml"));
@@ -64,7 +65,7 @@ internal static class SiteProcess
         TestRow[] rows = [.. Enumerable.Range(0, test.Count).Select(i => new TestRow(test.Labels[i], federatedScores[i][1], localScores[i][1]))];
         var report = PrivacyReport.Of(LedgerVerification.Of(node.Ledger, source.Id), spec.Privacy?.Delta ?? PrivacyBudget.UsualDelta, TimeProvider.System.GetUtcNow());
         File.WriteAllText(Path.Combine(folder, PrivacyReportFile), PrivacyReportPage.Html(report));
-        bool isPrivate = spec.Privacy is not null && !insecureSeededNoise; // else there is no claim to attack
+        bool isPrivate = spec.Privacy is { InsecureSeededNoise: false }; // else there is no claim to attack
         double? lowerBound = isPrivate ? SiteAudit.LowerBound(spec, schema, name, data, cancellationToken: cancellationToken) : null;
         return new SiteResult(rows, LocalMetrics.Read(runFolder), isPrivate ? report.Epsilon : null, lowerBound);
     }

@@ -80,7 +80,7 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
             StoredUpdate.Forget(path);
             await using FileStream file = new(path, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16);
             using SecureRandom random = new(), noise = task.NoiseOf(round.Opening.Purpose, (int)round.Opening.Round);
-            (SignedMessage header, EncodedUpdate encoded) = await ContributionFile.WriteUpdateAsync(file, round, site, identity, update, weight, roundingKey, random, task.InsecureSeededNoise ? 1 : threads, cancellationToken, noise);
+            (SignedMessage header, EncodedUpdate encoded) = await ContributionFile.WriteUpdateAsync(file, round, site, identity, update, weight, roundingKey, random, task.Spec.Privacy is { InsecureSeededNoise: true } ? 1 : threads, cancellationToken, noise);
             file.Flush(flushToDisk: true);
             return (Sha256Hex.Of(header.Encode()), Sha256Hex.Of(roundingKey), encoded);
         }

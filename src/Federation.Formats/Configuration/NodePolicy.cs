@@ -17,6 +17,7 @@ namespace Federation.Formats.Configuration;
 /// <param name="Privacy">What it asks of differential privacy; null: runs without it are taken part in, where no budget forbids it.</param>
 /// <param name="Budget">Of every data set whose own entry names none.</param>
 /// <param name="KeepSetsApart">Two opened sums of one run are over the same sites, or differ in at least the minimum of contributors.</param>
+/// <param name="AllowInsecureSeededNoise">Whether runs are taken part in whose noise follows from their seed: experiments on records that need no protection.</param>
 public sealed partial record NodePolicy(
     int MinContributors = CommitteePolicy.FewestContributors,
     int MaxColluding = 1,
@@ -29,7 +30,8 @@ public sealed partial record NodePolicy(
     IReadOnlyList<string>? Columns = null,
     PrivacyPolicy? Privacy = null,
     PrivacyBudget? Budget = null,
-    bool KeepSetsApart = false)
+    bool KeepSetsApart = false,
+    bool AllowInsecureSeededNoise = false)
 {
     /// <summary>The row of the threat table that holds where nobody has pinned the roster.</summary>
     public const string Unpinned = "The roster comes from the coordinator's CA: secrecy holds against a coordinator that follows the protocol, not against one that invents sites.";

@@ -48,7 +48,11 @@ public static class PolicyCheck
         {
             yield return "The coordinator adds the run's noise, and sees this site's updates without any: against the coordinator there is no differential privacy. 'privacy: { noise: central }' in the policy of this site's node.yaml allows that.";
         }
+
+        if (spec.Privacy is { InsecureSeededNoise: true } && !policy.AllowInsecureSeededNoise) yield return $"{Seeded}. For experiments on records that need no protection, 'insecureSeededNoise: allowed' in the policy of this site's node.yaml allows that.";
     }
+
+    private const string Seeded = "The run's noise follows from its seed (insecureSeededNoise), and whoever knows that can take it off";
 
     private static IEnumerable<string> Private(PrivacyPolicy asked, RunSpec spec)
     {
@@ -58,6 +62,7 @@ public static class PolicyCheck
             yield break;
         }
 
+        if (privacy.InsecureSeededNoise) yield return $"{Seeded}; this site's policy asks for differential privacy.";
         if (privacy.Unit < asked.Unit) yield return $"The run protects {(privacy.Unit == DpUnit.Person ? "persons" : "single records")}; this site's policy asks that it protects a {asked.Unit.ToString().ToLowerInvariant()}.";
         if (asked.MinNoiseMultiplier > 0 && spec.Sigma is var sigma && sigma < asked.MinNoiseMultiplier) yield return Invariant($"The run's noise multiplier is {sigma}; this site's policy asks for {asked.MinNoiseMultiplier} or more.");
         if (asked.MaxEpsilon is { } most && !(privacy.MaxEpsilon <= most)) yield return Invariant($"The run {(privacy.MaxEpsilon is { } own ? Invariant($"may cost each {privacy.UnitName} ε = {own}") : "names no maxEpsilon")}; this site's policy allows {most}.");

@@ -23,7 +23,7 @@ public sealed partial record NodePolicy
 internal static class PolicyReader
 {
     private static readonly Dictionary<string, bool> SecureChoices = new() { ["required"] = true, ["optional"] = false };
-    private static readonly Dictionary<string, bool> StatisticsChoices = new() { ["allowed"] = true, ["refused"] = false };
+    private static readonly Dictionary<string, bool> Permissions = new() { ["allowed"] = true, ["refused"] = false };
     private static readonly Dictionary<string, bool> SetsChoices = new() { ["apart"] = true, ["any"] = false };
     private static readonly Dictionary<string, TrustedNoise> NoiseChoices = new() { ["own"] = TrustedNoise.Own, ["any"] = TrustedNoise.Any, ["central"] = TrustedNoise.Central };
 
@@ -46,13 +46,14 @@ internal static class PolicyReader
             (int)policy.Integer("maxOpenings", 1, 100_000, usual.MaxOpenings),
             roster?[RosterPin.Prefix.Length..],
             policy.Choice<bool>("secureAggregation", SecureChoices, false),
-            policy.Choice<bool>("statistics", StatisticsChoices, false),
+            policy.Choice<bool>("statistics", Permissions, false),
             Listed(policy, "runs", IsRunPattern, "a name of " + Names.Rule + ", or the beginning of one and a *"),
             ReadModels(policy),
             Listed(policy, "columns", column => column.Length > 0, "a column's name"),
             ReadPrivacy(policy),
             ReadBudget(policy),
-            policy.Choice<bool>("contributorSets", SetsChoices, false));
+            policy.Choice<bool>("contributorSets", SetsChoices, false),
+            policy.Choice<bool>("insecureSeededNoise", Permissions, false));
         policy.Close();
         return read;
     }

@@ -27,6 +27,9 @@ public sealed record PrivacySpec(
 
     private static readonly ConcurrentDictionary<(PrivacySpec, int, int, double), double> s_found = new();
 
+    /// <summary>Samples and noise follow from the run's seed, which all its parties know: for experiments that are to repeat. Nothing that comes of it is differentially private, and ledgers record each release as of unlimited ε.</summary>
+    public bool InsecureSeededNoise { get; init; }
+
     /// <summary>For sentences: record, person or site.</summary>
     public string UnitName => Unit.ToString().ToLowerInvariant();
 

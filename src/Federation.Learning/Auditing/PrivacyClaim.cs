@@ -18,8 +18,12 @@ public sealed class PrivacyClaim
     public double AttackSuccess { get; }
 
     /// <exception cref="InvalidInputException">The run claims nothing.</exception>
-    internal static PrivacySpec Claimed(RunSpec run) =>
-        run.Privacy ?? throw new InvalidInputException(new Problem("The run has no differential privacy: there is no claim to audit.", Field: "privacy", Repair: "Write privacy: { … } into the spec."));
+    internal static PrivacySpec Claimed(RunSpec run) => run.Privacy switch
+    {
+        null => throw new InvalidInputException(new Problem("The run has no differential privacy: there is no claim to audit.", Field: "privacy", Repair: "Write privacy: { … } into the spec.")),
+        { InsecureSeededNoise: true } => throw new InvalidInputException(new Problem("The run's noise follows from its seed and protects nobody: there is no claim to audit.", Field: "privacy.insecureSeededNoise", Repair: "Remove it.")),
+        var privacy => privacy,
+    };
 
     /// <param name="values">Of the model.</param>
     /// <param name="more">Values that an audit adds to it; they bear on the noise's grid, by some 10⁻⁴ of ε.</param>
