@@ -25,6 +25,7 @@ public sealed class PrivacyAuditVerbTests : IDisposable
     {
         _workspace.WriteTable("table.csv", 7);
         _workspace.Write("private.yaml", Private);
+        _workspace.Write("seeded.yaml", Private.Replace("delta:", "insecureSeededNoise: true, delta:", StringComparison.Ordinal));
         _workspace.Write("shared.yaml", Private.Replace("noise: own, steps: 4", "noise: shared", StringComparison.Ordinal));
     }
 
@@ -76,6 +77,7 @@ public sealed class PrivacyAuditVerbTests : IDisposable
 
     [Theory]
     [InlineData("privacy: The run has no differential privacy: there is no claim to audit.", "run.yaml", "--data", "table.csv")]
+    [InlineData("privacy.insecureSeededNoise: The run's noise follows from its seed and protects nobody: there is no claim to audit.", "seeded.yaml", "--data", "table.csv")]
     [InlineData("--attack: 'onerun' is no attack. Did you mean 'one-run'?", "private.yaml", "--data", "table.csv", "--attack", "onerun")]
     [InlineData("--canaries: 3 is not possible. 16 to 100000 is right.", "private.yaml", "--data", "table.csv", "--canaries", "3")]
     [InlineData("--canaries: lira attacks one record", "private.yaml", "--data", "table.csv", "--attack", "lira", "--canaries", "300")]
