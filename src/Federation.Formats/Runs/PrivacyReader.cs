@@ -14,7 +14,6 @@ internal static class PrivacyReader
     private static readonly Dictionary<string, NoiseSource> SiteSources = new() { ["shared"] = NoiseSource.Shared, ["central"] = NoiseSource.Central, ["own"] = NoiseSource.Own }; // the first stands in for a misspelt one
     private static readonly Dictionary<string, GradientClipping> Clippings = new() { ["flat"] = GradientClipping.Flat, ["per-layer"] = GradientClipping.PerLayer, ["automatic"] = GradientClipping.Automatic };
     private static readonly string[] s_person = ["key", "maxUnitRecords"], s_sampled = [.. s_person, "samplingRate", "steps", "clipping"];
-    private static readonly Dictionary<string, bool> Truths = new() { ["true"] = true, ["false"] = false };
     private static readonly Dictionary<string, bool> Mechanisms = new() { ["dp-sgd"] = true };
 
     /// <returns>Null: none.</returns>
@@ -48,7 +47,7 @@ internal static class PrivacyReader
             (int)map.Integer("maxUnitRecords", 1, 1_000_000, 16),
             Delta(map),
             maxEpsilon,
-            Colluding(map, noise, spec.Cohort)) { InsecureSeededNoise = map.Choice<bool>(Seeded, Truths, false) };
+            Colluding(map, noise, spec.Cohort)) { InsecureSeededNoise = map.Boolean(Seeded, false) };
         if (map.Has("adaptiveClip")) map.Add("adaptiveClip", "belongs to unit: site.", "Remove it.");
         if (unit == DpUnit.Record)
         {
@@ -88,7 +87,7 @@ internal static class PrivacyReader
 
         foreach (string other in s_sampled.Where(map.Has)) map.Add(other, "belongs to units within a site, whose records are sampled.", "Remove it.");
         if (spec.Evaluate is not null) fields.Add("evaluate", "A site's test rows are as many as it likes, so no noise hides a site in their sums.", "Remove it; a node of role evaluator measures every model on a public test set.");
-        PrivacySpec privacy = new(DpUnit.Site, null, noise, clip, GradientClipping.Flat, sigma, SamplingRate: 1, Steps: 1, MaxUnitRecords: 1, Delta(map), maxEpsilon, Colluding(map, noise, spec.Cohort), adaptive) { InsecureSeededNoise = map.Choice<bool>(Seeded, Truths, false) };
+        PrivacySpec privacy = new(DpUnit.Site, null, noise, clip, GradientClipping.Flat, sigma, SamplingRate: 1, Steps: 1, MaxUnitRecords: 1, Delta(map), maxEpsilon, Colluding(map, noise, spec.Cohort), adaptive) { InsecureSeededNoise = map.Boolean(Seeded, false) };
         if (privacy is { IsCentral: true, InsecureSeededNoise: true }) map.Add(Seeded, "is true, and the coordinator adds the noise: it draws that anew each time.", "Remove it, or write noise: shared under secure aggregation.");
         map.Close();
         return privacy;
