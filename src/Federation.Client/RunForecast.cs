@@ -46,6 +46,7 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
             if (privacy.Unit == DpUnit.Site) epsilon = PrivacyCost.Epsilon(PrivacyCost.OfUnit(task.Spec, task.Schema, values, cohort, rounds, outside: false), delta);
             double outside = privacy.Noise != NoiseSource.Shared ? epsilon : PrivacyCost.Epsilon(PrivacyCost.OfUnit(task.Spec, task.Schema, values, cohort, rounds, outside: true), delta);
             if (epsilon > privacy.MaxEpsilon) refusals.Add(Invariant($"The run costs each {privacy.UnitName} ε = {epsilon:g4} at δ = {delta} over {rounds} rounds; its own spec allows {privacy.MaxEpsilon}."));
+            if (AboveThePolicy(policy.Privacy, privacy, dataSet, epsilon, charged, delta) is { } above) refusals.Add(above);
             int allowed = Allowed(ledger, budget, count => Events(count), rounds);
             if (allowed == 0) refusals.Add(Invariant($"What is left of the privacy budget of '{dataSet}' (ε = {budget!.Epsilon} at δ = {budget.Delta}, spent {spent:g4}) is too small for one round."));
             double after = allowed == 0 ? spent : ledger.Spent(spentAt, Events(allowed)).Epsilon;
@@ -90,6 +91,12 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
         (DpUnit.Person, _) when isTable && person != privacy.Key => $"The run tells persons apart by '{privacy.Key}'; this site does by '{person}'.",
         _ => null,
     };
+
+    /// <summary>A policy's ε is about what it says is protected at least. Where that is no site, it is what the ledger is charged, which no maxEpsilon of a spec about sites bounds; <see cref="PolicyCheck"/> holds that one itself against it.</summary>
+    private static string? AboveThePolicy(PrivacyPolicy? asked, PrivacySpec privacy, string dataSet, double epsilon, double charged, double delta) =>
+        asked is { MaxEpsilon: { } most } && asked.Unit != DpUnit.Site && privacy.Unit == DpUnit.Site && charged > most && epsilon <= most
+            ? Invariant($"The run protects a site, at ε = {epsilon:g4}; at δ = {delta} the ledger of '{dataSet}' is charged ε = {charged:g4} for each record; this site's policy allows {most}. A smaller maxEpsilon in the spec is right, or 'maxEpsilon: {Math.Ceiling(charged)}' in the policy's privacy; with 'unit: site' there it is about the site.")
+            : null;
 
     /// <summary>How many of the rounds still fit.</summary>
     private static int Allowed(PrivacyLedger ledger, PrivacyBudget? budget, Func<int, IReadOnlyList<PrivacyEvent>> events, int rounds)

@@ -31,6 +31,8 @@ public sealed class PolicyVerbTests : IDisposable
         Assert.True(answer.Json.GetProperty("accepted").GetBoolean());
         Assert.InRange(answer.Json.GetProperty("epsilon").GetDouble(), 2.9, 3);
         Assert.InRange(answer.Json.GetProperty("epsilonOutside").GetDouble(), 1, 2.7);
+        Assert.Equal(answer.Json.GetProperty("epsilon").GetDouble(), answer.Json.GetProperty("epsilonCharged").GetDouble());
+        Assert.Equal("shared", answer.Json.GetProperty("noise").GetString());
         Assert.Equal(0, answer.Json.GetProperty("spent").GetDouble());
         Assert.Equal(answer.Json.GetProperty("epsilon").GetDouble(), answer.Json.GetProperty("after").GetDouble(), 1e-9);
         Assert.Equal(40, answer.Json.GetProperty("allowedRounds").GetInt32());
@@ -78,6 +80,24 @@ public sealed class PolicyVerbTests : IDisposable
         {
             Assert.Contains((await CheckAsync(spec, "", policy, json: false)).OutputLines, line => line.StartsWith("The run costs this site as a whole at most ε = 7.9", StringComparison.Ordinal) && line.Contains("against everybody who sees the models alone", StringComparison.Ordinal) && line.EndsWith("against the coordinator there is no differential privacy.", StringComparison.Ordinal));
         }
+    }
+
+    [Theory] // the spec's maxEpsilon is about the site, the policy's about a record, unless it says unit: site
+    [InlineData("maxEpsilon: 8", "the ledger of 'demo' is charged ε = 19.1 for each record; this site's policy allows 8.")]
+    [InlineData("maxEpsilon: 19", "or 'maxEpsilon: 20' in the policy's privacy")]
+    [InlineData("maxEpsilon: 7", "may cost each site ε = 8")]
+    [InlineData("maxEpsilon: 20", null)]
+    [InlineData("unit: site, maxEpsilon: 8", null)]
+    public async Task Check_ARunWithASiteAsTheUnit_HoldsThePolicyAgainstWhatTheLedgerIsCharged(string most, string? says)
+    {
+        string spec = Private[..Private.IndexOf("privacy:", StringComparison.Ordinal)] + "secureAggregation: none\nprivacy: { unit: site, noise: central, clip: 1, noiseMultiplier: auto, delta: 1e-5, maxEpsilon: 8 }\n";
+        FedResult answer = await CheckAsync(spec, "", $"policy: {{ privacy: {{ noise: central, {most} }} }}");
+        await OutputSchema.AssertValidAsync("node-policy-check", answer.Output);
+        Assert.InRange(answer.Json.GetProperty("epsilonCharged").GetDouble(), 19, 19.2);
+        Assert.Equal("central", answer.Json.GetProperty("noise").GetString());
+        string?[] refusals = [.. answer.Json.GetProperty("refusals").EnumerateArray().Select(refusal => refusal.GetString())];
+        if (says is null) Assert.Empty(refusals);
+        else Assert.Contains(says, Assert.Single(refusals), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -17,12 +17,14 @@ internal sealed record FinishedNode(string Run, string State, string? ModelSha25
 /// <summary>What a run would cost this site, and whether it would take part.</summary>
 /// <param name="Refusals">Why not, one sentence each.</param>
 /// <param name="AllowedRounds">Of the run's that the budget allows.</param>
-/// <param name="Unit">record or person; null: the run has no differential privacy.</param>
+/// <param name="Unit">record, person or site; null: the run has no differential privacy.</param>
+/// <param name="Noise">Whose noise counts: own, shared or central; null like <paramref name="Unit"/>.</param>
 /// <param name="NoiseMultiplier">σ; null: none, or it cannot be found.</param>
-/// <param name="Delta">Of both ε.</param>
+/// <param name="Delta">Of every ε of the run.</param>
 /// <param name="Epsilon">Against contributors who pool what they know.</param>
+/// <param name="EpsilonCharged">What the ledger would be charged, which is about records or persons: more, where the unit is a site.</param>
 /// <param name="EpsilonOutside">Against those who contribute nothing.</param>
 /// <param name="Spent">ε so far, at the budget's δ.</param>
 /// <param name="After">ε after the rounds that are allowed.</param>
 internal sealed record PolicyAnswer(
-    string Run, string DataSet, bool Accepted, IReadOnlyList<string> Refusals, int Rounds, int AllowedRounds, string? Unit, double? NoiseMultiplier, double Delta, double Epsilon, double EpsilonOutside, BudgetEntry? Budget, double Spent, double After);
+    string Run, string DataSet, bool Accepted, IReadOnlyList<string> Refusals, int Rounds, int AllowedRounds, string? Unit, string? Noise, double? NoiseMultiplier, double Delta, double Epsilon, double EpsilonCharged, double EpsilonOutside, BudgetEntry? Budget, double Spent, double After);

@@ -60,8 +60,8 @@ internal static class PolicyVerb
         PrivacySpec? privacy = spec.Privacy;
         double? sigma = privacy is null || !double.IsFinite(forecast.Epsilon) ? null : spec.Sigma;
         return new(
-            spec.Name, forecast.DataSet, forecast.Refusals.Count == 0, forecast.Refusals, spec.Rounds, forecast.AllowedRounds, privacy?.UnitName, sigma, forecast.Delta, forecast.Epsilon, forecast.EpsilonOutside,
-            forecast.Budget is { } budget ? new(budget.Epsilon, budget.Delta) : null, forecast.Spent, forecast.After);
+            spec.Name, forecast.DataSet, forecast.Refusals.Count == 0, forecast.Refusals, spec.Rounds, forecast.AllowedRounds, privacy?.UnitName, privacy?.Noise.ToString().ToLowerInvariant(), sigma,
+            forecast.Delta, forecast.Epsilon, forecast.EpsilonCharged, forecast.EpsilonOutside, forecast.Budget is { } budget ? new(budget.Epsilon, budget.Delta) : null, forecast.Spent, forecast.After);
     }
 
     private static IEnumerable<string> Lines(PolicyAnswer answer, RunForecast forecast)

@@ -60,7 +60,7 @@ public sealed partial record NodePolicy(
 /// <summary>What a site asks of a run's differential privacy.</summary>
 /// <param name="Unit">The least that is protected: where it is a person, runs that protect single records are refused.</param>
 /// <param name="MinNoiseMultiplier">σ of each step, in clipping norms; 0: any.</param>
-/// <param name="MaxEpsilon">Of one run over all its rounds, at its own δ; null: any.</param>
+/// <param name="MaxEpsilon">Of one run over all its rounds, at its own δ; null: any. Of what the ledger is charged, unless <paramref name="Unit"/> is a site.</param>
 /// <param name="MaxDelta">The run's δ; null: any.</param>
 /// <param name="Noise">Whose noise it relies on.</param>
 public sealed record PrivacyPolicy(DpUnit Unit = DpUnit.Record, double MinNoiseMultiplier = 0, double? MaxEpsilon = null, double? MaxDelta = null, TrustedNoise Noise = TrustedNoise.Any);
