@@ -26,6 +26,9 @@ public sealed class PrivacyAuditVerbTests : IDisposable
         _workspace.WriteTable("table.csv", 7);
         _workspace.Write("private.yaml", Private);
         _workspace.Write("seeded.yaml", Private.Replace("delta:", "insecureSeededNoise: true, delta:", StringComparison.Ordinal));
+        string wide = Private.Replace("noise: own, steps: 4", "noise: shared", StringComparison.Ordinal).Replace("logistic", "mlp, hidden: [100, 100]", StringComparison.Ordinal);
+        _workspace.Write("coarse.yaml", wide + "\nsecureAggregation: { kind: threshold-bfv, bits: 6 }");
+        _workspace.Write("fine.yaml", wide.Replace("minContributors: 3", "minContributors: 50000", StringComparison.Ordinal) + "\nsecureAggregation: { kind: threshold-bfv, bits: 24 }");
         _workspace.Write("shared.yaml", Private.Replace("noise: own, steps: 4", "noise: shared", StringComparison.Ordinal));
     }
 
@@ -84,6 +87,9 @@ public sealed class PrivacyAuditVerbTests : IDisposable
     [InlineData("--runs: one-run is one run.", "private.yaml", "--data", "table.csv", "--runs", "300")]
     [InlineData("--confidence: A confidence of 1 is not possible.", "private.yaml", "--data", "table.csv", "--confidence", "1")]
     [InlineData("privacy.noise: With 9000 canaries the model would be encoded in another way", "shared.yaml", "--data", "table.csv", "--canaries", "9000")]
+    [InlineData("coarse.yaml:10: secureAggregation.bits: 6 bits do not carry the 10901 values of the model in a sum over 3 sites: One site's noise", "coarse.yaml", "--data", "table.csv", "--attack", "lira")]
+    [InlineData("are needed. 11 to 24 are right here.", "coarse.yaml", "--data", "table.csv")]
+    [InlineData("fine.yaml:9: privacy.noiseMultiplier: No number of bits carries the 10901 values of the model with this noise in a sum over 50000 sites: 24 bits a value do not fit", "fine.yaml", "--data", "table.csv", "--attack", "lira")]
     [InlineData("none.csv", "private.yaml", "--data", "none.csv")]
     public async Task Audit_WrongInput_SaysItInOneLineAndExitsWith2(string expected, params string[] args)
     {

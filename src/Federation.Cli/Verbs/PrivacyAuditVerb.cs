@@ -57,8 +57,8 @@ internal static class PrivacyAuditVerb
         TorchDevice.SetThreads(1); // batches are small: more threads wait for each other
         // Two attacks share the error, so that both hold together as often as was asked for.
         double each = attack == "both" ? 1 - ((1 - confidence) / 2) : confidence;
-        CanaryAudit? oneRun = attack == "lira" ? null : SiteAudit.OneRun(task, initial, data, canaries, each, invocation.Cancellation);
-        MembershipAudit? lira = attack == "one-run" ? null : SiteAudit.Membership(task, initial, data, runs, each, Progress(invocation.Output, runs), invocation.Cancellation);
+        CanaryAudit? oneRun = attack == "lira" ? null : SpecProblems.Place(specPath, () => SiteAudit.OneRun(task, initial, data, canaries, each, invocation.Cancellation));
+        MembershipAudit? lira = attack == "one-run" ? null : SpecProblems.Place(specPath, () => SiteAudit.Membership(task, initial, data, runs, each, Progress(invocation.Output, runs), invocation.Cancellation));
         PrivacyAuditResult result = PrivacyAuditResult.Of(files.Spec, Path.GetFullPath(invocation.Get(Data)!), data.Train.Count, confidence, oneRun, lira);
         invocation.Output.Result(result, Lines(result, privacy));
         return Task.FromResult(Conclude(invocation.Output, result));

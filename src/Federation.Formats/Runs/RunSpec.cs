@@ -133,7 +133,10 @@ public sealed record EvaluateSpec(int Every, IReadOnlyList<string> Metrics, doub
 /// <param name="Bits">The least precision of a value; fewer bits give smaller uploads. Null: one value a coefficient.</param>
 /// <param name="MaxWeight">A site's number of examples counts up to this.</param>
 /// <param name="MaxOpenings">Of one key epoch.</param>
-public sealed record SecureAggregationSpec(int? Threshold = null, CommitteeLoss OnCommitteeLoss = CommitteeLoss.Wait, double Cut = 8, int? Bits = null, int MaxWeight = 10_000, int MaxOpenings = 100);
+public sealed record SecureAggregationSpec(int? Threshold = null, CommitteeLoss OnCommitteeLoss = CommitteeLoss.Wait, double Cut = 8, int? Bits = null, int MaxWeight = 10_000, int MaxOpenings = 100)
+{
+    public const int LeastBits = 6, MostBits = 24;
+}
 
 public enum CommitteeLoss
 {

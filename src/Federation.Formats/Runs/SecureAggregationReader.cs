@@ -31,7 +31,7 @@ internal static class SecureAggregationReader
             map.Has("threshold") ? (int)map.Integer("threshold", 2, 32) : null,
             map.Choice<CommitteeLoss>("onCommitteeLoss", Losses, usual.OnCommitteeLoss),
             map.Number("cut", cut => cut is > 0 and <= 1e6, "in (0, 1000000]", usual.Cut),
-            map.Has("bits") ? (int)map.Integer("bits", 6, 24) : null,
+            map.Has("bits") ? (int)map.Integer("bits", SecureAggregationSpec.LeastBits, SecureAggregationSpec.MostBits) : null,
             (int)map.Integer("maxWeight", 1, 1_000_000_000, usual.MaxWeight),
             (int)map.Integer("maxOpenings", 1, 100_000, usual.MaxOpenings));
         if (kind == "none")

@@ -5,7 +5,7 @@ namespace Federation.Formats.Runs;
 /// <summary>The encoding that a spec means for a model and a cohort. Coordinator and sites compute it by themselves; a site refuses any other.</summary>
 public static class SecureEncoding
 {
-    private const int LeastBits = 20, MostTurns = 100;
+    private const int UsualBits = 20, MostTurns = 100;
 
     /// <summary>Whether a model of so many values, with its weight, travels in one key ciphertext; larger ones in the pad ring (hybrid).</summary>
     public static bool IsDirect(int values) => values < UpdateEncoding.MostDirectValues;
@@ -21,13 +21,32 @@ public static class SecureEncoding
     {
         SecureAggregationSpec spec = run.SecureAggregation ?? throw new ArgumentException("The run has no secure aggregation.", nameof(run));
         values += SiteClip.Votes(run.Privacy);
-        UpdateLayout layout = IsDirect(values) ? UpdateLayout.ChooseDirect(LeastBits, cohort) : UpdateLayout.Choose(spec.Bits ?? LeastBits, cohort);
+        UpdateLayout layout = IsDirect(values) ? UpdateLayout.ChooseDirect(UsualBits, cohort) : UpdateLayout.Choose(spec.Bits ?? UsualBits, cohort);
         if (run.Privacy is { Unit: DpUnit.Site } site) return OfSite(run, site, layout, values, siteClip ?? SiteClip.First(site));
         if (run.Privacy is { Noise: NoiseSource.Shared } privacy) return Shared(run, privacy, layout, values);
         // The weight is sent as the largest value that a coordinate may have, so grid and cut hold both.
         int weight = LargestWeight(run);
         double cut = spec.Cut * weight;
         return new(layout, values, cut * Math.Sqrt(values + 1.0), (float)spec.Cut, rotationSeed: null, cut, noiseVariance: 0, weight);
+    }
+
+    /// <summary>What a spec may say of <see cref="SecureAggregationSpec.Bits"/> where its own do not fit.</summary>
+    /// <returns>In ascending order; empty: no number of bits does it, or the model is small and has a fixed one.</returns>
+    public static IReadOnlyList<int> FittingBits(RunSpec run, int values, int cohort) => IsDirect(values + SiteClip.Votes(run.Privacy))
+        ? []
+        : [.. Enumerable.Range(SecureAggregationSpec.LeastBits, SecureAggregationSpec.MostBits - SecureAggregationSpec.LeastBits + 1).Where(bits => Fits(run with { SecureAggregation = run.SecureAggregation! with { Bits = bits } }, values, cohort))];
+
+    private static bool Fits(RunSpec run, int values, int cohort)
+    {
+        try
+        {
+            Of(run, values, cohort);
+            return true;
+        }
+        catch (UpdateLayoutException)
+        {
+            return false;
+        }
     }
 
     /// <summary>Under differential privacy every site counts the same: how many records it has is private.</summary>

@@ -1,6 +1,7 @@
 using Federation.Formats;
 using Federation.Formats.Runs;
 using Federation.Privacy.Accounting;
+using Federation.Privacy.SecureAggregation;
 
 namespace Federation.Learning.Auditing;
 
@@ -34,12 +35,29 @@ public sealed class PrivacyClaim
         if (privacy.Unit != DpUnit.Record) throw new InvalidInputException(new Problem($"The run's privacy unit is a {privacy.UnitName}; canaries are single records.", Field: "privacy.unit", Repair: "Write unit: record."));
         if (privacy.Noise == NoiseSource.Shared && SecureEncoding.IsDirect(values) != SecureEncoding.IsDirect(values + more))
         {
-            throw new InvalidInputException(new Problem($"With {more} canaries the model would be encoded in another way than its {values} values are.", Field: "privacy.noise", Repair: $"At most {Privacy.SecureAggregation.UpdateEncoding.MostDirectValues - 1 - values} canaries are right."));
+            throw new InvalidInputException(new Problem($"With {more} canaries the model would be encoded in another way than its {values} values are.", Field: "privacy.noise", Repair: $"At most {UpdateEncoding.MostDirectValues - 1 - values} canaries are right."));
         }
 
         int cohort = run.Cohort.MinContributors;
+        try
+        {
+            return Of(run, privacy, values, more, cohort);
+        }
+        catch (UpdateLayoutException error)
+        {
+            throw NotEncoded(run, values + more, cohort, error.Reason);
+        }
+    }
+
+    private static PrivacyClaim Of(RunSpec run, PrivacySpec privacy, int values, int more, int cohort)
+    {
         double epsilon = PrivacyCost.Epsilon([new RepeatedEvent(PrivacyCost.OfRound(run, values, cohort), run.Rounds)], privacy.Delta);
         PrivacyEvent[] events = [new RepeatedEvent(PrivacyCost.OfRound(run, values + more, cohort), run.Rounds)];
         return new(epsilon, privacy.Delta, TradeOff.Of(new PldAccountant(), events, NeighboringRelation.AddOrRemoveOne, []).AttackSuccess);
     }
+
+    /// <summary>A small model has a fixed number of bits: there, as where no number fits, its noise is too fine for a sum over so many sites.</summary>
+    private static InvalidInputException NotEncoded(RunSpec run, int values, int cohort, string why) => new(SecureEncoding.FittingBits(run, values, cohort) is [var least, .., var most]
+        ? new Problem($"{(run.SecureAggregation!.Bits is { } bits ? $"{bits} bits do" : "The usual number of bits does")} not carry the {values} values of the model in a sum over {cohort} sites: {why}", Field: "secureAggregation.bits", Repair: $"{least} to {most} are right here.")
+        : new Problem($"No number of bits carries the {values} values of the model with this noise in a sum over {cohort} sites: {why}", Field: "privacy.noiseMultiplier", Repair: "A larger one is right, or fewer sites in cohort.minContributors."));
 }

@@ -66,7 +66,7 @@ public sealed class UpdateEncoding
         double half = layout.Levels / 2.0, deviation = Math.Sqrt(noiseVariance);
         if (noiseVariance > 0 && half < 2)
         {
-            throw new UpdateLayoutException($"{layout.Levels} levels leave no room for noise. {Advice(Cut, deviation)}");
+            throw new UpdateLayoutException($"{layout.Levels} levels leave no room for noise.", Advice(Cut, deviation));
         }
 
         Grid = noiseVariance > 0 ? (Cut + (range * deviation)) / (half - 1.5) : Cut / half;
@@ -74,7 +74,7 @@ public sealed class UpdateEncoding
         NoiseDeviationSteps = deviation / Grid;
         if (noiseVariance > 0 && NoiseDeviationSteps < LeastNoise)
         {
-            throw new UpdateLayoutException($"One site's noise, σ = {deviation:g4}, is {NoiseDeviationSteps:g4} grid steps of {Grid:g4}; at least {LeastNoise} are needed. {Advice(Cut, deviation)}");
+            throw new UpdateLayoutException($"One site's noise, σ = {deviation:g4}, is {NoiseDeviationSteps:g4} grid steps of {Grid:g4}; at least {LeastNoise} are needed.", Advice(Cut, deviation));
         }
 
         double root = Math.Sqrt(Dimension), norm = Clip / Grid;

@@ -114,5 +114,5 @@ public sealed class UpdateLayout
     private bool Holds(int bits) => bits < 62 && Levels >= (1L << bits) - 1;
 
     private static UpdateLayout Fitting(UpdateLayout layout, int bits) => layout.Holds(bits) ? layout : throw new UpdateLayoutException(
-        $"{bits} bits a value do not fit into a sum over {layout.Cohort} sites: the most that fits is {BitOperations.Log2((ulong)layout.Levels + 1)} bits. Ask for fewer bits or a smaller cohort.");
+        $"{bits} bits a value do not fit into a sum over {layout.Cohort} sites: the most that fits is {BitOperations.Log2((ulong)layout.Levels + 1)} bits.", "Ask for fewer bits or a smaller cohort.");
 }
