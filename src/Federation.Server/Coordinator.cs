@@ -67,6 +67,7 @@ public sealed class Coordinator : IAsyncDisposable
             var store = Own(new SqliteStore(folder.Database));
             var sessions = new Sessions(store, time);
             var context = new RunContext(store, new BlobStore(folder.Blobs), new Spool(folder.Spool), sessions, new Traffic(), new Signal(), time, loggers.CreateLogger("coordinator"));
+            DropUnnamed(context);
             var runs = new RunRegistry(context);
             WebApplication host = Build(configuration, time, ca, credential, runs, context);
             await ListenAsync(host, configuration, cancellationToken);
@@ -98,6 +99,21 @@ public sealed class Coordinator : IAsyncDisposable
         await Task.WhenAll(Runs.All.Select(run => run.Background));
         foreach (IDisposable one in _owned) one.Dispose();
         await _lock.DisposeAsync();
+    }
+
+    /// <summary>A killed round leaves a model that no record names; it is made anew, under central noise with other noise.</summary>
+    private static void DropUnnamed(RunContext context)
+    {
+        // A database without a run may have been made in the place of one that is lost: then what is left is not to go too.
+        if (context.Store.Runs().Count == 0) return;
+        try
+        {
+            if (context.Blobs.DropAllBut(context.Store.NamedContents()) is > 0 and var dropped) context.Logger.LogInformation("Removed {Count} files from the blobs that no record names; the program was stopped before it had recorded them", dropped);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            context.Logger.LogWarning("Blobs that no record names could not be removed; the next start tries again: {Message}", error.Message);
+        }
     }
 
     private static async Task ListenAsync(WebApplication host, ServerConfiguration configuration, CancellationToken cancellationToken)

@@ -27,6 +27,22 @@ public sealed class BlobStore
 
     public void Delete(string sha256) => File.Delete(PathOf(sha256));
 
+    /// <summary>Removes blobs that nothing names: of a process that was killed before what it had made was recorded. Only at the start, before anything is made.</summary>
+    /// <param name="named">What stays.</param>
+    /// <returns>How many were removed. Files whose name is no SHA-256 are not this program's, and stay.</returns>
+    public int DropAllBut(IReadOnlySet<string> named)
+    {
+        int dropped = 0;
+        foreach (string path in Directory.EnumerateFiles(_folder))
+        {
+            if (Path.GetFileName(path) is var name && (!Sha256Hex.IsValid(name) || named.Contains(name))) continue;
+            File.Delete(path);
+            dropped++;
+        }
+
+        return dropped;
+    }
+
     /// <summary>A stream to write a blob into; <see cref="NewBlob.Keep"/> or dispose it.</summary>
     public NewBlob Create() => new(_folder);
 

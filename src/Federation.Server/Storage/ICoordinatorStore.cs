@@ -110,4 +110,8 @@ public interface ICoordinatorStore : IDisposable
     void SaveTold(string runId, string site);
 
     bool WasTold(string runId, string site);
+
+    /// <summary>Every SHA-256 that a record of a run names, and of every roster: whatever may be a blob that is needed.</summary>
+    /// <returns>Empty: nothing is recorded yet.</returns>
+    IReadOnlySet<string> NamedContents();
 }

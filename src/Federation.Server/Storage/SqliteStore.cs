@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using System.Text.RegularExpressions;
 using Federation.Formats;
 using Federation.Formats.Configuration;
 using Federation.Formats.Evaluation;
@@ -12,7 +13,7 @@ using Microsoft.Data.Sqlite;
 namespace Federation.Server.Storage;
 
 /// <summary>The embedded store: one SQLite file in WAL mode, one connection, synchronous to disk.</summary>
-public sealed class SqliteStore : ICoordinatorStore
+public sealed partial class SqliteStore : ICoordinatorStore
 {
     private const int SchemaVersion = 3;
 
@@ -175,7 +176,18 @@ public sealed class SqliteStore : ICoordinatorStore
 
     public bool WasTold(string runId, string site) => Locked(() => _connection.Query("SELECT 1 FROM told WHERE run = $1 AND site = $2", _ => true, runId, site).Count > 0);
 
+    public IReadOnlySet<string> NamedContents() => Locked(() =>
+    {
+        // States and rounds name blobs in fields of their own: any hash in the text counts, also in that of a run which this program cannot read.
+        List<string> texts = _connection.Query("SELECT state FROM runs UNION SELECT record FROM rounds UNION SELECT record FROM uploads UNION SELECT model FROM events UNION SELECT sha256 FROM models", row => row.GetString(0));
+        List<string> rosters = _connection.Query("SELECT roster FROM rosters", row => Sha256Hex.Of((byte[])row.GetValue(0)));
+        return texts.SelectMany(text => AnyHash().Matches(text).Select(match => match.Value)).Concat(rosters).ToHashSet();
+    });
+
     public void Dispose() => _connection.Dispose();
+
+    [GeneratedRegex("[0-9a-f]{64}")]
+    private static partial Regex AnyHash();
 
     private static readonly JsonSerializerOptions HeadOptions = new() { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals }; // an infinite divergence
 

@@ -97,6 +97,49 @@ public sealed class RestartTests
         Assert.False(Directory.Exists(Path.Combine(test.Folder.Spool, run, "1")));
     }
 
+    [Fact] // a model whose process died before it was recorded goes; models of rounds, the initial one, a round in the making and other people's files stay
+    public async Task Restart_BlobsThatNoRecordNames_AreRemovedAndNoOthers()
+    {
+        await using TestCoordinator test = await TestCoordinator.StartAsync();
+        TestNode[] nodes = await test.EnrolAllAsync("a", "b", "c");
+        string run = await test.OpenRoundAsync(nodes, spec: Tiny.Spec(rounds: 3));
+        foreach (TestNode node in nodes) await node.ContributeAsync(run, Good);
+        await test.SummedAsync(run);
+        await nodes[0].ContributeAsync(run, Good);
+        string[] named = [.. Directory.EnumerateFiles(test.Folder.Blobs).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
+        string orphan = new('e', 64);
+        string[] foreign = ["notes.txt", new('E', 64), new('e', 63), orphan + ".bak"];
+        await test.CrashAsync(folder =>
+        {
+            foreach (string name in foreign.Append(orphan)) File.WriteAllText(Path.Combine(folder.Blobs, name), name);
+            Directory.CreateDirectory(Path.Combine(folder.Blobs, new string('d', 64)));
+        });
+        Assert.Equal(2, named.Length);
+        Assert.Equal(foreign.Concat(named).Order(StringComparer.Ordinal), Directory.EnumerateFiles(test.Folder.Blobs).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal));
+        Assert.True(Directory.Exists(Path.Combine(test.Folder.Blobs, new string('d', 64))));
+        foreach (TestNode node in nodes) await node.JoinAsync();
+        for (int round = 2; round <= 3; round++)
+        {
+            foreach (TestNode node in nodes.Skip(round == 2 ? 1 : 0)) await node.ContributeAsync(run, Good);
+            await test.SummedAsync(run);
+        }
+
+        Assert.Equal("completed", test.StateOf(run).PhaseName);
+    }
+
+    [Fact] // whoever starts on a new database by mistake still has the models
+    public async Task Restart_WithoutADatabase_RemovesNoModel()
+    {
+        await using TestCoordinator test = await TestCoordinator.StartAsync();
+        await test.SubmitAsync();
+        string[] blobs = Directory.GetFiles(test.Folder.Blobs);
+        await test.CrashAsync(folder =>
+        {
+            foreach (string file in Directory.GetFiles(folder.Path, "state.db*")) File.Delete(file);
+        });
+        Assert.Equal(blobs.Select(blob => Path.GetFileName(blob)), Directory.GetFiles(test.Folder.Blobs).Select(blob => Path.GetFileName(blob)));
+    }
+
     [Fact]
     public async Task Restart_AnUpdateOfTheClosedRoundIsDamagedOnDisk_FailsThatRunOnly()
     {

@@ -1,6 +1,7 @@
 using Federation.Formats;
 using Federation.Formats.Configuration;
 using Federation.Formats.Evaluation;
+using Federation.Privacy.Canonical;
 using Federation.Server.Storage;
 using Microsoft.Data.Sqlite;
 
@@ -21,6 +22,20 @@ public sealed class SqliteStoreTests : IDisposable
     {
         _store.Dispose();
         _folder.Delete(recursive: true);
+    }
+
+    [Fact] // also where a state is none that this program can read
+    public void NamedContents_OfRecords_AreAllHashesInThem()
+    {
+        Assert.Empty(_store.NamedContents());
+        AddRun("one");
+        string[] hashes = [.. "0123456789".Select(digit => new string(digit, 64))];
+        var round = new RoundRecord(1, "completed", ["a"], ["a"], 7, hashes[2], 1.5, 10, 20, 30);
+        _store.Save(new RunChange("one", $"{{ \"Keys\": {{ \"RosterSha256\": \"{hashes[0]}\" }}, broken {hashes[1]}", false, [Said(2) with { Model = hashes[3] }], [round], [new ModelRecord("one", 1, hashes[4], 44, Now)], []));
+        _store.SaveUpload("one", 2, new UploadRecord("a", hashes[5], hashes[6], 120, 1));
+        _store.AddRoster(1, [1, 2, 3]);
+        Assert.Superset((HashSet<string>)[.. hashes[..7], Sha256Hex.Of([1, 2, 3])], (HashSet<string>)[.. _store.NamedContents()]);
+        Assert.DoesNotContain(hashes[7], _store.NamedContents());
     }
 
     [Fact]
