@@ -10,6 +10,8 @@ internal sealed class GuardedLearner(ILocalLearner inner, ILogger logger) : ILoc
 {
     public IReadOnlyList<string> Check(LearningTask task, ModelState initial) => Guarded(() => inner.Check(task, initial));
 
+    public IReadOnlyList<string> NotesOn(LearningTask task) => inner.NotesOn(task);
+
     public TrainingResult Train(LearningTask task, int round, ModelState start, CancellationToken cancellationToken) => Guarded(() => inner.Train(task, round, start, cancellationToken));
 
     public EvaluationSums Evaluate(LearningTask task, ModelState model, CancellationToken cancellationToken) => Guarded(() => inner.Evaluate(task, model, cancellationToken));

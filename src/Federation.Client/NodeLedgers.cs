@@ -24,8 +24,19 @@ public sealed class NodeLedgers(NodeConfiguration configuration, NodeFolder fold
 
     public static string OwnDataSetOf(NodeConfiguration configuration) => configuration.Data is [var only] ? only.Id : "own-data";
 
+    /// <summary>What such a run is told.</summary>
+    public const string Ambiguous = "The run names no data set, and this node has several, some with a privacy budget: it cannot tell which one to charge.";
+
     /// <summary>Whether a run of one's own model, which names no data set, could read one that has a budget in another ledger.</summary>
-    public bool IsAmbiguous => configuration.Data.Count > 1 && configuration.Data.Any(source => source.Budget is not null);
+    public bool IsAmbiguous => IsAmbiguousOf(configuration);
+
+    public static bool IsAmbiguousOf(NodeConfiguration configuration) => configuration.Data.Count > 1 && configuration.Data.Any(source => source.Budget is not null);
+
+    /// <summary>Of its own entry, else the policy's, which is for every data set.</summary>
+    public static PrivacyBudget? BudgetOf(NodeConfiguration configuration, DataSource? source) => source is null ? configuration.Policy.Budget : source.Budget;
+
+    /// <summary>Whether node.yaml names this data set.</summary>
+    public bool Names(string dataSet) => configuration.Data.Any(source => source.Id == dataSet);
 
     /// <exception cref="LedgerException">The ledger cannot be used.</exception>
     public PrivacyLedger Of(string dataSet)
@@ -35,7 +46,7 @@ public sealed class NodeLedgers(NodeConfiguration configuration, NodeFolder fold
         ledger = PrivacyLedger.Open(source?.Ledger ?? folder.Ledger, dataSet, TermsOf(source), time);
         try
         {
-            if (source?.Budget is { } budget) ledger.SetBudget(budget);
+            if (BudgetOf(configuration, source) is { } budget) ledger.SetBudget(budget);
         }
         catch
         {

@@ -17,8 +17,9 @@ namespace Federation.Client;
 /// <param name="Spent">ε of everything reserved so far, at the budget's δ, else at <paramref name="Delta"/>.</param>
 /// <param name="After">The same after as many rounds as are allowed.</param>
 /// <param name="AllowedRounds">Of the run's that fit the budget.</param>
+/// <param name="Limit">The most that the ledger may be charged for the run, whatever rounds are asked for; null: no ε bounds it.</param>
 /// <param name="Refusals">Why this site takes no part, one sentence each; empty: it does, if only for <paramref name="AllowedRounds"/>.</param>
-public sealed record RunForecast(LearningTask Task, string DataSet, double Delta, double Epsilon, double EpsilonCharged, double EpsilonOutside, PrivacyBudget? Budget, double Spent, double After, int AllowedRounds, IReadOnlyList<string> Refusals)
+public sealed record RunForecast(LearningTask Task, string DataSet, double Delta, double Epsilon, double EpsilonCharged, double EpsilonOutside, PrivacyBudget? Budget, double Spent, double After, int AllowedRounds, PrivacyLoss? Limit, IReadOnlyList<string> Refusals)
 {
     /// <param name="values">Of the model.</param>
     /// <param name="budget">Null: none is set.</param>
@@ -29,7 +30,7 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
         PrivacySpec? privacy = task.Spec.Privacy;
         double delta = privacy?.Delta ?? budget?.Delta ?? PrivacyBudget.UsualDelta, spentAt = budget?.Delta ?? delta;
         double spent = ledger.Spent(spentAt).Epsilon;
-        RunForecast none = new(task, dataSet, delta, double.PositiveInfinity, double.PositiveInfinity, double.PositiveInfinity, budget, spent, spent, 0, []);
+        RunForecast none = new(task, dataSet, delta, double.PositiveInfinity, double.PositiveInfinity, double.PositiveInfinity, budget, spent, spent, 0, null, []);
         try
         {
             List<string> refusals = [.. policy.Refusals(task.Spec, task.Schema)];
@@ -45,12 +46,13 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
             double charged = PrivacyCost.Epsilon(Events(rounds), delta), epsilon = charged;
             if (privacy.Unit == DpUnit.Site) epsilon = PrivacyCost.Epsilon(PrivacyCost.OfUnit(task.Spec, task.Schema, values, cohort, rounds, outside: false), delta);
             double outside = privacy.Noise != NoiseSource.Shared ? epsilon : PrivacyCost.Epsilon(PrivacyCost.OfUnit(task.Spec, task.Schema, values, cohort, rounds, outside: true), delta);
-            if (epsilon > privacy.MaxEpsilon) refusals.Add(Invariant($"The run costs each {privacy.UnitName} ε = {epsilon:g4} at δ = {delta} over {rounds} rounds; its own spec allows {privacy.MaxEpsilon}."));
+            if (epsilon > privacy.MaxEpsilon) refusals.Add(Invariant($"The run costs each {privacy.UnitName} ε = {epsilon:g4} at δ = {delta} over {(rounds == 1 ? "1 round" : $"{rounds} rounds")}; its own spec allows {privacy.MaxEpsilon}."));
             if (AboveThePolicy(policy.Privacy, privacy, dataSet, epsilon, charged, delta) is { } above) refusals.Add(above);
+            if (policy.Privacy is { } asked && double.IsPositiveInfinity(asked.Unit == DpUnit.Site ? epsilon : charged)) refusals.Add("The run's noise is so little that no ε can be shown; this site's policy asks for differential privacy.");
             int allowed = Allowed(ledger, budget, count => Events(count), rounds);
             if (allowed == 0) refusals.Add(Invariant($"What is left of the privacy budget of '{dataSet}' (ε = {budget!.Epsilon} at δ = {budget.Delta}, spent {spent:g4}) is too small for one round."));
             double after = allowed == 0 ? spent : ledger.Spent(spentAt, Events(allowed)).Epsilon;
-            return none with { Epsilon = epsilon, EpsilonCharged = charged, EpsilonOutside = outside, After = after, AllowedRounds = allowed, Refusals = refusals };
+            return none with { Epsilon = epsilon, EpsilonCharged = charged, EpsilonOutside = outside, After = after, AllowedRounds = allowed, Limit = LimitOf(privacy, policy.Privacy, delta, charged, epsilon), Refusals = refusals };
         }
         catch (UnreachableTargetException error)
         {
@@ -72,15 +74,19 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
             if (Task.Spec.Privacy is not { } privacy) return "The run adds no noise: the ledger records each release as of unlimited ε.";
             string against = privacy.Noise switch
             {
-                NoiseSource.Shared => Invariant($" against a coalition of up to {privacy.MaxColluding} of the contributors; ε = {EpsilonOutside:g4} against everybody else"),
+                NoiseSource.Shared => Invariant($" against a coalition of up to {privacy.MaxColluding} of the contributors; ε = {Shown(EpsilonOutside)} against everybody else"),
                 NoiseSource.Central => " against everybody who sees the models alone",
                 _ => " against everybody else, together",
             };
             string entrusted = privacy.IsCentral ? " The coordinator sees this site's updates without noise, and is trusted to clip them and to add it: against the coordinator there is no differential privacy." : "";
-            if (privacy.Unit == DpUnit.Site) return Invariant($"The run costs this site as a whole at most ε = {Epsilon:g4} at δ = {Delta} over {Task.Spec.Rounds} rounds{against}, and each record of '{DataSet}', which may change all of the site's update, ε = {EpsilonCharged:g4}: that is what the ledger is charged.{entrusted}");
-            return Invariant($"The run costs each {privacy.UnitName} of '{DataSet}' at most ε = {Epsilon:g4} at δ = {Delta} {(Task.Spec.Statistics is null ? Invariant($"over {Task.Spec.Rounds} rounds") : "in one opening")}{against}.");
+            if (privacy.Unit == DpUnit.Site) return Invariant($"The run costs this site as a whole at most ε = {Shown(Epsilon)} at δ = {Delta} over {Rounds}{against}, and each record of '{DataSet}', which may change all of the site's update, ε = {Shown(EpsilonCharged)}: that is what the ledger is charged.{entrusted}");
+            return Invariant($"The run costs each {privacy.UnitName} of '{DataSet}' at most ε = {Shown(Epsilon)} at δ = {Delta} {(Task.Spec.Statistics is null ? Invariant($"over {Rounds}") : "in one opening")}{against}.");
         }
     }
+
+    private string Rounds => Task.Spec.Rounds == 1 ? "1 round" : Invariant($"{Task.Spec.Rounds} rounds");
+
+    private static string Shown(double epsilon) => double.IsPositiveInfinity(epsilon) ? "∞" : Invariant($"{epsilon:g4}");
 
     /// <summary>A ledger is about one unit for good, and no other's releases can be added to it.</summary>
     private static string? WrongUnit(PrivacySpec privacy, string dataSet, string? person, bool isTable) => (privacy.Unit, person) switch
@@ -97,6 +103,20 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
         asked is { MaxEpsilon: { } most } && asked.Unit != DpUnit.Site && privacy.Unit == DpUnit.Site && charged > most && epsilon <= most
             ? Invariant($"The run protects a site, at ε = {epsilon:g4}; at δ = {delta} the ledger of '{dataSet}' is charged ε = {charged:g4} for each record; this site's policy allows {most}. A smaller maxEpsilon in the spec is right, or 'maxEpsilon: {Math.Ceiling(charged)}' in the policy's privacy; with 'unit: site' there it is about the site.")
             : null;
+
+    /// <summary>What the spec says that a unit may cost, else what its rounds cost (with a thousandth for grids, which depend on the cohort), and no more than the policy allows. Rounds that are asked for again, whose updates may have been seen, count.</summary>
+    /// <remarks>With a site as the unit the ledger is charged more than the spec speaks of. What it is charged grows with the rounds at least as fast as the site's own ε, so that in proportion it is bounded on the safe side.</remarks>
+    private static PrivacyLoss? LimitOf(PrivacySpec privacy, PrivacyPolicy? asked, double delta, double charged, double epsilon)
+    {
+        double limit = privacy switch
+        {
+            { MaxEpsilon: null } => charged * 1.001,
+            { Unit: DpUnit.Site, MaxEpsilon: { } most } => charged * Math.Max(1.001, most / epsilon),
+            { MaxEpsilon: { } most } => most,
+        };
+        if (asked is { MaxEpsilon: { } allowed } && asked.Unit != DpUnit.Site) limit = Math.Min(limit, allowed);
+        return double.IsFinite(limit) ? new PrivacyLoss(limit, delta, NeighboringRelation.AddOrRemoveOne) : null;
+    }
 
     /// <summary>How many of the rounds still fit.</summary>
     private static int Allowed(PrivacyLedger ledger, PrivacyBudget? budget, Func<int, IReadOnlyList<PrivacyEvent>> events, int rounds)

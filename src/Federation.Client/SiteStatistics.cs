@@ -17,7 +17,7 @@ internal sealed class SiteStatistics(IReadOnlyList<DataSource> sources)
     {
         DataSource source = SourceOf(task);
         List<string> mismatches = source.Schema is { } own ? [.. SchemaComparison.Mismatches(DataSchema.Load(own), task.Schema!)] : [];
-        if (mismatches.Count == 0) TableStatistics.Of(source, task.Schema!, QueryOf(task));
+        if (mismatches.Count == 0) TableStatistics.Of(source, task.Schema!, QueryOf(task), unfitIsMissing: task.Spec.Privacy is not null);
         return mismatches;
     }
 
@@ -27,7 +27,7 @@ internal sealed class SiteStatistics(IReadOnlyList<DataSource> sources)
     public ulong[] Sums(LearningTask task)
     {
         StatisticsQuery query = QueryOf(task);
-        TableSums sums = TableStatistics.Of(SourceOf(task), task.Schema!, query);
+        TableSums sums = TableStatistics.Of(SourceOf(task), task.Schema!, query, unfitIsMissing: task.Spec.Privacy is not null);
         if (task.Spec.Privacy is null) return sums.ToNumbers();
         using SecureRandom random = new();
         return sums.ToNumbers(query.NoiseOf(task.Spec), random);

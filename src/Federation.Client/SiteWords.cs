@@ -1,4 +1,7 @@
 using Federation.Formats;
+using Federation.Formats.Models;
+using Federation.Privacy.Ledger;
+using Federation.Privacy.SecureAggregation;
 
 namespace Federation.Client;
 
@@ -6,7 +9,10 @@ namespace Federation.Client;
 internal static class SiteWords
 {
     /// <summary>One sentence each, without repetition.</summary>
-    public static IReadOnlyList<string> Of(Exception error) => error is InvalidInputException { Problems: var problems } ? [.. problems.Select(Of).Distinct()] : [IsOurs(error) ? error.Message : $"This site could not do it ({error.GetType().Name}); its log says more."];
+    /// <param name="isPrivate">Of a differentially private run's training or evaluation: then only what the coordinator itself has sent, the ledger and the policy are spoken of. That it failed is said, and no more.</param>
+    public static IReadOnlyList<string> Of(Exception error, bool isPrivate = false) => isPrivate && error is not (ProtocolException or BudgetExceededException or SafetensorsException)
+        ? ["This site could not do it; its log says why."]
+        : error is InvalidInputException { Problems: var problems } ? [.. problems.Select(Of).Distinct()] : [IsOurs(error) ? error.Message : $"This site could not do it ({error.GetType().Name}); its log says more."];
 
     // Of the platform's own exceptions only those of bytes that the coordinator sent are said: the learner's slips have become LearningExceptions.
     private static bool IsOurs(Exception error) => error is FormatException || error.GetType().Assembly.GetName().Name!.StartsWith("Federation", StringComparison.Ordinal);

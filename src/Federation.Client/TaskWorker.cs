@@ -25,8 +25,8 @@ using Refusal = Federation.Privacy.SecureAggregation.Refusal;
 namespace Federation.Client;
 
 /// <summary>Does one task at a time and reports what came of it. Whatever is released is reserved in the data set's ledger first.</summary>
-/// <param name="ledgers">Null for an evaluator, whose test set is public.</param>
-internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILocalLearner learner, NodeLedgers? ledgers, CommitteeDuty duty, SecureContribution contribution, SiteStatistics statistics, AgreedRuns runs, NodeAudit audit, Func<JoinRequest> join, ILogger logger)
+/// <param name="charges">Null for an evaluator, whose test set is public.</param>
+internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILocalLearner learner, RunCharges? charges, CommitteeDuty duty, SecureContribution contribution, SiteStatistics statistics, AgreedRuns runs, NodeAudit audit, Func<JoinRequest> join, ILogger logger)
 {
     private const string ModelFile = "model.safetensors", StatisticsFile = "statistics.json";
 
@@ -56,8 +56,15 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         {
             LearningTask task = runs.Agree(check.Run);
             ModelState? initial = task.Spec.Statistics is null ? await LoadModelAsync(check.ModelSha256, cancellationToken) : null;
-            mismatches = initial is null ? statistics.Check(task) : learner.Check(task, initial);
-            if (mismatches.Count == 0 && (mismatches = CheckBudget(task, initial?.Header.ValueCount ?? 0)) is [var beyond, ..]) audit.Refused(NodeAudit.Run, check.Run.RunId, 0, beyond);
+            IReadOnlyList<string> Costs() => charges?.Check(task, initial?.Header.ValueCount ?? 0) ?? [];
+            IReadOnlyList<string> Fits() => initial is null ? statistics.Check(task) : learner.Check(task, initial);
+            // A run that this site would not pay for learns nothing of its table; a ledger is opened for no table that is not there.
+            bool isKnown = charges?.Knows(task) == true;
+            IReadOnlyList<string> beyond = isKnown ? Costs() : [];
+            mismatches = beyond.Count > 0 ? beyond : Fits();
+            if (!isKnown && mismatches.Count == 0) mismatches = beyond = Costs();
+            if (beyond is [var first, ..]) audit.Refused(NodeAudit.Run, check.Run.RunId, 0, first);
+            if (mismatches.Count == 0 && learner.NotesOn(task) is [_, ..] notes) logger.LogWarning("Run {Run}:{NewLine}{Notes}", check.Run.RunId, Environment.NewLine, string.Join(Environment.NewLine, notes));
         }
         catch (Exception error) when (error is InvalidInputException or LearningException or SafetensorsException or ProtocolException || IsPassing(error))
         {
@@ -68,18 +75,6 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         if (mismatches.Count == 0) logger.LogInformation("Ready for run {Run}", check.Run.RunId);
         else logger.LogWarning("Not taking part in run {Run}:{NewLine}{Mismatches}", check.Run.RunId, Environment.NewLine, inFull ?? string.Join(Environment.NewLine, mismatches));
         await client.ReportReadinessAsync(new ReadinessReport { RunId = check.Run.RunId, Mismatches = { mismatches } }, cancellationToken: cancellationToken);
-    }
-
-    private IReadOnlyList<string> CheckBudget(LearningTask task, int values)
-    {
-        if (ledgers is null) return [];
-        if (task.Schema is null && ledgers.IsAmbiguous) return ["The run names no data set, and this node has several, some with a privacy budget: it cannot tell which one to charge."];
-        RunForecast forecast = ledgers.Forecast(task, values, DataSetOf(task));
-        if (forecast.Refusals.Count > 0) return forecast.Refusals;
-        if (task.Spec.Privacy is null or { IsCentral: true } or { InsecureSeededNoise: true }) logger.LogWarning("Run {Run}: {Cost}", task.RunId, forecast.Cost);
-        else logger.LogInformation("Run {Run}: {Cost}", task.RunId, forecast.Cost);
-        if (forecast.AllowedRounds < task.Spec.Rounds) logger.LogWarning("The privacy budget of {DataSet} allows {Allowed} of the run's {Rounds} rounds; this site takes no part in the rest", forecast.DataSet, forecast.AllowedRounds, task.Spec.Rounds);
-        return [];
     }
 
     private async Task TrainAsync(Train train, CancellationToken cancellationToken)
@@ -95,7 +90,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         try
         {
             runs.RequirePolicy(task);
-            PrivacyLedger ledger = ledgers!.Of(DataSetOf(task));
+            PrivacyLedger ledger = charges!.LedgerOf(task);
             bool secure = task.Spec.SecureAggregation is not null;
             string purpose = SentUpdate.PurposeOf(task);
             if (secure && train.Secure is null) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for an update in the clear; the run's spec asks for secure aggregation.");
@@ -109,7 +104,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             LedgerHead head = ledger.Head;
             if (secure) contribution.Remember(train.RunId, round, purpose, update);
             long sent = await UpdateUpload.SendAsync(client, train.RunId, round, update, head, path, cancellationToken);
-            if (ledger.IsOpen(update.Reservation)) ledger.Commit(update.Reservation, ledgers.Recipient, head, update.Sha256);
+            if (ledger.IsOpen(update.Reservation)) ledger.Commit(update.Reservation, charges.Recipient, head, update.Sha256);
             StoredUpdate.DropBefore(folder, train.RunId, round);
             logger.LogInformation("{Message}", string.Create(CultureInfo.InvariantCulture, $"Round {round}: {SentUpdate.Words(task, update)}, sent {sent} bytes"));
         }
@@ -131,7 +126,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         if (train.ModelSha256 != SiteStatistics.QueryOf(task).DataSha256) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for statistics under a hash that is not of the query and the version of the data that this site agreed to.");
         SiteRound secure = await contribution.CheckAsync(task, runs.SpecOf(train.RunId), runs.SchemaOf(train.RunId), train.Secure, SentUpdate.PurposeOf(task), round, train.ModelSha256, values: 0, cancellationToken);
         // The noise is drawn after it is paid for.
-        long reservation = Reserve(task, round, SentUpdate.PurposeOf(task), outside => PrivacyCost.OfStatistics(task.Spec, task.Schema!, outside));
+        long reservation = charges!.Reserve(task, 0, round, SentUpdate.PurposeOf(task), outside => PrivacyCost.OfStatistics(task.Spec, task.Schema!, outside));
         string header = await contribution.WriteAsync(path, secure, statistics.Sums(task), cancellationToken);
         return StoredUpdate.Save(path, new StoredUpdate(train.ModelSha256, header, 0, 0, reservation));
     }
@@ -145,22 +140,27 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         Measure(task, round - 1, train.ModelSha256, start, cancellationToken);
         int cohort = secure?.Descriptor.Cohort.Count ?? task.Spec.Cohort.MinContributors;
         // Before anything is drawn: a crash from here on wastes the round's part of the budget, and never spends less than was released.
-        long reservation = Reserve(task, round, SentUpdate.PurposeOf(task), outside => PrivacyCost.OfRound(task.Spec, start.Header.ValueCount, cohort, outside));
-        TrainingResult result = learner.Train(task, round, start, cancellationToken);
+        long reservation = charges!.Reserve(task, start.Header.ValueCount, round, SentUpdate.PurposeOf(task), outside => PrivacyCost.OfRound(task.Spec, start.Header.ValueCount, cohort, outside));
+        TrainingResult result = TrainOrNothing(task, round, start, cancellationToken);
         if (secure is null) return StoredUpdate.Save(path, train.ModelSha256, task.Spec.Privacy is { IsCentral: true } ? result.AsOne() : result, reservation);
         (string header, string rounding, EncodedUpdate encoded) = await contribution.WriteAsync(path, secure, result, task, cancellationToken);
         if (encoded.CutCoordinates > 0) logger.LogWarning("Round {Round}: {Count} values were beyond the cut of the spec and were cut", round, encoded.CutCoordinates);
         return StoredUpdate.Save(path, new StoredUpdate(train.ModelSha256, header, 0, result.Loss, reservation, rounding));
     }
 
-    /// <summary>Pays for a release; durable when it returns.</summary>
-    /// <param name="cost">Of the release: against those who know no part of a shared noise (true), and against the coalition that the run guards against.</param>
-    private long Reserve(LearningTask task, int round, string purpose, Func<bool, PrivacyEvent> cost) =>
-        ledgers!.Of(DataSetOf(task)).Reserve(task.Spec.Privacy is { InsecureSeededNoise: true }
-            ? new Release(task.RunId, round, purpose, ledgers.Recipient, [new NonPrivateEvent()])
-            : new Release(task.RunId, round, purpose, ledgers.Recipient, [cost(false)], task.Spec.Privacy?.Noise == NoiseSource.Shared ? [cost(true)] : null));
-
-    private string DataSetOf(LearningTask task) => task.Schema?.Name ?? ledgers!.OwnDataSet;
+    /// <summary>Where the noise does not come from the training itself, what goes wrong with this site's records shows in no message: an update of zeros takes its place.</summary>
+    private TrainingResult TrainOrNothing(LearningTask task, int round, ModelState start, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return learner.Train(task, round, start, cancellationToken);
+        }
+        catch (LearningException error) when (task.Spec.Privacy is { Noise: not NoiseSource.Own })
+        {
+            logger.LogError("Round {Round}: {Message} An update of zeros is sent, because a failure would say something of this site's records", round, error.Message);
+            return TrainingResult.Nothing(start);
+        }
+    }
 
     /// <summary>A trouble of this moment: it costs the round, not the node.</summary>
     private static bool IsPassing(Exception error) => error is LedgerException { Fault: LedgerFault.Locked or LedgerFault.DiskFull } or SqliteException;
@@ -170,13 +170,13 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         try
         {
             // A trainer evaluates only runs that it has agreed to; an evaluator's test set is public.
-            if (ledgers is not null && !runs.Has(evaluate.Run.RunId)) throw new ProtocolException(Refusal.BelowPolicy, $"This site has not agreed to run {evaluate.Run.RunId}.");
+            if (charges is not null && !runs.Has(evaluate.Run.RunId)) throw new ProtocolException(Refusal.BelowPolicy, $"This site has not agreed to run {evaluate.Run.RunId}.");
             LearningTask task = runs.Agree(evaluate.Run);
-            if (ledgers is not null && task.Spec is { Privacy: not null } and not { SecureAggregation: not null, Evaluate.NoiseMultiplier: > 0 }) throw new ProtocolException(Refusal.BelowPolicy, "The run is differentially private, and its spec says no noise for sums over this site's test rows.");
+            if (charges is not null && task.Spec is { Privacy: not null } and not { SecureAggregation: not null, Evaluate.NoiseMultiplier: > 0 }) throw new ProtocolException(Refusal.BelowPolicy, "The run is differentially private, and its spec says no noise for sums over this site's test rows.");
             ModelState model = await LoadModelAsync(evaluate.ModelSha256, cancellationToken);
             Formats.Evaluation.EvaluationSums sums = learner.Evaluate(task, model, cancellationToken);
             var report = new EvaluationReport { RunId = evaluate.Run.RunId, Round = evaluate.Round, ModelSha256 = evaluate.ModelSha256, Sums = sums.ToMessage() };
-            if (ledgers is null) await client.ReportEvaluationAsync(report, cancellationToken: cancellationToken);
+            if (charges is null) await client.ReportEvaluationAsync(report, cancellationToken: cancellationToken);
             else if (task.Spec.SecureAggregation is not null) await SendEncryptedAsync(task, evaluate, model, sums, cancellationToken);
             else await ReportAsync(task, report, cancellationToken);
             logger.LogInformation("Evaluated the model of round {Round} on {Examples} examples", evaluate.Round, sums.Examples);
@@ -200,12 +200,12 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         int round = (int)Math.Min(evaluate.Round, int.MaxValue);
         SiteRound secure = await contribution.CheckAsync(task, evaluate.Run.SpecYaml, evaluate.Run.SchemaYaml, evaluate.Secure, Opening.Evaluation, round, evaluate.ModelSha256, model.Header.ValueCount, cancellationToken);
         string path = StoredUpdate.EvaluationOf(folder, task.RunId, round);
-        PrivacyLedger ledger = ledgers!.Of(DataSetOf(task));
+        PrivacyLedger ledger = charges!.LedgerOf(task);
         StoredUpdate? stored = StoredUpdate.Find(path, evaluate.ModelSha256);
         if (stored is null || !ledger.Holds(stored.Reservation, task.RunId, round, "evaluation"))
         {
             contribution.RequireNew(secure);
-            long reservation = Reserve(task, round, "evaluation", outside => PrivacyCost.OfEvaluation(task.Spec, outside));
+            long reservation = charges.Reserve(task, model.Header.ValueCount, round, "evaluation", outside => PrivacyCost.OfEvaluation(task.Spec, outside));
             string header = await contribution.WriteAsync(path, secure, Numbers(task, round, sums), cancellationToken);
             stored = StoredUpdate.Save(path, new StoredUpdate(evaluate.ModelSha256, header, 0, 0, reservation));
         }
@@ -213,7 +213,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         LedgerHead head = ledger.Head;
         contribution.Remember(task.RunId, round, Opening.Evaluation, stored);
         await UpdateUpload.SendAsync(client, task.RunId, round, stored, head, path, cancellationToken);
-        if (ledger.IsOpen(stored.Reservation)) ledger.Commit(stored.Reservation, ledgers.Recipient, head, stored.Sha256);
+        if (ledger.IsOpen(stored.Reservation)) ledger.Commit(stored.Reservation, charges.Recipient, head, stored.Sha256);
     }
 
     private static ulong[] Numbers(LearningTask task, int round, Formats.Evaluation.EvaluationSums sums)
@@ -226,12 +226,12 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     /// <summary>Counts over a trainer's own test rows are a release like any other.</summary>
     private async Task ReportAsync(LearningTask task, EvaluationReport report, CancellationToken cancellationToken)
     {
-        PrivacyLedger ledger = ledgers!.Of(DataSetOf(task));
-        long reservation = Reserve(task, (int)Math.Min(report.Round, int.MaxValue), "evaluation", _ => new NonPrivateEvent());
+        PrivacyLedger ledger = charges!.LedgerOf(task);
+        long reservation = charges.Reserve(task, 0, (int)Math.Min(report.Round, int.MaxValue), "evaluation", _ => new NonPrivateEvent());
         LedgerHead head = ledger.Head;
         report.LedgerHead = head.ToMessage();
         await client.ReportEvaluationAsync(report, cancellationToken: cancellationToken);
-        ledger.Commit(reservation, ledgers.Recipient, head, Sha256Hex.Of(report.Sums.ToByteArray()));
+        ledger.Commit(reservation, charges.Recipient, head, Sha256Hex.Of(report.Sums.ToByteArray()));
     }
 
     private async Task EndAsync(RunEnded ended, CancellationToken cancellationToken)
@@ -282,7 +282,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     }
 
     private Task FailAsync(string runId, int round, Exception error, CancellationToken cancellationToken) =>
-        FailAsync(runId, round, string.Join(" ", SiteWords.Of(error)), cancellationToken, rosterRefused: error is ProtocolException { Reason: Refusal.WrongRoster });
+        FailAsync(runId, round, string.Join(" ", SiteWords.Of(error, isPrivate: runs.Find(runId)?.Spec.Privacy is not null)), cancellationToken, rosterRefused: error is ProtocolException { Reason: Refusal.WrongRoster });
 
     private async Task FailAsync(string runId, int round, string reason, CancellationToken cancellationToken, bool rosterRefused = false)
     {

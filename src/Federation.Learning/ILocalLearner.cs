@@ -23,6 +23,9 @@ public sealed record LearningTask(string RunId, string Site, RunSpec Spec, DataS
 /// <param name="Loss">Mean training loss of the last epoch.</param>
 public sealed record TrainingResult(ModelState WeightedDelta, ulong Weight, double Loss)
 {
+    /// <summary>A site's part that moves nothing, and counts 1.</summary>
+    public static TrainingResult Nothing(ModelState start) => new(new ModelState(start.Tensors.Select(tensor => tensor with { Values = new float[tensor.Values.Length] })), 1, 0);
+
     /// <summary>The same with the weight 1, for runs in which every site counts the same: how many examples it had is left out.</summary>
     public TrainingResult AsOne() => new(new ModelState(WeightedDelta.Tensors.Select(tensor => tensor with { Values = [.. tensor.Values.Select(value => (float)(value / (double)Weight))] })), 1, Loss);
 }
@@ -33,6 +36,9 @@ public interface ILocalLearner : IDisposable
     /// <summary>Everything that keeps this site from taking part, one sentence each; empty: ready. Called once a run, before the first round. The sentences are sent to the coordinator.</summary>
     /// <exception cref="InvalidInputException">This site's files do not fit. The node's log gets every problem; of those with a line the coordinator hears only file and column.</exception>
     IReadOnlyList<string> Check(LearningTask task, ModelState initial);
+
+    /// <summary>What this site's own log should say of the run: sentences that may quote its records, and are sent nowhere. Called after <see cref="Check"/>.</summary>
+    IReadOnlyList<string> NotesOn(LearningTask task) => [];
 
     /// <summary>One round of local training. The same task, round and start give the same bytes on one machine type and thread count.</summary>
     /// <exception cref="LearningException">The model does not fit, or training gave a value that is not finite.</exception>

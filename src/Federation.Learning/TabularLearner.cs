@@ -36,11 +36,14 @@ public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device dev
         return problems.Count == 0 ? mismatches : throw new InvalidInputException([.. mismatches.Select(mismatch => new Problem(mismatch)), .. problems]);
     }
 
+    public IReadOnlyList<string> NotesOn(LearningTask task) => task.Spec.Statistics is null && Load(task).Data.LeftOut is [_, ..] leftOut ? ["Rows that do not fit the run's schema are left out:", .. leftOut.Select(problem => problem.ToString())] : [];
+
     public TrainingResult Train(LearningTask task, int round, ModelState start, CancellationToken cancellationToken)
     {
         (TabularDataSet data, nn.Module<Tensor, Tensor> module) = Load(task);
         using IDisposable scope = NewDisposeScope();
         Rows rows = data.Train;
+        if (rows.Count == 0 && task.Spec.Privacy is { Unit: DpUnit.Site }) return TrainingResult.Nothing(start);
         Tensor inputs = tensor(rows.Features, [rows.Count, rows.Width], device: device);
         bool binary = task.Spec.Task!.Kind == TaskKind.BinaryClassification;
         if (task.Spec.Privacy is { Unit: not DpUnit.Site }) return TrainPrivately(task, round, start, module, rows, inputs, binary, cancellationToken);
@@ -60,7 +63,6 @@ public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device dev
 
     private static TrainingResult TrainPrivately(LearningTask task, int round, ModelState start, nn.Module<Tensor, Tensor> module, Rows rows, Tensor inputs, bool binary, CancellationToken cancellationToken)
     {
-        if (rows.Count == 0) throw new LearningException("This site has no training rows.");
         PrivacyUnits units = rows.Persons is { } persons ? PrivacyUnits.ByKey(persons, task.Spec.Privacy!.MaxUnitRecords) : PrivacyUnits.Records(rows.Count);
         using SecureRandom random = task.NoiseOf("training", round);
         return PrivateTraining.Run(module, units, RowLosses.Of(module, rows, inputs, binary), task, round, start, random, cancellationToken);
@@ -84,7 +86,7 @@ public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device dev
         {
             _loaded?.Module.Dispose();
             _loaded = null;
-            TabularDataSet data = _given ?? TabularDataSet.Load(SourceOf(task), task.Schema!, task.Spec.Data!, task.Spec.Task!, task.Spec.Privacy?.Key);
+            TabularDataSet data = _given ?? TabularDataSet.Load(SourceOf(task), task.Schema!, task.Spec.Data!, task.Spec.Task!, task.Spec.Privacy?.Key, leaveOutUnfit: task.Spec.Privacy is not null);
             nn.Module<Tensor, Tensor> module = TabularModel.Create(task.Spec, task.Schema!, 0);
             module.to(device);
             loaded = (task.RunId, data, module);

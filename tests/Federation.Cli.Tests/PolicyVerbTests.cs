@@ -100,6 +100,45 @@ public sealed class PolicyVerbTests : IDisposable
         else Assert.Contains(says, Assert.Single(refusals), StringComparison.Ordinal);
     }
 
+    [Theory] // a policy about records counts the noise of a site's update half, and looks at evaluations too
+    [InlineData("unit: record, noise: shared", "minNoiseMultiplier: 2", null)]
+    [InlineData("unit: site, noise: shared", "minNoiseMultiplier: 2", "for single records is 1.5")]
+    [InlineData("unit: site, noise: shared", "unit: site, minNoiseMultiplier: 2", null)]
+    [InlineData("unit: record, noise: shared, evaluate", "minNoiseMultiplier: 2", "evaluations is 1.9")]
+    public async Task Check_LeastNoise_IsThatOfARecord(string unit, string policy, string? says)
+    {
+        string spec = Private[..Private.IndexOf("privacy:", StringComparison.Ordinal)] + $"privacy: {{ {unit.Replace(", evaluate", "", StringComparison.Ordinal)}, clip: 1, noiseMultiplier: 3, {(unit.Contains("record", StringComparison.Ordinal) ? "samplingRate: 0.2, " : "")}delta: 1e-5 }}\n";
+        spec = spec.Replace("rounds: 40", "rounds: 4", StringComparison.Ordinal);
+        if (unit.EndsWith("evaluate", StringComparison.Ordinal)) spec += "evaluate: { every: 4, noiseMultiplier: 1.9 }\n";
+        FedResult answer = await CheckAsync(spec, "", $"policy: {{ privacy: {{ {policy} }} }}");
+        string?[] refusals = [.. answer.Json.GetProperty("refusals").EnumerateArray().Select(refusal => refusal.GetString())];
+        if (says is null) Assert.Empty(refusals);
+        else Assert.Contains(says, Assert.Single(refusals), StringComparison.Ordinal);
+    }
+
+    [Fact] // noise of which nothing can be shown is none
+    public async Task Check_ARunOfUnlimitedCost_SaysSoAndIsRefusedByAPolicyForPrivacy()
+    {
+        string spec = Private.Replace("noiseMultiplier: auto", "noiseMultiplier: 0.001", StringComparison.Ordinal).Replace(", maxEpsilon: 3", "", StringComparison.Ordinal);
+        FedResult free = await CheckAsync(spec, "", json: false), asked = await CheckAsync(spec, "", "policy: { privacy: { maxDelta: 1e-5 } }");
+        Assert.Equal((0, 1), (free.ExitCode, asked.ExitCode));
+        Assert.Contains(free.OutputLines, line => line.StartsWith("The run costs each record of 'demo' at most ε = ∞", StringComparison.Ordinal));
+        Assert.Contains("no ε can be shown", Assert.Single(asked.Json.GetProperty("refusals").EnumerateArray()).GetString(), StringComparison.Ordinal);
+    }
+
+    [Theory] // a policy's budget is for every data set, also for the one that no entry names; and no run may choose which of several it charges
+    [InlineData("", "allows no release without noise")]
+    [InlineData(" { id: one, path: one.csv }, { id: two, path: two.csv } ", "cannot tell which one to charge")]
+    public async Task Check_AModelOfOnesOwn_IsHeldAgainstThePolicysBudget(string data, string says)
+    {
+        _workspace.Write("run.yaml", "name: own\nmodel: { kind: custom, initial: own.safetensors }\nrounds: 2\nseed: 1\ncohort: { sites: all, minContributors: 3, deadline: 1m }\nlocal: { optimizer: { kind: sgd, learningRate: 0.1 }, batchSize: 4, epochs: 1 }\nprivacy: none\n");
+        new Federation.Formats.Models.ModelState([new("w", [2], [1, 2])]).Save(_workspace["own.safetensors"]);
+        _workspace.Write("node.yaml", $"coordinator: https://127.0.0.1:8443\nstate: site\npolicy: {{ budget: {{ epsilon: 1, delta: 1e-5 }} }}\ndata: [{data}]\n");
+        FedResult answer = await Fed.RunAsync(_workspace.Folder, ["node", "policy", "check", "run.yaml", "--config", "node.yaml", "--json"]);
+        Assert.Equal(1, answer.ExitCode);
+        Assert.Contains(answer.Json.GetProperty("refusals").EnumerateArray(), refusal => refusal.GetString()!.Contains(says, StringComparison.Ordinal));
+    }
+
     [Fact]
     public async Task Check_AMisspeltPolicy_NamesFileLineAndField()
     {

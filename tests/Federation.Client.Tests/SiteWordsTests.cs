@@ -24,6 +24,17 @@ public sealed class SiteWordsTests
             new Problem("The file cannot be read: /records/table.csv is locked.", "/records/table.csv"),
         ])));
 
+    [Fact] // a private run's failures say nothing of what the records did
+    public void Of_WhatGoesWrongInAPrivateRun_IsOneSentenceButForRefusals()
+    {
+        foreach (Exception error in new Exception[] { new Learning.LearningException("A weight is not finite."), new InvalidInputException(new Problem("'63y' is no number.", "/records/table.csv", 17, "age")), new ArgumentException("303 rows"), new FormatException("x") })
+        {
+            Assert.Equal(["This site could not do it; its log says why."], SiteWords.Of(error, isPrivate: true));
+        }
+
+        Assert.Equal(["in the clear"], SiteWords.Of(new ProtocolException(Refusal.AnotherOpening, "in the clear"), isPrivate: true));
+    }
+
     [Fact]
     public void Of_ARefusal_IsItsSentence() => Assert.Equal(["in the clear"], SiteWords.Of(new ProtocolException(Refusal.AnotherOpening, "in the clear")));
 }

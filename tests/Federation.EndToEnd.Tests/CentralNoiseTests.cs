@@ -81,22 +81,30 @@ public sealed class CentralNoiseTests
     }
 
     [Fact] // a node sends the mean change: neither what is clipped nor what the coordinator sees depends on how many examples a site has
-    public async Task Run_OfSitesWithManyExamples_MovesByTheMeanOfTheirMeans()
+    public async Task Run_OfSitesWithManyExamples_SendsTheMeanOfThem()
     {
         await using TestFederation federation = await TestFederation.StartAsync();
-        string spec = OneVector.Spec(rounds: 1, least: 3).Replace("privacy: none", "privacy: { unit: site, noise: central, clip: 1, noiseMultiplier: 0.00001, delta: 1e-5 }", StringComparison.Ordinal);
+        string spec = OneVector.Spec(rounds: 2, least: 3).Replace("privacy: none", "privacy: { unit: site, noise: central, clip: 1, noiseMultiplier: 2, delta: 1e-5 }", StringComparison.Ordinal);
         List<Task<NodeOutcome>> nodes = [];
-        foreach ((string site, int i) in s_sites.Select((site, i) => (site, i)))
+        GatedLearner[] gates = [.. s_sites.Select((_, i) => new GatedLearner(new WeightyLearner(step: 0.03125f * (i + 1), examples: 1000ul * (ulong)(i + 1)), heldRound: 2))];
+        foreach ((string site, GatedLearner gate) in s_sites.Zip(gates))
         {
             await federation.EnrollAsync(site);
-            nodes.Add(federation.RunNodeAsync(site, new WeightyLearner(step: 0.03125f * (i + 1), examples: 1000ul * (ulong)(i + 1)), policy: s_trusting));
+            nodes.Add(federation.RunNodeAsync(site, gate, policy: s_trusting));
         }
 
         string run = await federation.SubmitAsync(spec, "", OneVector.Initial(10));
+        foreach ((string site, int i) in s_sites.Select((site, i) => (site, i)))
+        {
+            await gates[i].Started; // what it sent in round 1 is kept until it has sent the next
+            float[] sent = ModelState.Read(Path.Combine(new NodeFolder(federation.NodeState(site)).Updates(run), "1.safetensors")).Tensors.Single().Values;
+            Assert.All(sent, value => Assert.Equal(0.03125f * (i + 1), value, 1e-6));
+        }
+
+        foreach (GatedLearner gate in gates) gate.Release();
         await Task.WhenAll(nodes);
-        float[] model = ModelState.Read(Path.Combine(new NodeFolder(federation.NodeState("a")).Run(run), "model.safetensors")).Tensors.Single().Values;
-        Assert.All(model, value => Assert.Equal(0.0625f, value, 1e-3));
-        Assert.Equal(3UL, (await federation.ShowAsync(run)).Rounds.Single().Weight);
+        Assert.All((await federation.ShowAsync(run)).Rounds, round => Assert.Equal(3UL, round.Weight));
+        foreach (GatedLearner gate in gates) gate.Dispose();
     }
 
     [Fact] // the coordinator would add a second noise to the same update: whoever sees both models has their mean
@@ -131,6 +139,39 @@ public sealed class CentralNoiseTests
             LedgerRecord[] records = [.. LedgerVerification.Of(new NodeFolder(federation.NodeState(site)).Ledger, "synthetic").Records];
             Assert.Equal(2, records.OfType<ReservedRecord>().Count(record => record.Release.Round == 1));
             Assert.Equal(records.OfType<CommittedRecord>().Count(), records.OfType<CommittedRecord>().Select(record => record.Reservation).Distinct().Count());
+        }
+    }
+
+    [Theory] // whether training failed says something of the records: an update of zeros says nothing
+    [InlineData("unit: site, noise: central, clip: 1, noiseMultiplier: 2", "none")]
+    [InlineData("unit: site, clip: 1, noiseMultiplier: 2", "threshold-bfv")]
+    public async Task Run_OfASiteWhoseTrainingFails_GoesOnWithAnUpdateOfZeros(string privacy, string secure)
+    {
+        await using TestFederation federation = await TestFederation.StartAsync();
+        string spec = OneVector.Spec(rounds: 1, least: 3, secure).Replace("privacy: none", $"privacy: {{ {privacy}, delta: 1e-5 }}", StringComparison.Ordinal);
+        List<Task<NodeOutcome>> nodes = [];
+        foreach (string site in s_sites)
+        {
+            await federation.EnrollAsync(site);
+            nodes.Add(federation.RunNodeAsync(site, site == "b" ? new FailingLearner() : new WeightyLearner(step: 0.03125f, examples: 1000), policy: s_trusting));
+        }
+
+        string run = await federation.SubmitAsync(spec, "", OneVector.Initial(10));
+        await Task.WhenAll(nodes);
+        Assert.Equal(s_sites, (await federation.ShowAsync(run)).Rounds.Single().Contributors);
+    }
+
+    /// <summary>Its records make the loss no number.</summary>
+    private sealed class FailingLearner : ILocalLearner
+    {
+        public IReadOnlyList<string> Check(LearningTask task, ModelState initial) => [];
+
+        public TrainingResult Train(LearningTask task, int round, ModelState start, CancellationToken cancellationToken) => throw new LearningException("The training loss became NaN in round 1.");
+
+        public Federation.Formats.Evaluation.EvaluationSums Evaluate(LearningTask task, ModelState model, CancellationToken cancellationToken) => new() { Examples = 0, Correct = 0, LogLossSum = 0, BrierSum = 0 };
+
+        public void Dispose()
+        {
         }
     }
 

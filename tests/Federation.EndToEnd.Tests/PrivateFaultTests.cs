@@ -17,7 +17,7 @@ public sealed class PrivateFaultTests
 
     private static readonly string[] s_sites = ["a", "b", "c", "d"];
 
-    private static readonly string s_yaml = SyntheticSites.Spec(Rounds, least: 3, secure: "threshold-bfv", extra: "privacy: { unit: record, noise: own, steps: 10, clip: 0.5, samplingRate: 0.2, delta: 1e-5, noiseMultiplier: 1 }")
+    private static readonly string s_yaml = SyntheticSites.Spec(Rounds, least: 3, secure: "threshold-bfv", extra: "privacy: { unit: record, noise: own, steps: 10, clip: 0.5, samplingRate: 0.2, delta: 1e-5, noiseMultiplier: 1, maxEpsilon: 1000 }")
         .Replace("kind: adam, learningRate: 0.1 }, batchSize: 16, epochs: 2", "kind: sgd, learningRate: 1 }, batchSize: 16", StringComparison.Ordinal);
 
     private static readonly PrivacyEvent s_round = PrivacyCost.OfRound(RunSpec.Parse(s_yaml, "x"), values: 4, cohort: 4);
@@ -43,6 +43,46 @@ public sealed class PrivateFaultTests
         Assert.Equal(Rounds, Records(federation, "a").OfType<CommittedRecord>().Count());
         Assert.Equal(Cost(Rounds + 1), Spent(federation, "a"), 1e-3 * Cost(Rounds + 1));
         Assert.Equal(Cost(Rounds), Spent(federation, "b"), 1e-3 * Cost(Rounds));
+    }
+
+    [Fact] // there is no budget, and the run still costs no more than its spec says: a round that is paid for twice is the last one's
+    public async Task Run_WhoseRoundIsPaidForTwice_CostsNoMoreThanItsSpecSays()
+    {
+        await using TestFederation federation = await TestFederation.StartAsync();
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        await EnrollAsync(federation);
+        Task<NodeOutcome>[] others = [.. s_sites[1..].Select(site => RunAsync(federation, site))];
+        using ILocalLearner stopping = new Stopping(SyntheticSites.Learner(SyntheticSites.Write(federation.Folder, "a")), stop);
+        Task<NodeOutcome> first = federation.RunNodeAsync("a", stopping, data: [SyntheticSites.Write(federation.Folder, "a")], cancellationToken: stop.Token);
+        string spec = s_yaml.Replace("maxEpsilon: 1000", FormattableString.Invariant($"maxEpsilon: {Cost(Rounds) * 1.01}"), StringComparison.Ordinal);
+        string run = await federation.SubmitAsync(spec, SyntheticSites.SchemaYaml, SyntheticSites.Initial(spec));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => first);
+        NodeOutcome outcome = await RunAsync(federation, "a");
+        await Task.WhenAll(others);
+        Assert.Equal("completed", outcome.State);
+        RunDetails details = await federation.ShowAsync(run);
+        Assert.Equal([4, 4, 3], details.Rounds.Select(round => round.Contributors.Count));
+        Assert.Equal([1, 1, 2], Records(federation, "a").OfType<ReservedRecord>().Select(record => record.Release.Round));
+        Assert.InRange(Spent(federation, "a"), 0.99 * Cost(Rounds), 1.01 * Cost(Rounds));
+    }
+
+    [Fact] // a private run's schema is its operator's to choose: that a site holds a certain record is no answer to it
+    public async Task Run_WhoseSchemaFitsNotAllRows_LearnsNothingOfThem()
+    {
+        await using TestFederation federation = await TestFederation.StartAsync();
+        const string Table = "x,colour,y\n0.1,red,0\n0.9,green,1\n0.7,green,1\n", Planted = Table + "0.123,mauve,7\n";
+        await EnrollAsync(federation);
+        Task<NodeOutcome>[] nodes = [.. s_sites.Select(site =>
+        {
+            DataSource data = SyntheticSites.Write(federation.Folder, site, text: site == "a" ? Planted : site == "b" ? "x,colour,y\n" : Table);
+            return federation.RunNodeAsync(site, SyntheticSites.Learner(data), data: [data]);
+        })];
+        string run = await SubmitAsync(federation);
+        await Task.WhenAll(nodes);
+        RunDetails details = await federation.ShowAsync(run);
+        Assert.Equal("completed", details.Summary.State);
+        Assert.All(details.Rounds, round => Assert.Equal(s_sites, round.Contributors));
+        Assert.All(details.Sites, site => Assert.Empty(site.Mismatches));
     }
 
     [Fact] // each alone would fit the site's budget; together they may not go beyond it

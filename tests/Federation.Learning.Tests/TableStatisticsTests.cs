@@ -79,6 +79,14 @@ public sealed class TableStatisticsTests : IDisposable
         Assert.Equal([(3, "x"), (4, "c"), (5, "row")], wrong.Problems.Select(problem => (problem.Line!.Value, problem.Field)));
     }
 
+    [Fact] // private statistics choose the schema too: whether rows fit it is nothing that they may learn
+    public void Table_WithValuesThatFitNoRule_CountsThemAsMissingWherePrivate()
+    {
+        Assert.Equal(
+            Sums("x,c,y\n1,red,0\n?,red,0\n1,?,0\n").ToNumbers(),
+            Sums("x,c,y\n1,red,0\nmany,red,0\n1,blue,0\n1,red\n", isPrivate: true).ToNumbers());
+    }
+
     [Theory] // figures that no sites' tables give: somebody sent something else
     [InlineData(0, 5)]
     [InlineData(1, 9)]
@@ -97,10 +105,10 @@ public sealed class TableStatisticsTests : IDisposable
 
     private ulong[] Opened(IEnumerable<string> tables) => tables.Select(rows => Sums("x,c,y\n" + rows).ToNumbers()).Aggregate((a, b) => [.. a.Zip(b, (one, other) => one + other)]);
 
-    private TableSums Sums(string text)
+    private TableSums Sums(string text, bool isPrivate = false)
     {
         string path = Path.Combine(_folder.FullName, $"{Guid.NewGuid()}.csv"); // samples run at once
         File.WriteAllText(path, text);
-        return TableStatistics.Of(new DataSource("t", path), Schema, Query);
+        return TableStatistics.Of(new DataSource("t", path), Schema, Query, isPrivate);
     }
 }

@@ -96,6 +96,33 @@ public sealed class TabularDataSetTests
         Assert.Contains(says, $"{problem.Message} {problem.Repair}");
     }
 
+    [Theory] // a private run chooses the schema: whether rows fit it is nothing that it may learn
+    [InlineData("1,A,no\n")]
+    [InlineData("1,A,,maybe\n")]
+    [InlineData("x,A,,no\n")]
+    [InlineData("1,AB,,no\n")]
+    [InlineData("1,\"A,,no\n")]
+    [InlineData("x,AB,,maybe\n")]
+    public void Load_LeavingOutWhatDoesNotFit_IsTheSameAsWithoutThatRow(string unfit)
+    {
+        using var folder = new TemporaryFolder();
+        const string Heading = "age,blood,note,ill\n", Rows = "1,A,,no\n2,B,,yes\n3,A,,no\n";
+        TabularDataSet with = Load(folder.Write("with.csv", Heading + Rows + unfit)), without = Load(folder.Write("without.csv", Heading + Rows)), none = Load(folder.Write("none.csv", Heading + unfit));
+        foreach ((Rows expected, Rows rows) in new[] { (without.Train, with.Train), (without.Test, with.Test) })
+        {
+            Assert.Equal(expected.Features, rows.Features);
+            Assert.Equal(expected.Labels, rows.Labels);
+        }
+
+        Assert.Equal((0, 0), (none.Train.Count, none.Test.Count));
+        Assert.Empty(without.LeftOut);
+        Assert.All(with.LeftOut, problem => Assert.Equal(5, problem.Line));
+        Assert.NotEmpty(with.LeftOut);
+        Assert.Throws<InvalidInputException>(() => Load(folder.Write("heading.csv", "age,blood,note\n1,A,\n"))); // the columns are no record
+
+        static TabularDataSet Load(string path) => TabularDataSet.Load(new DataSource("people", path), Schema, new DataSpec("schema"), Task, leaveOutUnfit: true);
+    }
+
     [Fact]
     public void Load_ManyProblems_ShowsTwentyAndCountsTheRest()
     {

@@ -31,6 +31,7 @@ internal static class PolicyVerb
         DataSource? source = configuration.Data.FirstOrDefault(source => source.Id == dataSet);
         RunForecast forecast = Forecast(configuration, task, submission.Initial?.Header.ValueCount ?? 0, dataSet, source);
         if (source is null && schema is not null) forecast = forecast with { Refusals = [.. forecast.Refusals, $"This node has no data set '{dataSet}'."] };
+        if (schema is null && NodeLedgers.IsAmbiguousOf(configuration)) forecast = forecast with { Refusals = [.. forecast.Refusals, NodeLedgers.Ambiguous] };
         if (configuration.Role == NodeRole.Evaluator) forecast = forecast with { Refusals = [.. forecast.Refusals, "This node is an evaluator: it trains in no run."] };
         PolicyAnswer answer = Answer(forecast);
         invocation.Output.Result(answer, Lines(answer, forecast));
@@ -46,7 +47,7 @@ internal static class PolicyVerb
         try
         {
             using PrivacyLedger ledger = PrivacyLedger.Open(exists ? path : Path.Combine(empty!.FullName, NodeFolder.LedgerName), dataSet, NodeLedgers.TermsOf(source), TimeProvider.System);
-            return RunForecast.Of(task, values, dataSet, configuration.Policy, ledger, source?.Budget ?? ledger.Budget, source?.Person);
+            return RunForecast.Of(task, values, dataSet, configuration.Policy, ledger, NodeLedgers.BudgetOf(configuration, source) ?? ledger.Budget, source?.Person);
         }
         finally
         {
@@ -72,7 +73,7 @@ internal static class PolicyVerb
             : Invariant($"It trains a model of kind {spec.Model.Kind.ToString().ToLowerInvariant()} for {Text.Count((ulong)spec.Rounds, "round")}; each round one update leaves this site.");
         yield return spec.SecureAggregation is null ? "The coordinator sees this site's updates: the run has no secure aggregation."
             : Invariant($"What leaves is encrypted, and opened only in sums of {spec.Cohort.MinContributors} or more sites.");
-        if (double.IsFinite(answer.Epsilon) || spec.Privacy is null) yield return forecast.Cost;
+        if (double.IsFinite(answer.Epsilon) || spec.Privacy is null || answer.AllowedRounds > 0) yield return forecast.Cost;
         if (answer.Budget is { } budget)
         {
             yield return Invariant($"Budget: ε = {budget.Epsilon:G6} at δ = {budget.Delta:G3}; spent {answer.Spent:G4}, after the run {answer.After:G4}.");

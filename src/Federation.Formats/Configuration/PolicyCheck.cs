@@ -64,7 +64,10 @@ public static class PolicyCheck
 
         if (privacy.InsecureSeededNoise) yield return $"{Seeded}; this site's policy asks for differential privacy.";
         if (privacy.Unit < asked.Unit) yield return $"The run protects {(privacy.Unit == DpUnit.Person ? "persons" : "single records")}; this site's policy asks that it protects a {asked.Unit.ToString().ToLowerInvariant()}.";
-        if (asked.MinNoiseMultiplier > 0 && spec.Sigma is var sigma && sigma < asked.MinNoiseMultiplier) yield return Invariant($"The run's noise multiplier is {sigma}; this site's policy asks for {asked.MinNoiseMultiplier} or more.");
+        // A record can turn a site's update from C one way to C the other: for records the noise counts half.
+        double sigma = asked.MinNoiseMultiplier > 0 ? spec.Sigma * (privacy.Unit == DpUnit.Site && asked.Unit != DpUnit.Site ? 0.5 : 1) : double.PositiveInfinity;
+        if (sigma < asked.MinNoiseMultiplier) yield return Invariant($"The run's noise multiplier {(sigma == spec.Sigma ? "is" : "for single records is")} {sigma}; this site's policy asks for {asked.MinNoiseMultiplier} or more.");
+        if (spec.Evaluate?.NoiseMultiplier < asked.MinNoiseMultiplier) yield return Invariant($"The noise multiplier of the run's evaluations is {spec.Evaluate.NoiseMultiplier}; this site's policy asks for {asked.MinNoiseMultiplier} or more.");
         if (asked.MaxEpsilon is { } most && !(privacy.MaxEpsilon <= most)) yield return Invariant($"The run {(privacy.MaxEpsilon is { } own ? Invariant($"may cost each {privacy.UnitName} ε = {own}") : "names no maxEpsilon")}; this site's policy allows {most}.");
         if (privacy.Delta > asked.MaxDelta) yield return Invariant($"The run states its ε at δ = {privacy.Delta}; this site's policy allows {asked.MaxDelta} at most.");
         if (asked.Noise == TrustedNoise.Own && privacy.Noise == NoiseSource.Shared) yield return "The sites of the run share one noise, which protects only while enough of them keep their part to themselves; this site's policy asks for noise of one's own.";
@@ -74,5 +77,5 @@ public static class PolicyCheck
 
     private static string Name(ModelKind kind) => RunSpec.Models.Single(entry => entry.Value == kind).Key;
 
-    private static string Listing(IEnumerable<string> names) => string.Join(", ", names.Select(name => $"'{name}'"));
+    private static string Listing(IEnumerable<string> names) => string.Join(", ", names.Select(name => $"'{name}'").DefaultIfEmpty("none"));
 }

@@ -10,8 +10,8 @@ public sealed class TabularDataSet
 {
     private const int MostProblems = 20;
 
-    private TabularDataSet(IReadOnlyList<string> featureNames, Rows train, Rows test, int withoutLabel, IReadOnlyList<ColumnCounts> counts) =>
-        (FeatureNames, Train, Test, RowsWithoutLabel, Counts) = (featureNames, train, test, withoutLabel, counts);
+    private TabularDataSet(IReadOnlyList<string> featureNames, Rows train, Rows test, int withoutLabel, IReadOnlyList<ColumnCounts> counts, IReadOnlyList<Problem>? leftOut = null) =>
+        (FeatureNames, Train, Test, RowsWithoutLabel, Counts, LeftOut) = (featureNames, train, test, withoutLabel, counts, leftOut ?? []);
 
     public IReadOnlyList<string> FeatureNames { get; }
 
@@ -22,17 +22,24 @@ public sealed class TabularDataSet
     /// <summary>Rows left out because their label is missing.</summary>
     public int RowsWithoutLabel { get; }
 
+    /// <summary>Why rows of a private run were left out, up to 20, then their number. For this site alone.</summary>
+    public IReadOnlyList<Problem> LeftOut { get; }
+
     /// <summary>Over the rows of both sets, one entry a feature column.</summary>
     public IReadOnlyList<ColumnCounts> Counts { get; }
 
     /// <summary>Reads and checks a site's file for training.</summary>
     /// <param name="key">The column that says whose a row is; null: nobody asks.</param>
+    /// <param name="leaveOutUnfit">
+    /// For differentially private runs: a row that does not fit the schema is left out, and a table without rows is none to refuse.
+    /// The schema is the run's to choose, so that an error about rows would answer any question about single ones.
+    /// </param>
     /// <exception cref="InvalidInputException">Every problem (up to 20, then their number): file, line, column, and what would be right.</exception>
-    public static TabularDataSet Load(DataSource source, DataSchema schema, DataSpec spec, TaskSpec task, string? key = null)
+    public static TabularDataSet Load(DataSource source, DataSchema schema, DataSpec spec, TaskSpec task, string? key = null, bool leaveOutUnfit = false)
     {
         RowSplit split = source.Split is { } path ? RowSplit.ByFile(path) : RowSplit.ByHash(schema.TestFraction);
-        TabularDataSet set = Read(source.Path, schema, spec, LabelOf(schema, task), split, labelRequired: true, key);
-        if (set.Train.Count == 0) throw new InvalidInputException(new Problem("The file has no training row.", source.Path, Repair: "Rows need a label, and the split must leave some to train on."));
+        TabularDataSet set = Read(source.Path, schema, spec, LabelOf(schema, task), split, labelRequired: true, key, leaveOutUnfit);
+        if (set.Train.Count == 0 && !leaveOutUnfit) throw new InvalidInputException(new Problem("The file has no training row.", source.Path, Repair: "Rows need a label, and the split must leave some to train on."));
         if (spec.Scaling == Scaling.PerSite) Standardise(set);
         return set;
     }
@@ -75,50 +82,43 @@ public sealed class TabularDataSet
         return label;
     }
 
-    private static TabularDataSet Read(string path, DataSchema schema, DataSpec spec, Column label, RowSplit split, bool labelRequired, string? key = null)
+    private static TabularDataSet Read(string path, DataSchema schema, DataSpec spec, Column label, RowSplit split, bool labelRequired, string? key = null, bool leaveOutUnfit = false)
     {
         List<CsvRow> rows = [.. CsvRows.Read(TextFile.Read(path))];
         if (rows.Count == 0) throw new InvalidInputException(new Problem("The file is empty.", path));
         var problems = new ProblemList(path, MostProblems);
         (Dictionary<string, int> fieldOf, int width) = ColumnPlaces.Of(rows[0], schema, column => column.Name == key || column.Kind != ColumnKind.Ignore && (column.Name == label.Name ? labelRequired : column.Kind != ColumnKind.Label), problems);
         if (key is not null && !fieldOf.ContainsKey(key)) throw new InvalidInputException(new Problem("The column is missing: the run says that it tells whose a record is.", path, Field: key, Repair: Nearest.Repair(key, [.. fieldOf.Keys])));
+        ProblemList unfit = leaveOutUnfit ? new ProblemList(path, MostProblems) : problems;
         var encoder = new FeatureEncoder(schema, spec, fieldOf);
-        List<float> trainFeatures = [], testFeatures = [];
-        List<int> trainLabels = [], testLabels = [], trainLines = [], testLines = [];
-        List<string> trainPersons = [], testPersons = [];
+        RowList train = new(), test = new();
+        List<float> features = [];
         int withoutLabel = 0;
         foreach (CsvRow row in schema.Header ? rows.Skip(1) : rows)
         {
             RowSet set = split.SetOf(row);
             if (set == RowSet.Unused) continue;
-            if (!problems.TryFields(row, schema.Separator, width, out List<string> fields)) continue;
-            int? target = ReadLabel(label, fieldOf, fields, row.Line, labelRequired, problems);
+            int before = unfit.Count;
+            if (!unfit.TryFields(row, schema.Separator, width, out List<string> fields)) continue;
+            int? target = ReadLabel(label, fieldOf, fields, row.Line, labelRequired, unfit);
             if (target is null)
             {
                 withoutLabel++;
                 continue;
             }
 
+            features.Clear();
             List<(string Column, string Message, string Repair)> wrong = [];
-            if (!encoder.TryEncode(fields, set == RowSet.Train ? trainFeatures : testFeatures, wrong)) problems.Add(row.Line, wrong);
-            (set == RowSet.Train ? trainLabels : testLabels).Add(target.Value);
-            (set == RowSet.Train ? trainLines : testLines).Add(row.Line);
-            if (key is null) continue;
-            string person = RawValue.Canonical(fields[fieldOf[key]]);
-            if (person.Length == 0) problems.Add(row.Line, [(key, "The row has no key: nobody can say whose record it is.", "Fill it in, or leave the row out by a split file.")]);
-            (set == RowSet.Train ? trainPersons : testPersons).Add(person);
+            if (!encoder.TryEncode(fields, features, wrong)) unfit.Add(row.Line, wrong);
+            string? person = key is null ? null : RawValue.Canonical(fields[fieldOf[key]]);
+            if (person is "") unfit.Add(row.Line, [(key!, "The row has no key: nobody can say whose record it is.", "Fill it in, or leave the row out by a split file.")]);
+            if (unfit.Count == before) (set == RowSet.Train ? train : test).Add(features, target.Value, row.Line, person);
         }
 
         int[] beyond = [.. split.LinesBeyond(rows[^1].Line)];
         if (beyond.Length > 0) problems.Add(rows[^1].Line, [("split", $"The split file names line {beyond[0]}; the data file ends here.", "Make the split file anew.")]);
         problems.ThrowIfAny();
-        int features = encoder.FeatureNames.Count;
-        return new TabularDataSet(
-            encoder.FeatureNames,
-            new Rows([.. trainFeatures], [.. trainLabels], [.. trainLines], features, key is null ? null : [.. trainPersons]),
-            new Rows([.. testFeatures], [.. testLabels], [.. testLines], features, key is null ? null : [.. testPersons]),
-            withoutLabel,
-            encoder.Counts);
+        return new TabularDataSet(encoder.FeatureNames, train.ToRows(encoder.FeatureNames.Count, key), test.ToRows(encoder.FeatureNames.Count, key), withoutLabel, encoder.Counts, unfit.Any ? unfit.ToException().Problems : []);
     }
 
     private static int? ReadLabel(Column label, Dictionary<string, int> fieldOf, List<string> fields, int line, bool required, ProblemList problems)
@@ -149,80 +149,5 @@ public sealed class TabularDataSet
                 for (int i = j; i < rows.Features.Length; i += width) rows.Features[i] = (float)((rows.Features[i] - mean) / (deviation > 0 ? deviation : 1));
             }
         }
-    }
-}
-
-/// <param name="Features">Row-major, <see cref="Count"/> × <paramref name="Width"/>.</param>
-/// <param name="Labels">Class index; −1 where a row for prediction has none.</param>
-/// <param name="Lines">1-based lines of the file.</param>
-/// <param name="Persons">Whose each row is, by the key column; null: nobody asked.</param>
-public sealed record Rows(float[] Features, int[] Labels, int[] Lines, int Width, string[]? Persons = null)
-{
-    public int Count => Labels.Length;
-
-    public static Rows None(int width) => new([], [], [], width);
-
-    /// <summary>The rows at these indices, in this order.</summary>
-    public Rows Select(IReadOnlyList<int> indices)
-    {
-        float[] features = new float[indices.Count * Width];
-        for (int i = 0; i < indices.Count; i++) Features.AsSpan(indices[i] * Width, Width).CopyTo(features.AsSpan(i * Width));
-        return new Rows(features, [.. indices.Select(index => Labels[index])], [.. indices.Select(index => Lines[index])], Width, Persons is null ? null : [.. indices.Select(index => Persons[index])]);
-    }
-
-    /// <summary>The first row of each person; all rows where nobody asked.</summary>
-    public Rows FirstOfEachPerson() => Persons is null ? this : Select([.. Enumerable.Range(0, Count).DistinctBy(index => Persons[index])]);
-
-    /// <summary>Persons are kept apart by where they come from, and so forgotten.</summary>
-    public Rows Concat(Rows other) => new([.. Features, .. other.Features], [.. Labels, .. other.Labels], [.. Lines, .. other.Lines], Width);
-}
-
-/// <summary>Problems of one file, the first of them kept and all counted.</summary>
-internal sealed class ProblemList(string file, int most)
-{
-    private readonly List<Problem> _problems = [];
-    private int _count;
-    private int? _firstNotShown;
-
-    public bool Any => _count > 0;
-
-    /// <param name="line">Null for what the file lacks: everything that quotes it has the line.</param>
-    public void Add(int? line, IEnumerable<(string Column, string Message, string Repair)> wrong)
-    {
-        foreach ((string column, string message, string repair) in wrong)
-        {
-            if (_count++ < most) _problems.Add(new Problem(message, file, line, column, repair));
-            else _firstNotShown ??= line;
-        }
-    }
-
-    public bool TryFields(CsvRow row, char separator, int? width, out List<string> fields)
-    {
-        try
-        {
-            fields = CsvRows.Fields(row.Text, separator);
-        }
-        catch (FormatException error)
-        {
-            fields = [];
-            Add(row.Line, [("row", error.Message, "Double a quote within quotes.")]);
-            return false;
-        }
-
-        if (width is null || fields.Count == width) return true;
-        Add(row.Line, [("row", $"The row has {fields.Count} fields; {width} are right.", $"Fields are separated by '{separator}'.")]);
-        return false;
-    }
-
-    public void ThrowIfAny()
-    {
-        if (Any) throw ToException();
-    }
-
-    public InvalidInputException ToException()
-    {
-        List<Problem> problems = [.. _problems];
-        if (_count > most) problems.Add(new Problem($"… and {_count - most} more problems.", file, _firstNotShown));
-        return new InvalidInputException(problems);
     }
 }

@@ -12,10 +12,10 @@ public sealed class PrivacyUnits
     private PrivacyUnits(int count, long[][]? records, int mostRecords) => (_count, _records, _mostRecords) = (count, records, mostRecords);
 
     /// <summary>Each record is a unit.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">There is no record.</exception>
+    /// <param name="count">0 and more: a site without a record trains on nothing, and its steps are noise alone.</param>
     public static PrivacyUnits Records(int count)
     {
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(count);
+        ArgumentOutOfRangeException.ThrowIfNegative(count);
         return new(count, null, 1);
     }
 
@@ -24,11 +24,10 @@ public sealed class PrivacyUnits
     /// </summary>
     /// <param name="keys">Of each record, such as the key column.</param>
     /// <param name="mostRecords">Of a unit that go into one step; of more, so many are drawn anew for each step.</param>
-    /// <exception cref="ArgumentException">There is no record, or a key is empty: a record of nobody cannot be bounded.</exception>
+    /// <exception cref="ArgumentException">A key is empty: a record of nobody cannot be bounded.</exception>
     public static PrivacyUnits ByKey(IReadOnlyList<string> keys, int mostRecords)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(mostRecords);
-        if (keys.Count == 0) throw new ArgumentException("There is no record.", nameof(keys));
         Dictionary<string, List<long>> records = new(StringComparer.Ordinal);
         for (int i = 0; i < keys.Count; i++)
         {

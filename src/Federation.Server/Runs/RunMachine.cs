@@ -152,7 +152,7 @@ public static class RunMachine
 
     private static Transition? AdvancePreparing(RunState state, Preparing preparing, Roster roster, DateTimeOffset now)
     {
-        if (Hopeless(state) is { } reason) return End(state, RunEnd.Failed, reason);
+        if (Hopeless(state) is var (reason, told)) return End(state, RunEnd.Failed, reason, told);
         // A site that the spec names and that is not enrolled as a trainer cannot answer.
         bool answered = state.Sites.All(site => site.Value.Standing != SiteStanding.Checking || !roster.Trainers.Contains(site.Key)) && Ready(state).Count() >= state.Plan.MinContributors;
         return answered || now >= preparing.Deadline ? OpenOrWait(state, roster, now) : null;
@@ -160,7 +160,7 @@ public static class RunMachine
 
     private static Transition? AdvanceWaiting(RunState state, Waiting waiting, Roster roster, DateTimeOffset now)
     {
-        if (Hopeless(state) is { } reason) return End(state, RunEnd.Failed, reason);
+        if (Hopeless(state) is var (reason, told)) return End(state, RunEnd.Failed, reason, told);
         Transition next = OpenOrWait(state, roster, now);
         return next.State.Phase is Waiting { Reason: var reason2 } && reason2 == waiting.Reason ? null : next;
     }
@@ -231,19 +231,22 @@ public static class RunMachine
     }
 
     /// <summary>Why the run cannot go on: sites fell out, and those left, even if all became ready, are too few. Null: it can.</summary>
-    private static string? Hopeless(RunState state)
+    /// <returns>The reason for everybody, and the same with the sites' own words for the operator: what one site says is not other sites' to hear.</returns>
+    private static (string Reason, string Told)? Hopeless(RunState state)
     {
         KeyValuePair<string, RunSite>[] left = [.. state.Sites.Where(site => site.Value.Standing is SiteStanding.Refused or SiteStanding.Failed)];
         int possible = state.Sites.Count - left.Length;
         if (left.Length == 0 || possible >= state.Plan.MinContributors) return null;
+        string reason = string.Create(CultureInfo.InvariantCulture, $"{possible} of {state.Plan.MinContributors} needed sites can take part.");
         string reasons = string.Join(" ", left.Select(site => $"{site.Key}: {Shorten(string.Join(" ", site.Value.Reasons), 500)}"));
-        return string.Create(CultureInfo.InvariantCulture, $"{possible} of {state.Plan.MinContributors} needed sites can take part. {Shorten(reasons, 4000)}");
+        return (reason, $"{reason} {Shorten(reasons, 4000)}");
     }
 
-    internal static Transition End(RunState state, RunEnd how, string reason)
+    /// <param name="told">For the run's log, in place of the reason.</param>
+    internal static Transition End(RunState state, RunEnd how, string reason, string? told = null)
     {
         string kind = how switch { RunEnd.Completed => RunLog.Completed, RunEnd.Failed => RunLog.Failed, _ => RunLog.Cancelled };
-        string message = how == RunEnd.Completed ? state.Plan.Statistics ? "Completed." : $"Completed after {state.CompletedRounds} rounds; the model is {state.ModelSha256[..12]}." : reason;
+        string message = how == RunEnd.Completed ? state.Plan.Statistics ? "Completed." : $"Completed after {state.CompletedRounds} rounds; the model is {state.ModelSha256[..12]}." : told ?? reason;
         List<RunEffect> effects = [];
         if (state.Phase is RoundOpen open) effects.Add(new Summarize(state.Round, "abandoned", open.Cohort, open.Contributions, open.OpenedAt));
         if (state.Round > 0) effects.Add(new DropUploads(state.Round));

@@ -35,6 +35,16 @@ internal sealed class BudgetCheck(NeighboringRelation relation)
         return fits;
     }
 
+    /// <param name="what">Is bounded, for the message.</param>
+    /// <param name="before">What is spent without the new events.</param>
+    /// <exception cref="BudgetExceededException">They do not fit.</exception>
+    public void Require(string what, PrivacyBudget budget, IReadOnlyList<PrivacyEvent> events, Spending before, Spending after)
+    {
+        if (Fits(events, after, budget)) return;
+        PrivacyLoss At(double epsilon) => new(epsilon, budget.Delta, relation);
+        throw new BudgetExceededException(what, budget, At(Epsilon(before, budget.Delta).Epsilon), At(Epsilon(after, budget.Delta, events).Epsilon));
+    }
+
     /// <summary>The least ε at δ that either accountant shows, and which one.</summary>
     /// <param name="more">Events that are in <paramref name="spent"/> and were not added here.</param>
     public (double Epsilon, string Accountant) Epsilon(Spending spent, double delta, params IReadOnlyList<PrivacyEvent> more)

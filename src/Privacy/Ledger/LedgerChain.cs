@@ -11,6 +11,7 @@ internal sealed class LedgerChain
     private readonly HashSet<long> _reservations = [];
     private readonly Dictionary<string, long> _acknowledged = [];
     private readonly HashSet<string> _lost = [];
+    private readonly Dictionary<string, (BudgetCheck Check, Spending Spent)> _runs = new(StringComparer.Ordinal);
 
     public OpenedRecord? Opened { get; private set; }
 
@@ -32,6 +33,9 @@ internal sealed class LedgerChain
 
     /// <summary>How far a recipient has seen this chain, as far as the chain itself tells.</summary>
     public long AcknowledgedBy(string recipient) => _acknowledged.GetValueOrDefault(recipient);
+
+    /// <summary>What one run has reserved.</summary>
+    public (BudgetCheck Check, Spending Spent) OfRun(string run) => _runs.TryGetValue(run, out (BudgetCheck, Spending) known) ? known : (new BudgetCheck(Opened!.Terms.Relation), new Spending());
 
     /// <summary>Whether the chain that ended in this record was lost, and paid for here.</summary>
     public bool HasPaidFor(string lostHash) => _lost.Contains(lostHash);
@@ -98,7 +102,7 @@ internal sealed class LedgerChain
                 return null;
             case ReservedRecord reserved:
                 _reservations.Add(reserved.Number);
-                return Reserve(record.Charge);
+                return Reserve(record.Charge) ?? ReserveOf(reserved.Release.Run, record.Charge);
             case LostRecord lost:
                 // What others have seen of the lost chain is not this one.
                 _acknowledged.Clear();
@@ -111,6 +115,14 @@ internal sealed class LedgerChain
             default:
                 return null;
         }
+    }
+
+    private string? ReserveOf(string run, IReadOnlyList<PrivacyEvent> events)
+    {
+        (BudgetCheck check, Spending spent) = OfRun(run);
+        check.Add(events);
+        _runs[run] = (check, spent.With(events, Opened!.Terms.Relation));
+        return null;
     }
 
     private string? Reserve(IReadOnlyList<PrivacyEvent> events)

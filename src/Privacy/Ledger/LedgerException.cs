@@ -36,10 +36,10 @@ public sealed class LedgerException(LedgerFault fault, string message, Exception
     public int? Line { get; init; }
 }
 
-/// <summary>A release would exceed the budget; nothing was recorded, nothing may be released.</summary>
-public sealed class BudgetExceededException(string dataSet, PrivacyBudget budget, PrivacyLoss before, PrivacyLoss after)
+/// <summary>A release would exceed the budget, or what its run may cost; nothing was recorded, nothing may be released.</summary>
+public sealed class BudgetExceededException(string what, PrivacyBudget budget, PrivacyLoss before, PrivacyLoss after)
     : Exception(FormattableString.Invariant(
-        $"The budget of '{dataSet}' is ε = {budget.Epsilon:G6} at δ = {budget.Delta:G6}; {before.Epsilon:G6} of it is spent, and this release would bring it to {Text(after.Epsilon)}."))
+        $"{what} is ε = {budget.Epsilon:G6} at δ = {budget.Delta:G6}; {before.Epsilon:G6} of it is spent, and this release would bring it to {Text(after.Epsilon)}."))
 {
     public PrivacyBudget Budget { get; } = budget;
 

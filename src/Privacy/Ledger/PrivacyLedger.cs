@@ -74,12 +74,13 @@ public sealed class PrivacyLedger : IDisposable
     }
 
     /// <summary>Pays for a release. On disk when it returns; only then may noise be drawn and anything leave.</summary>
-    /// <exception cref="BudgetExceededException">It does not fit the budget; nothing was recorded.</exception>
+    /// <param name="most">For all releases of its run together, this one included; null: the budget alone bounds them.</param>
+    /// <exception cref="BudgetExceededException">It does not fit the budget, or what the run may cost; nothing was recorded.</exception>
     /// <exception cref="UnsupportedEventException">An event means nothing under the ledger's relation; nothing was recorded.</exception>
     /// <exception cref="OverflowException">More repetitions than a 64-bit count holds; nothing was recorded.</exception>
     /// <exception cref="LedgerException">The ledger cannot be written; nothing was recorded.</exception>
     /// <returns>The number of the record that pays for it.</returns>
-    public long Reserve(Release release)
+    public long Reserve(Release release, PrivacyLoss? most = null)
     {
         Bounded(release.Run, nameof(release));
         Bounded(release.Purpose, nameof(release));
@@ -91,7 +92,8 @@ public sealed class PrivacyLedger : IDisposable
             Write(() =>
             {
                 Spending after = _spending.With(release.Events, Terms.Relation);
-                if (_chain.Budget is { } budget && !_chain.Check!.Fits(release.Events, after, budget)) throw Exceeded(budget, after);
+                if (_chain.Budget is { } budget) _chain.Check!.Require($"The budget of '{_dataSet}'", budget, release.Events, _spending, after);
+                if (most is { } loss && _chain.OfRun(release.Run) is var (run, spent)) run.Require($"What run {release.Run} may cost '{_dataSet}'", new(loss.Epsilon, loss.Delta), release.Events, spent, spent.With(release.Events, Terms.Relation));
                 return (new ReservedRecord(_chain.Count, Now, release), after);
             });
             return _chain.Count - 1;
@@ -203,12 +205,6 @@ public sealed class PrivacyLedger : IDisposable
     {
         bool strange = known.LedgerId == _chain.LedgerId && !known.PublicKey.AsSpan().SequenceEqual(_key!.PublicKey); // this ledger has one key only
         if (strange || known.DataSet != _dataSet || !known.IsAuthentic()) throw new LedgerException(LedgerFault.Broken, $"What is said to be the ledger of '{_dataSet}' is not signed by its key, or is another data set's.");
-    }
-
-    private BudgetExceededException Exceeded(PrivacyBudget budget, Spending after)
-    {
-        PrivacyLoss At(double epsilon) => new(epsilon, budget.Delta, Terms.Relation);
-        return new(_dataSet, budget, At(_chain.Check!.Epsilon(_spending, budget.Delta).Epsilon), At(after.EpsilonByRdp(budget.Delta)));
     }
 
     private void Begin(string keyPath, LedgerTerms terms)

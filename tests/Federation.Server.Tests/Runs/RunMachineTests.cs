@@ -80,7 +80,9 @@ public sealed class RunMachineTests
         run.Apply(new SiteAnswered("c", ["No column 'age'."]));
         Ended ended = Assert.IsType<Ended>(run.State.Phase);
         Assert.Equal(RunEnd.Failed, ended.How);
-        Assert.Contains("c: No column 'age'.", ended.Reason, StringComparison.Ordinal);
+        // What one site says is the operator's to read, and no other site's.
+        Assert.Equal("2 of 3 needed sites can take part.", ended.Reason);
+        Assert.Equal("2 of 3 needed sites can take part. c: No column 'age'.", run.Effects.OfType<Announce>().Last().Message);
     }
 
     [Fact]
@@ -245,7 +247,7 @@ public sealed class RunMachineTests
 
         Ended ended = Assert.IsType<Ended>(run.State.Phase);
         Assert.Equal(RunEnd.Failed, ended.How);
-        Assert.Contains("b: Out of memory.", ended.Reason, StringComparison.Ordinal);
+        Assert.Contains("b: Out of memory.", run.Effects.OfType<Announce>().Last().Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -35,6 +35,29 @@ public sealed class PrivacyLedgerTests : IDisposable
         Assert.Equal([1L], _folder.Verify().Uncommitted);
     }
 
+    [Fact] // no budget: what a run said it would cost still holds, over restarts, and is that run's alone
+    public void Reserve_BeyondWhatTheRunMayCost_IsRefusedAndRecordsNothing()
+    {
+        PrivacyLoss most = new(AnalyticGaussian.Epsilon(2 / Math.Sqrt(3), 1e-5) * 1.0001, 1e-5, NeighboringRelation.AddOrRemoveOne); // of three
+        using (PrivacyLedger ledger = _folder.Open())
+        {
+            ledger.Reserve(LedgerFolder.Release(1, new GaussianEvent(2)) with { Run = "other" });
+            ledger.Reserve(LedgerFolder.Release(1, new GaussianEvent(2)), most);
+            ledger.Reserve(LedgerFolder.Release(1, new GaussianEvent(2)), most); // the round was asked for again
+        }
+
+        using PrivacyLedger again = _folder.Open();
+        again.Reserve(LedgerFolder.Release(2, new GaussianEvent(2)), most);
+        long count = again.Head.Count;
+        BudgetExceededException refused = Assert.Throws<BudgetExceededException>(() => again.Reserve(LedgerFolder.Release(3, new GaussianEvent(2)), most));
+        Assert.Contains("may cost 'heart-disease' is ε = ", refused.Message, StringComparison.Ordinal);
+        Assert.Equal(most.Epsilon, refused.Before.Epsilon, 0.001 * most.Epsilon);
+        Assert.Equal(AnalyticGaussian.Epsilon(1, 1e-5), refused.After.Epsilon, 0.001 * refused.After.Epsilon); // four, by the tighter accountant
+        Assert.Throws<BudgetExceededException>(() => again.Reserve(LedgerFolder.Release(3, new NonPrivateEvent()), most));
+        Assert.Equal(count, again.Head.Count);
+        again.Reserve(LedgerFolder.Release(2, new GaussianEvent(2)) with { Run = "other" }, most);
+    }
+
     [Fact]
     public void Reserve_BeyondTheBudget_IsRefusedAndRecordsNothing()
     {

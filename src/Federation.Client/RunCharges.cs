@@ -1,0 +1,54 @@
+using Federation.Formats.Runs;
+using Federation.Learning;
+using Federation.Privacy.Accounting;
+using Federation.Privacy.Ledger;
+using Microsoft.Extensions.Logging;
+
+namespace Federation.Client;
+
+/// <summary>What runs cost this site's data sets: foretold before a run begins, and paid before anything is drawn or leaves. No run costs more than it said, whatever rounds the coordinator asks for.</summary>
+internal sealed class RunCharges(NodeLedgers ledgers, ILogger logger)
+{
+    private readonly Dictionary<string, PrivacyLoss?> _limits = [];
+
+    /// <summary>The coordinator's name in the records.</summary>
+    public string Recipient => ledgers.Recipient;
+
+    /// <exception cref="LedgerException">The ledger cannot be used.</exception>
+    public PrivacyLedger LedgerOf(LearningTask task) => ledgers.Of(DataSetOf(task));
+
+    /// <summary>Whether node.yaml names the run's data set.</summary>
+    public bool Knows(LearningTask task) => ledgers.Names(DataSetOf(task));
+
+    /// <param name="values">Of the model; 0: the run asks for statistics.</param>
+    /// <returns>Why this site takes no part; empty: it does.</returns>
+    /// <exception cref="LedgerException">The ledger cannot be used.</exception>
+    public IReadOnlyList<string> Check(LearningTask task, int values)
+    {
+        if (task.Schema is null && ledgers.IsAmbiguous) return [NodeLedgers.Ambiguous];
+        RunForecast forecast = ledgers.Forecast(task, values, DataSetOf(task));
+        if (forecast.Refusals.Count > 0) return forecast.Refusals;
+        _limits[task.RunId] = forecast.Limit;
+        if (task.Spec.Privacy is null or { IsCentral: true } or { InsecureSeededNoise: true }) logger.LogWarning("Run {Run}: {Cost}", task.RunId, forecast.Cost);
+        else logger.LogInformation("Run {Run}: {Cost}", task.RunId, forecast.Cost);
+        if (forecast.AllowedRounds < task.Spec.Rounds) logger.LogWarning("The privacy budget of {DataSet} allows {Allowed} of the run's {Rounds} rounds; this site takes no part in the rest", forecast.DataSet, forecast.AllowedRounds, task.Spec.Rounds);
+        return [];
+    }
+
+    /// <summary>Pays for a release; durable when it returns.</summary>
+    /// <param name="values">Of the model.</param>
+    /// <param name="cost">Of the release: against those who know no part of a shared noise (true), and against the coalition that the run guards against.</param>
+    /// <exception cref="BudgetExceededException">It would go beyond the budget, or beyond what the run may cost; nothing was recorded.</exception>
+    public long Reserve(LearningTask task, int values, int round, string purpose, Func<bool, PrivacyEvent> cost)
+    {
+        // After a restart of this node the run was agreed to by the process before.
+        if (!_limits.TryGetValue(task.RunId, out PrivacyLoss? limit)) _limits[task.RunId] = limit = ledgers.Forecast(task, values, DataSetOf(task)).Limit;
+        return LedgerOf(task).Reserve(
+            task.Spec.Privacy is { InsecureSeededNoise: true }
+                ? new Release(task.RunId, round, purpose, Recipient, [new NonPrivateEvent()])
+                : new Release(task.RunId, round, purpose, Recipient, [cost(false)], task.Spec.Privacy?.Noise == NoiseSource.Shared ? [cost(true)] : null),
+            limit);
+    }
+
+    private string DataSetOf(LearningTask task) => task.Schema?.Name ?? ledgers.OwnDataSet;
+}
