@@ -25,6 +25,7 @@ public sealed class ModuleLearnerTests
     [InlineData("{ kind: sgd, learningRate: 0.1, momentum: 0.5 }", 0.46)]
     [InlineData("{ kind: sgd, learningRate: 0.1, weightDecay: 0.1 }", 0.358)]
     [InlineData("{ kind: adam, learningRate: 0.1 }", 0.1995878)]
+    [InlineData("{ kind: adam, learningRate: 0.1, weightDecay: 0.1 }", 0.1995584)]
     [InlineData("{ kind: adamw, learningRate: 0.1, weightDecay: 0.1 }", 0.1985878)]
     public void Train_TwoStepsOnASquare_EqualTheHandDerivedWeight(string optimizer, double expected)
     {

@@ -1,6 +1,7 @@
 using Federation.Formats.Models;
 using Federation.Formats.Runs;
 using Federation.Learning.Models;
+using Federation.Learning.Optimizers;
 using Federation.Privacy.Canonical;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -22,8 +23,7 @@ internal static class LocalTraining
         // Own modules may draw from Torch's generator (dropout); this makes them repeatable. Nothing private comes from it.
         random.manual_seed(unchecked((long)DerivedSeed.For(task.Spec.Seed, "module", (ulong)round, task.Site)));
         var shuffle = new SeededGenerator(DerivedSeed.For(task.Spec.Seed, "data-order", (ulong)round, task.Site));
-        SgdStep? sgd = local.Optimizer.Kind == OptimizerKind.Sgd && SgdStep.CanTake(module) ? new([.. module.parameters()], local.Optimizer) : null;
-        using optim.Optimizer? optimizer = sgd is null ? CreateOptimizer(module, local.Optimizer) : null;
+        using optim.Optimizer optimizer = CreateOptimizer(module, local.Optimizer);
         module.train();
         long count = inputs.shape[0];
         double mean = 0;
@@ -37,12 +37,10 @@ internal static class LocalTraining
                 cancellationToken.ThrowIfCancellationRequested();
                 using IDisposable step = NewDisposeScope();
                 Tensor batch = order.slice(0, first, Math.Min(first + local.BatchSize, count), 1);
-                optimizer?.zero_grad();
-                sgd?.Zero();
+                optimizer.zero_grad();
                 Tensor value = loss(module.call(inputs.index_select(0, batch)), targets.index_select(0, batch));
                 value.backward();
-                optimizer?.step();
-                sgd?.Take();
+                optimizer.step();
                 double number = value.to(ScalarType.Float64).item<double>();
                 if (!double.IsFinite(number)) throw new LearningException($"The training loss became {number} in round {round}. A lower local.optimizer.learningRate helps.");
                 sum += number * batch.shape[0];
@@ -70,11 +68,14 @@ internal static class LocalTraining
         return state.FirstNonFinite() is { } overflow ? throw new LearningException($"The update of round {round} does not fit float32: {overflow}") : state;
     }
 
-    internal static optim.Optimizer CreateOptimizer(nn.Module module, OptimizerSpec spec) => spec.Kind switch
+    /// <summary>One of our own where it can take the module's parameters, else Torch's.</summary>
+    internal static optim.Optimizer CreateOptimizer(nn.Module module, OptimizerSpec spec) => (spec.Kind, InMemoryOptimizer.CanTake(module)) switch
     {
-        OptimizerKind.Sgd => optim.SGD(module.parameters(), spec.LearningRate, spec.Momentum, weight_decay: spec.WeightDecay),
-        OptimizerKind.Adam => optim.Adam(module.parameters(), spec.LearningRate, weight_decay: spec.WeightDecay),
-        OptimizerKind.AdamW => optim.AdamW(module.parameters(), spec.LearningRate, weight_decay: spec.WeightDecay),
+        (OptimizerKind.Sgd, true) => new Sgd(module, spec),
+        (OptimizerKind.Adam or OptimizerKind.AdamW, true) => new Adam(module, spec),
+        (OptimizerKind.Sgd, false) => optim.SGD(module.parameters(), spec.LearningRate, spec.Momentum, weight_decay: spec.WeightDecay),
+        (OptimizerKind.Adam, false) => optim.Adam(module.parameters(), spec.LearningRate, weight_decay: spec.WeightDecay),
+        (OptimizerKind.AdamW, false) => optim.AdamW(module.parameters(), spec.LearningRate, weight_decay: spec.WeightDecay),
         _ => throw new ArgumentOutOfRangeException(nameof(spec), spec.Kind, "No such optimizer."),
     };
 }

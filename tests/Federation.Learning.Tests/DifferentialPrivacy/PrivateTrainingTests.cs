@@ -120,6 +120,36 @@ public sealed class PrivateTrainingTests
         Assert.NotEqual(updates[0], updates[1]);
     }
 
+    [Theory] // noise and samples follow from the seed, and the optimizer's steps from them, on however many threads Torch works
+    [InlineData("{ kind: sgd, learningRate: 0.1, momentum: 0.9 }")]
+    [InlineData("{ kind: adam, learningRate: 0.1 }")]
+    [InlineData("{ kind: adamw, learningRate: 0.1, weightDecay: 0.01 }")]
+    public void Train_WithSeededNoiseOfOnesOwn_RepeatsBitForBit(string optimizer)
+    {
+        using var folder = new TemporaryFolder();
+        (DataSource source, _, _) = Write(folder);
+        RunSpec spec = Spec("noise: own, steps: 20, noiseMultiplier: 1, samplingRate: 0.1, insecureSeededNoise: true", optimizer);
+        int threads = get_num_threads();
+        try
+        {
+            string first = Update(spec, 1);
+            Assert.Equal(first, Update(spec, 1));
+            Assert.Equal(first, Update(spec, 3));
+            Assert.NotEqual(first, Update(spec with { Seed = 43 }, 1));
+        }
+        finally
+        {
+            set_num_threads(threads);
+        }
+
+        string Update(RunSpec spec, int threads)
+        {
+            set_num_threads(threads);
+            using var learner = new TabularLearner([source], CPU);
+            return learner.Train(new LearningTask("run", "a", spec, s_schema), 1, TabularModel.Initial(spec with { Seed = 42 }, s_schema), CancellationToken.None).WeightedDelta.Sha256;
+        }
+    }
+
     private static (DataSource Source, float[][] Rows, int[] Labels) Write(TemporaryFolder folder)
     {
         var random = new Random(3);
