@@ -12,7 +12,7 @@ namespace Federation.Samples.Figures;
 public sealed record SecureAggregationSection(string Kind, string? Mode, int? Threshold, int? Committee, double BytesPerParameter, int OpenedRounds);
 
 /// <param name="Private">false: the noise followed from the run's seed, which is no secret; ε has no bound, and the next two are null.</param>
-/// <param name="EpsilonBySite">Of each record, against everybody who contributes nothing: the coordinator, and whoever sees the model.</param>
+/// <param name="EpsilonBySite">Of each record, by each site's own ledger, against everybody who contributes nothing: the coordinator, and whoever sees the model.</param>
 /// <param name="EpsilonAgainstCoalition">The most that a site's ledger holds: against the coordinator together with <paramref name="MaxColluding"/> other sites; with own noise, against all others.</param>
 /// <param name="LowerBoundBySite">What the attack on a rehearsal of the run at each site shows that ε is at least, each with 95 % confidence; against the same coalition. Null: no audit was made.</param>
 public sealed record PrivacySection(
@@ -57,10 +57,9 @@ public sealed record MetricsDocument(
     private static PrivacySection? PrivacyOf(RunSpec spec, RunOutcome outcome, IReadOnlyList<Site> sites)
     {
         if (spec.Privacy is not { } privacy) return null;
-        double outside = Round(PrivacyCost.Epsilon(PrivacyCost.OfRun(spec, null, outcome.Model.Header.ValueCount, sites.Count, spec.Rounds, outside: true), privacy.Delta));
         bool isShared = privacy.Noise == NoiseSource.Shared;
         return new(
-            !privacy.InsecureSeededNoise, "record", "add-or-remove-one", privacy.Delta, privacy.InsecureSeededNoise ? null : sites.ToDictionary(site => site.Name, _ => outside), privacy.InsecureSeededNoise ? null : outcome.Results.Max(result => Round(result.Epsilon!.Value)),
+            !privacy.InsecureSeededNoise, "record", "add-or-remove-one", privacy.Delta, privacy.InsecureSeededNoise ? null : sites.Zip(outcome.Results).ToDictionary(pair => pair.First.Name, pair => Round(pair.Second.EpsilonOutside!.Value)), privacy.InsecureSeededNoise ? null : outcome.Results.Max(result => Round(result.Epsilon!.Value)),
             isShared ? privacy.MaxColluding : sites.Count - 1, isShared ? "shared" : "own", spec.Sigma, "pld", LowerBounds(outcome, sites));
 
         static double Round(double epsilon) => Math.Ceiling(epsilon * 1e4) / 1e4; // never downwards

@@ -24,9 +24,10 @@ namespace Federation.Samples.Processes;
 public sealed record TestRow(int Label, double Federated, double Local);
 
 /// <summary>What a site writes into its own folder, for the sample that plays all parties. The coordinator never sees it.</summary>
-/// <param name="Epsilon">What the site's ledger says was spent on each record; null: without bound.</param>
+/// <param name="Epsilon">What the site's ledger says was spent on each record, with what abandoned rounds had cost; null: without bound.</param>
+/// <param name="EpsilonOutside">The same, against those who know no part of a shared noise.</param>
 /// <param name="LowerBound">What an attack on a rehearsal of the run shows that ε is at least, with 95 % confidence; null: the run claims nothing that can be attacked.</param>
-public sealed record SiteResult(IReadOnlyList<TestRow> Rows, IReadOnlyList<LocalMetricsLine> History, double? Epsilon, double? LowerBound);
+public sealed record SiteResult(IReadOnlyList<TestRow> Rows, IReadOnlyList<LocalMetricsLine> History, double? Epsilon, double? EpsilonOutside, double? LowerBound);
 
 /// <summary>The hidden verb <c>site NAME FOLDER DATASET COORDINATOR</c>: enrols, takes part in one run, compares with a model of its own rows alone, audits its privacy and writes what its privacy officer files.</summary>
 internal static class SiteProcess
@@ -67,6 +68,6 @@ internal static class SiteProcess
         File.WriteAllText(Path.Combine(folder, PrivacyReportFile), PrivacyReportPage.Html(report));
         bool isPrivate = spec.Privacy is { InsecureSeededNoise: false }; // else there is no claim to attack
         double? lowerBound = isPrivate ? SiteAudit.LowerBound(spec, schema, name, data, cancellationToken: cancellationToken) : null;
-        return new SiteResult(rows, LocalMetrics.Read(runFolder), isPrivate ? report.Epsilon : null, lowerBound);
+        return new SiteResult(rows, LocalMetrics.Read(runFolder), isPrivate ? report.Epsilon : null, isPrivate ? report.EpsilonOutside : null, lowerBound);
     }
 }
