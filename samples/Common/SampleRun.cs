@@ -36,7 +36,7 @@ public static class SampleRun
         await File.WriteAllTextAsync(Path.Combine(output, "metrics.json"), metrics.ToJson() + "\n", cancellationToken);
         await File.WriteAllBytesAsync(Path.Combine(output, "accuracy.png"), plot, cancellationToken);
         PrivacyPages.Collect(sample.Sites, root.Path, output);
-        await File.WriteAllTextAsync(Path.Combine(output, "report.html"), ReportPage.Html(sample, figures, metrics, data.IsSynthetic, spec, verdict, plot), cancellationToken);
+        await File.WriteAllTextAsync(Path.Combine(output, "report.html"), ReportPage.Html(sample, figures, metrics, data.IsSynthetic, experiment, verdict, plot), cancellationToken);
         screen.Table(sample, figures);
         string memory = outcome.CoordinatorMemory is { } bytes ? string.Create(CultureInfo.InvariantCulture, $"; the coordinator's peak memory was {bytes / 1e6:0} MB") : "";
         screen.Say(string.Create(CultureInfo.InvariantCulture, $"{seconds:0.0} s; each {sample.Site.One} sent {outcome.BytesUploadedPerSite} bytes of updates in {spec.Rounds} rounds{memory}."));

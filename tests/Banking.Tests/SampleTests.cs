@@ -39,6 +39,8 @@ public sealed class SampleTests
         Assert.Equal((4, 5, metrics.GetProperty("rounds").GetInt32()), (secure.GetProperty("threshold").GetInt32(), secure.GetProperty("committee").GetInt32(), secure.GetProperty("openedRounds").GetInt32()));
         string report = WebUtility.HtmlDecode(File.ReadAllText(sample.Output("report.html")));
         Assert.Contains("any 4 of 5 banks", report, StringComparison.Ordinal);
+        Assert.Contains("with noise, for 50 rounds of 1 step, each row drawn with probability 0.2; only updates", report, StringComparison.Ordinal);
+        Assert.Contains("own model of its own rows alone, without differential privacy, for 20 rounds of 1 epoch.", report, StringComparison.Ordinal);
         Assert.Contains("whether a customer's record was used costs at most ε =", report, StringComparison.Ordinal);
         Assert.Contains("Always naming the commoner class", report, StringComparison.Ordinal);
         Assert.DoesNotContain("hospital", report, StringComparison.OrdinalIgnoreCase);

@@ -41,6 +41,8 @@ public sealed class SampleTests
         SamplePrivacy.AssertFiled(sample, s_hospitals, "Gaussian noise");
         string report = File.ReadAllText(sample.Output("report.html"));
         Assert.Contains("any 3 of 4 hospitals", report, StringComparison.Ordinal);
+        Assert.Contains("with noise, for 50 rounds of 1 step over all of them; only updates", report, StringComparison.Ordinal);
+        Assert.Contains("own model of its own rows alone, without differential privacy, for 50 rounds of 1 epoch.", report, StringComparison.Ordinal);
         Assert.Contains("costs at most ε =", System.Net.WebUtility.HtmlDecode(report), StringComparison.Ordinal);
 
         using var again = new Sample("medical");
@@ -72,6 +74,7 @@ public sealed class SampleTests
         Assert.Contains("sends a malformed ciphertext can give it the key", encrypted, StringComparison.Ordinal);
         Assert.Contains("what successive sums say of one hospital, is not bounded", encrypted, StringComparison.Ordinal);
         Assert.Contains("how many rows it has", encrypted, StringComparison.Ordinal);
+        Assert.Contains("own model of its own rows alone, for as many rounds and epochs.", encrypted, StringComparison.Ordinal);
         string report = File.ReadAllText(clear.Output("report.html"));
         Assert.Contains("No secure aggregation.", report, StringComparison.Ordinal);
         Assert.Contains("No differential privacy.", report, StringComparison.Ordinal);

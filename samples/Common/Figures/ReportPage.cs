@@ -2,14 +2,16 @@ using System.Globalization;
 using System.Net;
 using System.Text;
 using Federation.Formats.Runs;
+using Federation.Samples.Data;
 
 namespace Federation.Samples.Figures;
 
 /// <summary>One self-contained page: what was done, what came out, what it does not show.</summary>
 internal static class ReportPage
 {
-    public static string Html(SampleDescription sample, Comparison figures, MetricsDocument metrics, bool isSynthetic, RunSpec spec, string verdict, byte[] plot)
+    public static string Html(SampleDescription sample, Comparison figures, MetricsDocument metrics, bool isSynthetic, Experiment experiment, string verdict, byte[] plot)
     {
+        RunSpec spec = experiment.Spec;
         string source = isSynthetic
             ? $"<p class=\"warn\"><strong>Synthetic {sample.Person.Many}.</strong> The real files could not be had; every figure on this page is about made-up people.</p>"
             : $"<p>{sample.SourceHtml}</p>";
@@ -31,7 +33,7 @@ internal static class ReportPage
             {{Rows(sample, figures)}}</tbody></table>{{Unbalanced(sample, figures)}}
             <p><img alt="Accuracy by round" src="data:image/png;base64,{{Convert.ToBase64String(plot)}}"></p>
             <ul>
-            <li><strong>Federated</strong>: every {{sample.Site.One}} trained on its own rows; only updates travelled. <strong>Local only</strong>: each {{sample.Site.One}}'s own model, same number of epochs. <strong>Pooled</strong>: what one could have if all records lay in one place.</li>
+            <li><strong>Federated</strong>: every {{sample.Site.One}} trained on its own rows{{TrainingSentence.OfFederated(experiment)}}; only updates travelled. <strong>Local only</strong>: each {{sample.Site.One}}'s own model of its own rows alone, {{TrainingSentence.OfOthers(experiment)}}. <strong>Pooled</strong>: what one could have if all records lay in one place, trained like these.</li>
             <li>Spec <code>{{spec.Name}}</code>, seed {{spec.Seed}}, {{metrics.Rounds}} rounds, {{metrics.Seconds.ToString(CultureInfo.InvariantCulture)}} s, {{metrics.BytesUploadedPerSite}} bytes of updates sent by each {{sample.Site.One}}. Model <code>{{metrics.ModelSha256}}</code>.</li>
             </ul>
             {{Privacy(sample, metrics.SecureAggregation, metrics.Privacy)}}

@@ -7,7 +7,7 @@ namespace Federation.Samples.Training;
 /// <summary>The same rounds without processes or network: the coordinator's own sum over the learners' updates. For tuning, baselines, and as the test's twin of the real run.</summary>
 public static class InProcessFederation
 {
-    /// <param name="sites">One learner a site; a single one is plain local training with as many epochs.</param>
+    /// <param name="sites">One learner a site; a single one is plain local training by the same spec.</param>
     /// <returns>The last global model.</returns>
     public static ModelState Train(LearningTask task, IReadOnlyList<(string Site, ILocalLearner Learner)> sites, ModelState initial, CancellationToken cancellationToken)
     {
