@@ -26,6 +26,9 @@ public sealed record TrainingResult(ModelState WeightedDelta, ulong Weight, doub
     /// <summary>A site's part that moves nothing, and counts 1.</summary>
     public static TrainingResult Nothing(ModelState start) => new(new ModelState(start.Tensors.Select(tensor => tensor with { Values = new float[tensor.Values.Length] })), 1, 0);
 
+    /// <summary>Of private training: how often a record or person was left out of a step's sum, because its loss or gradient was not finite. For this site's own log: it is of the records, without noise.</summary>
+    public long NonFinite { get; init; }
+
     /// <summary>The same with the weight 1, for runs in which every site counts the same: how many examples it had is left out.</summary>
     public TrainingResult AsOne() => new(new ModelState(WeightedDelta.Tensors.Select(tensor => tensor with { Values = [.. tensor.Values.Select(value => (float)(value / (double)Weight))] })), 1, Loss);
 }

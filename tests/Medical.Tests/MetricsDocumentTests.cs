@@ -19,7 +19,7 @@ public sealed class MetricsDocumentTests
         ModelState model = TabularModel.Initial(experiment.Spec, experiment.Schema);
         SiteResult[] results = [Result(2.99, 1.80001), Result(3.25, 2.1), Result(2.99, 1.8), Result(2.99, 1.8)];
         Comparison figures = Comparison.Of(results, [.. results.Select(result => result.Rows.Select(row => (row.Federated, row.Label)).ToArray())], isUnbalanced: false);
-        PrivacySection privacy = MetricsDocument.Of(s_sites, figures, 1, "uci", experiment.Spec, new RunOutcome(model, results, 100, 50, null, null), insecureSeededNoise: false).Privacy!;
+        PrivacySection privacy = MetricsDocument.Of(s_sites, figures, 1, "uci", experiment.Spec, new RunOutcome(model, results, 100, 50, null, null)).Privacy!;
         Assert.Equal([("one", 1.8001), ("two", 2.1), ("three", 1.8), ("four", 1.8)], privacy.EpsilonBySite!.Select(site => (site.Key, site.Value)));
         Assert.Equal(3.25, privacy.EpsilonAgainstCoalition);
 

@@ -29,14 +29,26 @@ internal sealed class BookKeeping : IClippedSum
 
     public PrivateFigures Add(Func<Tensor, Tensor> losses, PrivateBatch batch)
     {
-        using IDisposable scope = NewDisposeScope();
-        if (batch.Records.Count == 0) return PrivateFigures.None;
-        Tensor indices = tensor(batch.Records.ToArray(), device: _sums.Flat.device);
-        if (!_checked) Check(losses, batch.First(MostChecked));
-        (Tensor values, Tensor weights, List<LayerParts> parts) = Pass(losses, batch, indices, null);
-        (IReadOnlyList<Tensor> factors, int clipped) = ClipFactors.Of(SquaredNorms(parts, batch.Units.Count), _kind, _bounds, _stability);
-        foreach (LayerParts layer in parts) layer.AddSum(factors[layer.Index], name => _sums[name]);
-        return new(batch.Records.Count, batch.Units.Count, (values * weights).sum().item<float>(), clipped);
+        if (!_checked && batch.Records.Count > 0) Check(losses, batch.First(MostChecked));
+        PrivateBatch left = batch;
+        while (left.Records.Count > 0)
+        {
+            using IDisposable scope = NewDisposeScope();
+            Tensor indices = tensor(left.Records.ToArray(), device: _sums.Flat.device);
+            (Tensor values, Tensor weights, List<LayerParts> parts) = Pass(losses, left, indices, null);
+            Tensor[] norms = SquaredNorms(parts, left.Units.Count);
+            if (Losses.Finite(values, norms, left.Units) is { } finite)
+            {
+                left = left.Only(finite); // at least one unit fewer
+                continue;
+            }
+
+            (IReadOnlyList<Tensor> factors, int clipped) = ClipFactors.Of(norms, _kind, _bounds, _stability);
+            foreach (LayerParts layer in parts) layer.AddSum(factors[layer.Index], name => _sums[name]);
+            return new(batch.Records.Count, batch.Units.Count, Losses.Sum(values, weights), clipped, batch.Units.Count - left.Units.Count);
+        }
+
+        return new(batch.Records.Count, batch.Units.Count, 0, 0, batch.Units.Count);
     }
 
     /// <summary>‖g_u‖ over all layers, before clipping: [U].</summary>
@@ -114,23 +126,41 @@ internal sealed class BookKeeping : IClippedSum
     /// <summary>
     /// Once, on real records: the unclipped sum must be the plain gradient (a weight used outside its module, tied weights and changes in place would show), and no layer's output may carry gradients of another unit's loss.
     /// </summary>
-    private void Check(Func<Tensor, Tensor> losses, PrivateBatch batch)
+    private void Check(Func<Tensor, Tensor> losses, PrivateBatch given)
     {
         using IDisposable scope = NewDisposeScope();
+        PrivateBatch batch = Finite(losses, given);
+        if (batch.Records.Count == 0) return; // another batch will show it
         Tensor indices = tensor(batch.Records.ToArray(), device: _sums.Flat.device);
-        string? problem = Problem(losses, batch, indices);
+        string? problem = Problem(losses, batch, indices, out bool finite);
         if (problem is not null && !_recorder.CopiesOutputs)
         {
             _recorder.CopiesOutputs = true;
-            problem = Problem(losses, batch, indices);
+            problem = Problem(losses, batch, indices, out finite);
         }
 
         if (problem is not null) throw new LearningException($"{problem} {Advice}");
-        _checked = batch.Units.Count > 1; // one unit alone cannot show mixing
+        _checked = finite && batch.Units.Count > 1; // one unit alone cannot show mixing
     }
 
-    private string? Problem(Func<Tensor, Tensor> losses, PrivateBatch batch, Tensor indices)
+    /// <summary>The units that a check can be made on: NaN equals nothing, and would look like a fault of the model.</summary>
+    private PrivateBatch Finite(Func<Tensor, Tensor> losses, PrivateBatch batch)
     {
+        while (batch.Records.Count > 0)
+        {
+            using IDisposable scope = NewDisposeScope();
+            (Tensor values, _, List<LayerParts> parts) = Pass(losses, batch, tensor(batch.Records.ToArray(), device: _sums.Flat.device), null);
+            if (Losses.Finite(values, SquaredNorms(parts, batch.Units.Count), batch.Units) is not { } finite) return batch;
+            batch = batch.Only(finite);
+        }
+
+        return batch;
+    }
+
+    /// <param name="finite">False: sums overflow although norms do not, so that nothing can be said of these records. Then the batch's sum overflows too, and <see cref="ClippedSample"/> takes its units one by one.</param>
+    private string? Problem(Func<Tensor, Tensor> losses, PrivateBatch batch, Tensor indices, out bool finite)
+    {
+        finite = true;
         using IDisposable scope = NewDisposeScope();
         IList<Tensor> plain = [];
         string? mixing = null;
@@ -154,7 +184,8 @@ internal sealed class BookKeeping : IClippedSum
             string name = _sums.Names[i];
             Tensor expected = plain[i] is { IsInvalid: false } gradient ? EmbeddingRule.Dense(gradient) : zeros_like(_sums.Parameters[i]);
             double off = (sums.TryGetValue(name, out Tensor? sum) ? sum.Minus(expected) : expected).norm().item<float>();
-            if (!(off <= 1e-3 * scale.GetValueOrDefault(name))) return $"The records' gradients of '{name}' do not add up to its gradient: it is used outside its module, shared by two, changed in place, or its module is random.";
+            finite &= double.IsFinite(off);
+            if (finite && off > 1e-3 * scale.GetValueOrDefault(name)) return $"The records' gradients of '{name}' do not add up to its gradient: it is used outside its module, shared by two, changed in place, or its module is random.";
         }
 
         return null;

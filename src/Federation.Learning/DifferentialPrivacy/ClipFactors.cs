@@ -24,11 +24,10 @@ internal static class ClipFactors
     // Float32 norms are off by a few 2⁻²⁴ of themselves, factors by one more; so much is left free.
     private const double Margin = 1 - (1.0 / (1 << 21));
 
-    /// <param name="squaredNorms">Of each layer, float32 [U].</param>
+    /// <param name="squaredNorms">Of each layer, [U]; finite.</param>
     /// <param name="bounds">C of each layer for <see cref="ClippingKind.PerLayer"/>, else one C.</param>
     /// <param name="stability">γ</param>
     /// <returns>For each layer, float32 [U]; and how many units were shortened in any.</returns>
-    /// <exception cref="NonFiniteTrainingException">A norm is NaN or ∞.</exception>
     public static (IReadOnlyList<Tensor> Factors, int Clipped) Of(IReadOnlyList<Tensor> squaredNorms, ClippingKind kind, IReadOnlyList<double> bounds, double stability)
     {
         if (kind != ClippingKind.PerLayer)
@@ -52,7 +51,6 @@ internal static class ClipFactors
 
     private static (Tensor Factors, int Clipped) Of(Tensor norms, ClippingKind kind, double bound, double stability)
     {
-        if (!norms.sum().isfinite().item<bool>()) throw new NonFiniteTrainingException("The gradient of a record is not finite: nothing was released. A lower learning rate, or inputs in a smaller range, help.");
         using Scalar top = bound * Margin, gamma = stability;
         Tensor factors = kind == ClippingKind.Automatic ? norms.add(gamma).reciprocal().mul(top) : norms.reciprocal().mul(top).clamp_max(LastingScalars.One);
         Tensor rounded = factors.to(ScalarType.Float32);

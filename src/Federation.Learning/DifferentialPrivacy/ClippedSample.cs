@@ -13,6 +13,7 @@ internal sealed class ClippedSample : IDisposable
     private readonly SecureRandom _random;
     private readonly PoissonSampler _sampler;
     private readonly IClippedSum _clipped;
+    private readonly RecordByRecordSum _plain;
     private bool _checked;
 
     /// <exception cref="LearningException">The model cannot be trained this way; says what to do.</exception>
@@ -28,9 +29,8 @@ internal sealed class ClippedSample : IDisposable
             IReadOnlyList<double> bounds = parameters.Bounds(layers);
             Sensitivity = bounds.Count == 1 ? bounds[0] : Clipping.Sensitivity([.. bounds]);
             MethodReason = parameters.Method == ClippedSumMethod.RecordByRecord ? "It was asked for." : ModelLayers.Unsupported(layers);
-            _clipped = MethodReason is null
-                ? new BookKeeping(Sums, layers, rules ?? new(), parameters.Clipping, bounds, parameters.Stability)
-                : new RecordByRecordSum(Sums, layers, parameters.Clipping, bounds, parameters.Stability);
+            _plain = new(Sums, layers, parameters.Clipping, bounds, parameters.Stability);
+            _clipped = MethodReason is null ? new BookKeeping(Sums, layers, rules ?? new(), parameters.Clipping, bounds, parameters.Stability) : _plain;
         }
         catch
         {
@@ -50,7 +50,6 @@ internal sealed class ClippedSample : IDisposable
 
     /// <summary>A fresh sample's sum, into <see cref="Sums"/>.</summary>
     /// <param name="drawn">Called when all that is random about the sample is drawn, before any gradient.</param>
-    /// <exception cref="NonFiniteTrainingException">A loss or gradient is not finite.</exception>
     public PrivateFigures Take(Func<Tensor, Tensor> losses, Action? drawn = null)
     {
         Clear();
@@ -73,7 +72,11 @@ internal sealed class ClippedSample : IDisposable
             }
         }
 
-        return figures;
+        using Tensor total = Sums.Flat.sum();
+        if (float.IsFinite(total.item<float>())) return figures;
+        // A layer's places of one record may overflow in opposite directions, whose norm is small: taken one by one, such a unit's gradient shows, and is left out.
+        Clear();
+        return batches.Aggregate(PrivateFigures.None, (sum, batch) => sum.Plus(_plain.Add(losses, batch)));
     }
 
     public void Clear() => Sums.Flat.zero_();

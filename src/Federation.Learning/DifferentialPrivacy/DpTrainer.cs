@@ -66,8 +66,8 @@ public sealed class DpTrainer : IDisposable
 
     /// <summary>One step: sample, clip, add noise, let the optimizer go on. A sample without any unit is a step of noise alone.</summary>
     /// <param name="losses">From record indices [B] (int64, on the model's device) to the records' losses [B], each of its own record alone. Called for some of the sample at a time, or not at all.</param>
-    /// <returns>Private figures of the sample, before noise: not for release.</returns>
-    /// <exception cref="NonFiniteTrainingException">A loss or gradient is not finite. Nothing was released, the model is unchanged. (That it happened may itself tell something about the records.)</exception>
+    /// <returns>Private figures of the sample, before noise: not for release. A unit whose loss or gradient is not finite counts as a gradient of 0 and in <see cref="PrivateFigures.NonFinite"/>; the step is as any other, because ending it would tell of the unit without noise.</returns>
+    /// <exception cref="NonFiniteTrainingException">The clipping norm is so great that the sum lies beyond the grid of the noise. Nothing was released, the model is unchanged.</exception>
     public PrivateFigures Step(Func<Tensor, Tensor> losses)
     {
         using IDisposable scope = NewDisposeScope();

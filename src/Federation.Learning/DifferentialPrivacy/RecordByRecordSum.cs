@@ -17,6 +17,12 @@ internal sealed class RecordByRecordSum(GradientBuffer sums, IReadOnlyList<Layer
             using IDisposable scope = NewDisposeScope();
             (Dictionary<string, Tensor> gradients, double loss) = Gradients(losses, batch, [.. unit]);
             Tensor[] squares = [.. layers.Select(layer => stack([.. layer.Parameters.Values.Select(name => gradients[name].to(ScalarType.Float64).Squared().sum())]).sum().unsqueeze(0))];
+            if (!double.IsFinite(loss) || !stack(squares).to(ScalarType.Float32).isfinite().all().item<bool>())
+            {
+                figures = figures.Plus(new(unit.Count(), 1, 0, 0, 1));
+                continue;
+            }
+
             (IReadOnlyList<Tensor> factors, int clipped) = ClipFactors.Of(squares, kind, bounds, stability);
             for (int i = 0; i < layers.Count; i++)
             {
@@ -29,7 +35,7 @@ internal sealed class RecordByRecordSum(GradientBuffer sums, IReadOnlyList<Layer
         return figures;
     }
 
-    /// <summary>Of one unit, before clipping, by the parameters' names in the model.</summary>
+    /// <summary>Of one unit, before clipping, by the parameters' names in the model; the loss is finite where all its records' are.</summary>
     internal (Dictionary<string, Tensor> Gradients, double Loss) Gradients(Func<Tensor, Tensor> losses, PrivateBatch batch, int[] places)
     {
         Tensor indices = tensor(places.Select(i => batch.Records[i]).ToArray(), device: sums.Flat.device);
@@ -39,7 +45,7 @@ internal sealed class RecordByRecordSum(GradientBuffer sums, IReadOnlyList<Layer
         IList<Tensor> gradients = autograd.grad([values], [.. sums.Parameters], [weights], allow_unused: true);
         Dictionary<string, Tensor> named = [];
         for (int i = 0; i < sums.Names.Count; i++) named[sums.Names[i]] = gradients[i] is { IsInvalid: false } gradient ? EmbeddingRule.Dense(gradient) : zeros_like(sums.Parameters[i]);
-        return (named, (values.detach() * weights).sum().item<float>());
+        return (named, Losses.Sum(values.detach(), weights));
     }
 
     public void Dispose()

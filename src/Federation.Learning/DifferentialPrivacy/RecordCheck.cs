@@ -38,6 +38,6 @@ internal static class RecordCheck
         }
     }
 
-    /// <summary>As float32 goes; what is not finite is found elsewhere.</summary>
-    private static bool Close(Tensor one, Tensor other) => !one.Minus(other).abs().gt(one.abs().add(LastingScalars.One).mul(LastingScalars.Thousandth)).any().item<bool>();
+    /// <summary>As float32 goes, where both are finite.</summary>
+    private static bool Close(Tensor one, Tensor other) => !one.Minus(other).abs().gt(one.abs().add(LastingScalars.One).mul(LastingScalars.Thousandth)).logical_and(one.isfinite()).logical_and(other.isfinite()).any().item<bool>();
 }

@@ -15,7 +15,8 @@ internal static class PrivateTraining
     /// <param name="module">Holds the global model; holds the trained one afterwards.</param>
     /// <param name="losses">From record indices [B] (int64) to the records' losses [B].</param>
     /// <param name="stepped">Sees the trainer after each step with noise of one's own, when what was released lies in it.</param>
-    /// <exception cref="LearningException">The model cannot be trained this way, or a loss, gradient or weight is not finite.</exception>
+    /// <returns>Finite whatever the records are, before the noise of the encoding; with noise of one's own, see the exception.</returns>
+    /// <exception cref="LearningException">The model cannot be trained this way, or a weight is not finite after a step's noise, which tells no more than the noisy steps.</exception>
     public static TrainingResult Run(
         nn.Module<Tensor, Tensor> module, PrivacyUnits units, Func<Tensor, Tensor> losses, LearningTask task, int round, ModelState start, SecureRandom random, CancellationToken cancellationToken, Action<DpTrainer>? stepped = null)
     {
@@ -41,6 +42,7 @@ internal static class PrivateTraining
         nn.Module module, PrivacyUnits units, Func<Tensor, Tensor> losses, RunSpec spec, DpSgdParameters parameters, int round, ModelState start, SecureRandom random, Action<DpTrainer>? stepped, CancellationToken cancellationToken)
     {
         PrivateFigures last = PrivateFigures.None;
+        long nonFinite = 0;
         using optim.Optimizer optimizer = LocalTraining.CreateOptimizer(module, spec.Local.Optimizer);
         using (DpTrainer trainer = new(module, optimizer, units, parameters, random))
         {
@@ -48,11 +50,12 @@ internal static class PrivateTraining
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 last = trainer.Step(losses);
+                nonFinite += last.NonFinite;
                 stepped?.Invoke(trainer);
             }
         }
 
-        return new(LocalTraining.WeightedDelta(start, ModuleState.Of(module), weight: 1, round), 1, Loss(last));
+        return new(LocalTraining.WeightedDelta(start, ModuleState.Of(module), weight: 1, round), 1, last.MeanLoss) { NonFinite = nonFinite };
     }
 
     /// <summary>−η/b·Σ − ηλw, η the learning rate, b the batch that is expected and λ the weight decay of the global model w, which is public: what the model moves by once the mean over the sites and their noise is taken.</summary>
@@ -64,9 +67,12 @@ internal static class PrivateTraining
         double scale = -optimizer.LearningRate / spec.Local.BatchSize, decay = -optimizer.LearningRate * optimizer.WeightDecay;
         PrivateFigures figures = sample.Take(losses);
         var delta = new ModelState(start.Tensors.Select(tensor => tensor with { Values = sample.Sums.Holds(tensor.Name) ? Moved(tensor, sample.Sums[tensor.Name]) : new float[tensor.Values.Length] }));
-        return new(delta, 1, Loss(figures));
+        return new(delta, 1, figures.MeanLoss) { NonFinite = figures.NonFinite };
 
-        float[] Moved(NamedTensor weights, Tensor gradients) => [.. gradients.cpu().data<float>().Select((value, i) => (float)((value * scale) + (weights.Values[i] * decay)))];
+        float[] Moved(NamedTensor weights, Tensor gradients) => [.. gradients.cpu().data<float>().Select((value, i) => Rounded((value * scale) + (weights.Values[i] * decay)))];
+
+        // A great learning rate must not make ∞ of some records' sum and not of others': an error would tell.
+        static float Rounded(double value) => (float)Math.Clamp(value, -float.MaxValue, float.MaxValue);
     }
 
     private static DpSgdParameters Parameters(RunSpec spec, PrivacySpec privacy) => new DpSgdOptions
@@ -77,7 +83,4 @@ internal static class PrivateTraining
         SamplingRate = privacy.SamplingRate,
         ExpectedBatchSize = spec.Local.BatchSize,
     }.ToParameters();
-
-    /// <summary>For this site's own log.</summary>
-    private static double Loss(PrivateFigures figures) => figures.Records == 0 ? 0 : figures.Loss / figures.Units;
 }

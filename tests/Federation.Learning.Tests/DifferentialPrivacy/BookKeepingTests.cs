@@ -154,7 +154,7 @@ public sealed class BookKeepingTests
 
     private static Gen<(int Size, int Stride, int Dilation, int Padding)> Kernel => Gen.Select(Gen.Int[1, 4], Gen.Int[1, 3], Gen.Int[1, 2], Gen.Int[0, 2]);
 
-    private sealed class Recurrent : nn.Module<Tensor, Tensor>
+    internal sealed class Recurrent : nn.Module<Tensor, Tensor>
     {
         private readonly DpLstm? lstm;
         private readonly DpGru? gru;

@@ -11,12 +11,14 @@ internal sealed class Twins : IDisposable
     private readonly nn.Module<Tensor, Tensor> _model;
     private readonly Tensor _inputs;
     private readonly GradientBuffer _sums;
+    private readonly Func<Tensor, Tensor>? _factors;
 
     static Twins() => set_num_threads(1); // thousands of passes over a few values each
 
-    public Twins(nn.Module<Tensor, Tensor> model, Tensor inputs, LayerRules? rules = null)
+    /// <param name="factors">From indices to what each loss is multiplied by.</param>
+    public Twins(nn.Module<Tensor, Tensor> model, Tensor inputs, LayerRules? rules = null, Func<Tensor, Tensor>? factors = null)
     {
-        (_model, _inputs, _sums, Rules) = (model, inputs, new(model), rules ?? new());
+        (_model, _inputs, _sums, Rules, _factors) = (model, inputs, new(model), rules ?? new(), factors);
         Layers = ModelLayers.Of(model, _sums);
     }
 
@@ -31,7 +33,8 @@ internal sealed class Twins : IDisposable
     {
         Tensor outputs = _model.call(_inputs.index_select(0, indices));
         Tensor scale = indices.to(ScalarType.Float32) * 0.7f + 0.1f;
-        return ((outputs.reshape(indices.shape[0], -1) - 0.3f).square() + outputs.reshape(indices.shape[0], -1).sin()).sum(new long[] { 1 }) * scale;
+        Tensor losses = ((outputs.reshape(indices.shape[0], -1) - 0.3f).square() + outputs.reshape(indices.shape[0], -1).sin()).sum(new long[] { 1 }) * scale;
+        return _factors is null ? losses : losses * _factors(indices);
     }
 
     public double[] Norms(PrivateBatch batch)
@@ -117,10 +120,13 @@ internal sealed class Twins : IDisposable
         _inputs.Dispose();
     }
 
+    /// <summary>Of the last sum.</summary>
+    public PrivateFigures Figures { get; private set; } = PrivateFigures.None;
+
     private float[] Run(IClippedSum sum, PrivateBatch batch)
     {
         _sums.Flat.zero_();
-        sum.Add(Losses, batch);
+        Figures = sum.Add(Losses, batch);
         return _sums.Flat.data<float>().ToArray();
     }
 }
