@@ -14,7 +14,7 @@ public sealed class LayerRules
 {
     private readonly Dictionary<Type, Func<LayerCalls<nn.Module>, IReadOnlyList<GradientPart>>> _rules = [];
 
-    /// <summary>Rules for Linear, Conv1d, Conv2d, Embedding, LayerNorm and GroupNorm; <see cref="DpLstm"/> and <see cref="DpGru"/> are made of Linear.</summary>
+    /// <summary>Rules for Linear, Conv1d, Conv2d, Embedding, LayerNorm, GroupNorm and <see cref="ChannelNorm"/>; <see cref="DpLstm"/> and <see cref="DpGru"/> are made of Linear.</summary>
     public LayerRules()
     {
         Register<Linear>(LinearRule.Parts);
@@ -23,6 +23,7 @@ public sealed class LayerRules
         Register<Embedding>(EmbeddingRule.Parts);
         Register<LayerNorm>(NormalizationRule.Parts);
         Register<GroupNorm>(NormalizationRule.Parts);
+        Register<ChannelNorm>(NormalizationRule.Parts);
     }
 
     /// <summary>A rule for modules of exactly this type, in place of the former one.</summary>

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace Federation.Learning.DifferentialPrivacy;
 
-/// <summary>Swaps what <see cref="ModelCheck"/> refuses for what can be trained: BatchNorm for GroupNorm, InstanceNorm with running statistics for one without.</summary>
+/// <summary>Swaps what <see cref="ModelCheck"/> refuses for what can be trained: BatchNorm for GroupNorm (BatchNorm1d for <see cref="ChannelNorm"/>), InstanceNorm with running statistics for one without.</summary>
 public static class ModelFixer
 {
     private const long MostGroups = 32; // Wu and He 2018
@@ -23,12 +23,18 @@ public static class ModelFixer
         return made as TModule ?? throw new LearningException($"The model itself becomes a {made.GetType().Name}: pass it as nn.Module.");
     }
 
+    /// <summary>As many as divide the channels, but never one channel a group: on an image of one pixel it would be normalised to 0.</summary>
+    private static long Groups(long channels) => Enumerable.Range(1, (int)Math.Min(MostGroups, Math.Max(1, channels / 2))).Last(count => channels % count == 0);
+
     private static nn.Module Fixed(nn.Module module, string path, List<string> changes)
     {
         switch (module)
         {
+            case BatchNorm1d batch:
+                changes.Add($"'{path}': ChannelNorm, GroupNorm of one group, in place of {batch.GetType().Name}.");
+                return Alike(batch, batch.weight, batch.bias, new ChannelNorm(batch.num_features, batch.eps, batch.affine), made => (made.Weight, made.Bias));
             case BatchNorm batch:
-                long groups = Enumerable.Range(1, (int)Math.Min(MostGroups, batch.num_features)).Last(count => batch.num_features % count == 0);
+                long groups = Groups(batch.num_features);
                 changes.Add($"'{path}': GroupNorm of {groups} groups in place of {batch.GetType().Name}.");
                 return Alike(batch, batch.weight, batch.bias, Normalization.Group(groups, batch.num_features, batch.eps, batch.affine), made => (made.weight, made.bias));
             case InstanceNorm { track_running_stats: true } instance:

@@ -15,6 +15,9 @@ internal static class NormalizationRule
     public static IReadOnlyList<GradientPart> Parts(LayerCalls<GroupNorm> calls) => LayerRules.Materialised(calls.Calls.Select(call =>
         Gradients(call, nn.functional.group_norm(call.Input, calls.Module.num_groups, null, null, calls.Module.eps), all => all.reshape(all.shape[0], all.shape[1], -1).sum(new long[] { 2 }), calls.Trains)), calls.Units, calls.Trains);
 
+    public static IReadOnlyList<GradientPart> Parts(LayerCalls<ChannelNorm> calls) => LayerRules.Materialised(calls.Calls.Select(call =>
+        Gradients(call, calls.Module.Normalized(call.Input), all => all.reshape(all.shape[0], all.shape[1], -1).sum(new long[] { 2 }), calls.Trains)), calls.Units, calls.Trains);
+
     private static Dictionary<string, Tensor> Gradients(LayerCall call, Tensor normalized, Func<Tensor, Tensor> perRecord, Func<string, bool> trains)
     {
         Dictionary<string, Tensor> gradients = [];
