@@ -67,7 +67,7 @@ internal sealed class BookKeeping : IClippedSum
     private Tensor[] SquaredNorms(List<LayerParts> parts, int units)
     {
         Tensor[] norms = new Tensor[_layers.Count];
-        foreach (LayerParts layer in parts) norms[layer.Index] = layer.SquaredNorms();
+        foreach (LayerParts layer in parts) norms[layer.Index] = layer.SquaredNorms()!;
         for (int i = 0; i < norms.Length; i++) norms[i] ??= zeros(units, device: _sums.Flat.device);
         return norms;
     }
@@ -172,9 +172,12 @@ internal sealed class BookKeeping : IClippedSum
         if (mixing is not null) return mixing;
         Dictionary<string, Tensor> sums = [];
         Dictionary<string, double> scale = [];
+        Layer? wrongNorms = null;
         foreach (LayerParts layer in parts)
         {
-            double norms = layer.SquaredNorms().sqrt().sum().item<float>();
+            Tensor squares = layer.SquaredNorms() ?? zeros(batch.Units.Count, device: indices.device);
+            double norms = squares.sqrt().sum().item<float>();
+            if (_rules.IsOwn(layer.Layer.Module.GetType()) && WrongNorms(layer, squares)) wrongNorms ??= layer.Layer;
             layer.AddSum(ones(batch.Units.Count, device: indices.device), name => sums.TryGetValue(name, out Tensor? sum) ? sum : sums[name] = zeros_like(_sums[name]));
             foreach (string name in layer.Layer.Parameters.Values) scale[name] = norms;
         }
@@ -188,7 +191,23 @@ internal sealed class BookKeeping : IClippedSum
             if (finite && off > 1e-3 * scale.GetValueOrDefault(name)) return $"The records' gradients of '{name}' do not add up to its gradient: it is used outside its module, shared by two, changed in place, or its module is random.";
         }
 
-        return null;
+        return finite && wrongNorms is { } own ? $"The rule for {own.Module.GetType().Name} gives '{own.Name}' squared norms that are not those of the gradients in its sums: on them rests how much one record may add." : null;
+    }
+
+    /// <summary>Whether what the sum holds of one unit alone is longer or shorter than its norm says: then it would be clipped to another bound.</summary>
+    private bool WrongNorms(LayerParts layer, Tensor squaredNorms)
+    {
+        using IDisposable scope = NewDisposeScope();
+        float[] norms = [.. squaredNorms.cpu().data<float>()];
+        double[] squares = [.. norms.Select((_, unit) =>
+        {
+            Dictionary<string, Tensor> alone = [];
+            layer.AddSum((arange(norms.Length, device: squaredNorms.device) == unit).to(ScalarType.Float32), name => alone.TryGetValue(name, out Tensor? sum) ? sum : alone[name] = zeros_like(_sums[name]));
+            return alone.Values.Sum(sum => sum.to(ScalarType.Float64).Squared().sum().item<double>());
+        })];
+        // Where a unit's places cancel, float32 leaves something of the longest.
+        double floor = 1e-8 * squares.Max();
+        return squares.Zip(norms).Any(unit => Math.Abs(unit.First - unit.Second) > floor + (1e-3 * unit.First));
     }
 
     private static string? Mixing(Tensor losses, Tensor first, IReadOnlyList<RecordedCall> calls)
@@ -205,16 +224,17 @@ internal sealed class BookKeeping : IClippedSum
 
     private sealed record LayerParts(Layer Layer, int Index, IReadOnlyList<GradientPart> Parts)
     {
-        public Tensor SquaredNorms()
+        /// <summary>Null where the rule gives no part.</summary>
+        public Tensor? SquaredNorms()
         {
-            Tensor sum = Parts[0].SquaredNorms();
-            foreach (GradientPart part in Parts.Skip(1)) sum = sum.Plus(part.SquaredNorms());
+            Tensor? sum = null;
+            foreach (GradientPart part in Parts) sum = sum is null ? part.SquaredNorms() : sum.Plus(part.SquaredNorms());
             return sum;
         }
 
         public void AddSum(Tensor factors, Func<string, Tensor> sums)
         {
-            foreach (GradientPart part in Parts) part.AddSum(factors, name => sums(Layer.Parameters[name]));
+            foreach (GradientPart part in Parts) part.AddSum(factors, name => sums(Layer.Parameters.TryGetValue(name, out string? full) ? full : throw LayerRules.Unknown(Layer.Module, name, [.. Layer.Parameters.Keys])));
         }
     }
 }

@@ -13,6 +13,7 @@ public sealed record LayerCalls<TModule>(TModule Module, IReadOnlyList<LayerCall
 public sealed class LayerRules
 {
     private readonly Dictionary<Type, Func<LayerCalls<nn.Module>, IReadOnlyList<GradientPart>>> _rules = [];
+    private readonly HashSet<Type> _builtIn;
 
     /// <summary>Rules for Linear, Conv1d, Conv2d, Embedding, LayerNorm, GroupNorm and <see cref="ChannelNorm"/>; <see cref="DpLstm"/> and <see cref="DpGru"/> are made of Linear.</summary>
     public LayerRules()
@@ -24,15 +25,33 @@ public sealed class LayerRules
         Register<LayerNorm>(NormalizationRule.Parts);
         Register<GroupNorm>(NormalizationRule.Parts);
         Register<ChannelNorm>(NormalizationRule.Parts);
+        _builtIn = [.. _rules.Keys];
     }
 
-    /// <summary>A rule for modules of exactly this type, in place of the former one.</summary>
+    /// <summary>A rule for modules of exactly this type, in place of the former one. The first step holds its sums and norms against each other and against the plain gradients, on a few units.</summary>
     public void Register<TModule>(Func<LayerCalls<TModule>, IReadOnlyList<GradientPart>> rule)
-        where TModule : nn.Module => _rules[typeof(TModule)] = calls => rule(new((TModule)calls.Module, calls.Calls, calls.Units, calls.Trains));
+        where TModule : nn.Module
+    {
+        _rules[typeof(TModule)] = calls => rule(new((TModule)calls.Module, calls.Calls, calls.Units, calls.Trains));
+        _builtIn?.Remove(typeof(TModule));
+    }
 
     /// <summary>A rule that gives each record's gradients outright, [B, …parameter's shape] by the parameter's name in the module, for one call.</summary>
     public void RegisterPerRecord<TModule>(Func<TModule, LayerCall, IReadOnlyDictionary<string, Tensor>> gradients)
-        where TModule : nn.Module => Register<TModule>(calls => Materialised(calls.Calls.Select(call => gradients(calls.Module, call)), calls.Units, calls.Trains));
+        where TModule : nn.Module => Register<TModule>(calls => Materialised(calls.Calls.Select(call => Known(calls.Module, gradients(calls.Module, call))), calls.Units, calls.Trains));
+
+    /// <summary>Whether modules of this type have a rule of the user's.</summary>
+    internal bool IsOwn(Type module) => _rules.ContainsKey(module) && !_builtIn.Contains(module);
+
+    /// <summary>What a rule calls by a name that the layer does not have.</summary>
+    internal static LearningException Unknown(nn.Module module, string parameter, string[] known) =>
+        new($"The rule for {module.GetType().Name} names '{parameter}', which is no parameter that it can give a gradient of; {string.Join(", ", known.Select(name => $"'{name}'"))} {(known.Length == 1 ? "is" : "are")} right.");
+
+    private static IReadOnlyDictionary<string, Tensor> Known(nn.Module module, IReadOnlyDictionary<string, Tensor> gradients)
+    {
+        string[] known = [.. RecordByRecordRule.Own(module).Select(parameter => parameter.Name)];
+        return gradients.Keys.FirstOrDefault(name => !known.Contains(name)) is { } wrong ? throw Unknown(module, wrong, known) : gradients;
+    }
 
     internal bool Has(Type module) => _rules.ContainsKey(module);
 

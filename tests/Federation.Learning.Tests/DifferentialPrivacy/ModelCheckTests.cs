@@ -213,7 +213,7 @@ public sealed class ModelCheckTests
         public override Tensor forward(Tensor input) => input - input.mean(new long[] { 0 }, keepdim: true);
     }
 
-    private sealed class Halved : nn.Module<Tensor, Tensor>
+    internal sealed class Halved : nn.Module<Tensor, Tensor>
     {
         private readonly TorchSharp.Modules.Parameter scale = nn.Parameter(ones(3));
 
