@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Federation.Learning;
 
 namespace Federation.Client;
@@ -7,9 +8,9 @@ namespace Federation.Client;
 /// <param name="ModelSha256">The global model it starts from.</param>
 /// <param name="Sha256">Of the update.</param>
 /// <param name="Reservation">Number of the ledger's record that pays for it.</param>
-/// <param name="Loss">Mean training loss, for this site's log.</param>
+/// <param name="Loss">Mean training loss, for this site's log. Null in the record where it is not finite, which JSON cannot say and no reason to keep back an update that is paid for; NaN when read.</param>
 /// <param name="Rounding">Names the key that an encrypted update was rounded with.</param>
-internal sealed record StoredUpdate(string ModelSha256, string Sha256, ulong Weight, double Loss, long Reservation, string Rounding = "")
+internal sealed record StoredUpdate(string ModelSha256, string Sha256, ulong Weight, [property: JsonConverter(typeof(FiniteOrNull))] double Loss, long Reservation, string Rounding = "")
 {
     /// <summary>Of an encrypted contribution in place of an update.</summary>
     public static string ContributionOf(NodeFolder folder, string runId, int round) => Path.Combine(folder.Updates(runId), FormattableString.Invariant($"{round}.contribution"));
@@ -60,5 +61,19 @@ internal sealed record StoredUpdate(string ModelSha256, string Sha256, ulong Wei
         {
             if (int.TryParse(Path.GetFileName(file).Split('.')[0], out int number) && number < round) File.Delete(file);
         }
+    }
+}
+
+/// <summary>NaN and ±∞ as null.</summary>
+internal sealed class FiniteOrNull : JsonConverter<double>
+{
+    public override bool HandleNull => true;
+
+    public override double Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => reader.TokenType == JsonTokenType.Null ? double.NaN : reader.GetDouble();
+
+    public override void Write(Utf8JsonWriter writer, double value, JsonSerializerOptions options)
+    {
+        if (double.IsFinite(value)) writer.WriteNumberValue(value);
+        else writer.WriteNullValue();
     }
 }

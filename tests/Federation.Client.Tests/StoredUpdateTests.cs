@@ -22,4 +22,17 @@ public sealed class StoredUpdateTests : IDisposable
         File.WriteAllText(path + ".json", record);
         Assert.Null(StoredUpdate.Find(path, "model"));
     }
+
+    [Theory] // JSON has no such numbers; the update is paid for and must be sent
+    [InlineData(double.NaN)]
+    [InlineData(double.PositiveInfinity)]
+    [InlineData(double.NegativeInfinity)]
+    public void Save_ALossThatIsNotFinite_IsStoredWithoutIt(double loss)
+    {
+        string path = Path.Combine(_folder.FullName, "1.contribution");
+        File.WriteAllText(path, "bytes");
+        StoredUpdate saved = StoredUpdate.Save(path, new StoredUpdate("model", "update", 3, loss, 7, "key"));
+        Assert.Contains("\"Loss\":null", File.ReadAllText(path + ".json"), StringComparison.Ordinal);
+        Assert.Equal(saved with { Loss = double.NaN }, StoredUpdate.Find(path, "model"));
+    }
 }
