@@ -18,7 +18,7 @@ public sealed record Examples(Tensor Inputs, Tensor Targets);
 /// <param name="createModule">An untrained module; every site's must have the same layout.</param>
 /// <param name="train">This site's training examples.</param>
 /// <param name="loss">Mean loss of a batch from (output, target).</param>
-/// <param name="test">Held-out examples; without them this site evaluates nothing.</param>
+/// <param name="test">Held-out examples; without them this site evaluates nothing. A run that evaluates under differential privacy is refused where there are any: nothing bounds what one of them moves.</param>
 /// <param name="recordLosses">Losses [B] of a batch's records from (output, target), each of its own record alone; needed where a run asks for differential privacy.</param>
 /// <param name="persons">Whose each training example is; needed where a run's privacy unit is a person.</param>
 /// <param name="evaluate">Sums from (outputs, targets) of the test examples; needed where they are neither [n] or [n, 1] logits of class 1 with targets 0/1, nor [n, k] logits with int64 targets [n].</param>
@@ -60,7 +60,7 @@ public sealed class ModuleLearner(
         List<string> mismatches = [];
         if (recordLosses is null) mismatches.Add("The run asks for differential privacy, which needs each record's own loss; this node's program gives ModuleLearner no recordLosses.");
         if (privacy.Unit == DpUnit.Person && persons?.Count != train.Inputs.shape[0]) mismatches.Add($"The run's privacy unit is a person; this node's program gives ModuleLearner {(persons is null ? "no persons" : $"{persons.Count} persons for {train.Inputs.shape[0]} examples")}.");
-        if (privacy.Unit == DpUnit.Person && evaluates && test is not null) mismatches.Add("The run's privacy unit is a person, and sums over this program's test examples are of records; leave out evaluate, or the test examples.");
+        if (evaluates && test is not null) mismatches.Add("The run evaluates under differential privacy. Its noise is for figures that one record or person moves by 1 at most, and of what a program of one's own makes of its test examples nobody can say that. Remove evaluate from the run's spec, and let each site measure for itself.");
         mismatches.AddRange(ModelCheck.Problems(Module).Select(problem => problem.ToString()));
         return mismatches;
     }

@@ -99,6 +99,35 @@ public sealed class PersonTests
         Assert.All(result.WeightedDelta.Tensors, tensor => Assert.Equal(2 * each, tensor.Values[0], 1e-5));
     }
 
+    [Theory] // nothing ensures that one record moves each figure by 1 at most, as the noise takes for granted
+    [InlineData("unit: record", "")]
+    [InlineData("unit: person, key: patient", "")]
+    [InlineData("unit: record", "evaluate: { every: 1, noiseMultiplier: 3 }")]
+    [InlineData("unit: person, key: patient", "evaluate: { every: 1, noiseMultiplier: 3 }")]
+    public void ModuleLearner_EvaluatesUnderDifferentialPrivacy_IsRefusedWithTheRepair(string unit, string evaluate)
+    {
+        RunSpec spec = RunSpec.Parse($$"""
+            name: own
+            model: { kind: custom }
+            rounds: 1
+            seed: 0
+            cohort: { minContributors: 3, deadline: 5s }
+            local: { optimizer: { kind: sgd, learningRate: 1 }, batchSize: 1 }
+            privacy: { {{unit}}, noise: shared, clip: 0.5, noiseMultiplier: 1, samplingRate: 1, delta: 1e-5 }
+            {{evaluate}}
+            """, "spec");
+        LearningTask task = new("run", "a", spec, null);
+        var zero = new ModelState([new NamedTensor("weight", [1, 1], [0]), new NamedTensor("bias", [1], [0])]);
+        using ModuleLearner tested = Learner(new Examples(ones(2, 1), ones(2, 1))), untested = Learner(null);
+        Assert.Empty(untested.Check(task, zero)); // it evaluates nothing
+        if (evaluate.Length == 0) Assert.Empty(tested.Check(task, zero));
+        else Assert.Contains("Remove evaluate", Assert.Single(tested.Check(task, zero)), StringComparison.Ordinal);
+
+        static ModuleLearner Learner(Examples? test) => new(
+            () => nn.Linear(1, 1), new Examples(ones(4, 1), ones(4, 1)), (output, target) => (output - target).square().mean(), test,
+            recordLosses: (output, target) => (output - target).square().reshape(-1), persons: ["a", "a", "a", "b"]);
+    }
+
     [Fact]
     public void ModuleLearner_WithBatchNorm_IsRefusedWithAdvice()
     {
