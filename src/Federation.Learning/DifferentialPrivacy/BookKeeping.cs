@@ -18,9 +18,9 @@ internal sealed class BookKeeping : IClippedSum
     private readonly double _stability;
     private bool _checked;
 
-    public BookKeeping(GradientBuffer sums, IReadOnlyList<Layer> layers, LayerRules rules, ClippingKind kind, IReadOnlyList<double> bounds, double stability)
+    public BookKeeping(GradientBuffer sums, IReadOnlyList<Layer> layers, LayerRules rules, ClippingKind kind, IReadOnlyList<double> bounds, double stability, bool modelIsKnown = false)
     {
-        (_sums, _layers, _rules, _kind, _bounds, _stability) = (sums, layers, rules, kind, bounds, stability);
+        (_sums, _layers, _rules, _kind, _bounds, _stability, _checked) = (sums, layers, rules, kind, bounds, stability, modelIsKnown);
         _recorder = new(layers);
     }
 

@@ -16,11 +16,12 @@ internal sealed class ClippedSample : IDisposable
     private readonly RecordByRecordSum _plain;
     private bool _checked;
 
+    /// <param name="modelIsKnown">That it mixes no records and has right rules: of the project's own. It is not tried on the first records then, where weights chosen by another could make rounding look like a fault for some records and not for others.</param>
     /// <exception cref="LearningException">The model cannot be trained this way; says what to do.</exception>
-    public ClippedSample(nn.Module model, PrivacyUnits units, DpSgdParameters parameters, SecureRandom random, LayerRules? rules = null)
+    public ClippedSample(nn.Module model, PrivacyUnits units, DpSgdParameters parameters, SecureRandom random, LayerRules? rules = null, bool modelIsKnown = false)
     {
         ModelCheck.Require(model);
-        (_model, _units, _parameters, _random) = (model, units, parameters, random);
+        (_model, _units, _parameters, _random, _checked) = (model, units, parameters, random, modelIsKnown);
         _sampler = new(units.Count, parameters.SamplingRate, random);
         Sums = new(model);
         try
@@ -30,7 +31,7 @@ internal sealed class ClippedSample : IDisposable
             Sensitivity = bounds.Count == 1 ? bounds[0] : Clipping.Sensitivity([.. bounds]);
             MethodReason = parameters.Method == ClippedSumMethod.RecordByRecord ? "It was asked for." : ModelLayers.Unsupported(layers);
             _plain = new(Sums, layers, parameters.Clipping, bounds, parameters.Stability);
-            _clipped = MethodReason is null ? new BookKeeping(Sums, layers, rules ?? new(), parameters.Clipping, bounds, parameters.Stability) : _plain;
+            _clipped = MethodReason is null ? new BookKeeping(Sums, layers, rules ?? new(), parameters.Clipping, bounds, parameters.Stability, modelIsKnown) : _plain;
         }
         catch
         {

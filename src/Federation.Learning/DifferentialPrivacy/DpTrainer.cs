@@ -26,9 +26,15 @@ public sealed class DpTrainer : IDisposable
     /// <param name="rules">Of own modules; null: the built-in ones.</param>
     /// <exception cref="LearningException">The model cannot be trained this way; says what to do.</exception>
     public DpTrainer(nn.Module model, optim.Optimizer optimizer, PrivacyUnits units, DpSgdParameters parameters, SecureRandom random, LayerRules? rules = null)
+        : this(model, optimizer, units, parameters, random, rules, modelIsKnown: false)
+    {
+    }
+
+    /// <param name="modelIsKnown">See <see cref="ClippedSample"/>.</param>
+    internal DpTrainer(nn.Module model, optim.Optimizer optimizer, PrivacyUnits units, DpSgdParameters parameters, SecureRandom random, LayerRules? rules, bool modelIsKnown)
     {
         _optimizer = optimizer;
-        _sample = new(model, units, parameters, random, rules);
+        _sample = new(model, units, parameters, random, rules, modelIsKnown);
         try
         {
             _noise = new(checked((int)Sums.Flat.numel()), Sensitivity * (1 + PrivacySpec.NormRounding), new(parameters.NoiseMultiplier.Value / (1 + PrivacySpec.NormRounding)), parameters.SamplingRate, parameters.ExpectedBatchSize, random);

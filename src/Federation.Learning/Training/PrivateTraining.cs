@@ -26,11 +26,12 @@ internal static class PrivateTraining
         torch.random.manual_seed(unchecked((long)DerivedSeed.For(task.Spec.Seed, "module", (ulong)round, task.Site)));
         module.train();
         DpSgdParameters parameters = Parameters(task.Spec, privacy);
+        bool modelIsKnown = task.Schema is not null; // a model that the spec names
         try
         {
             return privacy.Noise == NoiseSource.Shared
-                ? Sum(module, units, losses, task.Spec, parameters, start, random)
-                : Steps(module, units, losses, task.Spec, parameters, round, start, random, stepped, cancellationToken);
+                ? Sum(module, units, losses, task.Spec, parameters, start, random, modelIsKnown)
+                : Steps(module, units, losses, task.Spec, parameters, round, start, random, modelIsKnown, stepped, cancellationToken);
         }
         catch (NonFiniteTrainingException error)
         {
@@ -39,12 +40,12 @@ internal static class PrivateTraining
     }
 
     private static TrainingResult Steps(
-        nn.Module module, PrivacyUnits units, Func<Tensor, Tensor> losses, RunSpec spec, DpSgdParameters parameters, int round, ModelState start, SecureRandom random, Action<DpTrainer>? stepped, CancellationToken cancellationToken)
+        nn.Module module, PrivacyUnits units, Func<Tensor, Tensor> losses, RunSpec spec, DpSgdParameters parameters, int round, ModelState start, SecureRandom random, bool modelIsKnown, Action<DpTrainer>? stepped, CancellationToken cancellationToken)
     {
         PrivateFigures last = PrivateFigures.None;
         long nonFinite = 0;
         using optim.Optimizer optimizer = LocalTraining.CreateOptimizer(module, spec.Local.Optimizer);
-        using (DpTrainer trainer = new(module, optimizer, units, parameters, random))
+        using (DpTrainer trainer = new(module, optimizer, units, parameters, random, rules: null, modelIsKnown))
         {
             for (int step = 0; step < spec.Privacy!.Steps; step++)
             {
@@ -59,10 +60,10 @@ internal static class PrivateTraining
     }
 
     /// <summary>−η/b·Σ − ηλw, η the learning rate, b the batch that is expected and λ the weight decay of the global model w, which is public: what the model moves by once the mean over the sites and their noise is taken.</summary>
-    private static TrainingResult Sum(nn.Module module, PrivacyUnits units, Func<Tensor, Tensor> losses, RunSpec spec, DpSgdParameters parameters, ModelState start, SecureRandom random)
+    private static TrainingResult Sum(nn.Module module, PrivacyUnits units, Func<Tensor, Tensor> losses, RunSpec spec, DpSgdParameters parameters, ModelState start, SecureRandom random, bool modelIsKnown)
     {
         using IDisposable scope = NewDisposeScope();
-        using ClippedSample sample = new(module, units, parameters, random);
+        using ClippedSample sample = new(module, units, parameters, random, rules: null, modelIsKnown);
         OptimizerSpec optimizer = spec.Local.Optimizer;
         double scale = -optimizer.LearningRate / spec.Local.BatchSize, decay = -optimizer.LearningRate * optimizer.WeightDecay;
         PrivateFigures figures = sample.Take(losses);
