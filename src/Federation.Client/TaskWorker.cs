@@ -61,8 +61,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             // A run that this site would not pay for learns nothing of its table; a ledger is opened for no table that is not there.
             bool isKnown = charges?.Knows(task) == true;
             IReadOnlyList<string> beyond = isKnown ? Costs() : [];
-            mismatches = beyond.Count > 0 ? beyond : Fits();
-            if (!isKnown && mismatches.Count == 0) mismatches = beyond = Costs();
+            if ((mismatches = beyond.Count > 0 ? beyond : Fits()).Count == 0 && !isKnown) mismatches = beyond = Costs();
             if (beyond is [var first, ..]) audit.Refused(NodeAudit.Run, check.Run.RunId, 0, first);
             if (mismatches.Count == 0 && learner.NotesOn(task) is [_, ..] notes) logger.LogWarning("Run {Run}:{NewLine}{Notes}", check.Run.RunId, Environment.NewLine, string.Join(Environment.NewLine, notes));
         }
@@ -153,7 +152,9 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     {
         try
         {
-            return learner.Train(task, round, start, cancellationToken);
+            TrainingResult result = learner.Train(task, round, start, cancellationToken);
+            if (result.NonFinite > 0) logger.LogWarning("Round {Round}: {Count} times a record or person was left out, because its loss or gradient was not finite", round, result.NonFinite);
+            return result;
         }
         catch (LearningException error) when (task.Spec.Privacy is { Noise: not NoiseSource.Own })
         {

@@ -82,11 +82,11 @@ public static class PrivacyReportPage
 
     private static IEnumerable<string> Notes(PrivacyReport report, string one)
     {
-        yield return $"<strong>Protected unit:</strong> {one}. Two data sets count as neighbours if they differ by {(report.Relation == "replace-one" ? $"{one} exchanged for another" : $"{one} more or less")} (<code>{Encode(report.Relation)}</code>).{(report.Unit == "record" ? " Somebody with several records is protected less." : "")}";
-        yield return $"<strong>ε</strong> bounds what the releases tell, all of them together; 0 is nothing, and small is good: up to about 1 is strong, beyond about 10 little is left. <strong>δ</strong> = {Number(report.Delta)} is the chance that the bound fails. ε of several rows together is less than their sum. Computed by the {Encode(report.Accountant)} accountant; never too low.";
+        yield return $"<strong>Protected unit:</strong> {one}. Two data sets count as neighbours if they differ by {(report.Relation == "replace-one" ? $"{one} exchanged for another" : $"{one} more or less")} (<code>{Encode(report.Relation)}</code>).{(report.Unit == "record" ? " Somebody with several records is protected less." : "")} Whoever is recorded at several sites of one run is protected less, too.";
+        yield return $"<strong>ε</strong> bounds what the releases tell, all of them together; 0 is nothing, and small is good: up to about 1 is strong, beyond about 10 little is left. <strong>δ</strong> = {Number(report.Delta)} is the chance that the bound fails. ε of several rows together is less than their sum. Computed by the {Encode(report.Accountant)} accountant, whose figure is never below the exact one for these releases.";
         if (report.EpsilonOutside < report.Epsilon) yield return $"Sites shared the noise of some releases. The figures here are <strong>against a coalition</strong> of as many contributors as the runs name, who pool what they know of it, and hold only while the others keep their parts to themselves and the sums alone are opened (secure aggregation). Against everybody who knows no part of the noise, the coordinator too, they come to ε = {Number(report.EpsilonOutside)}.";
         if (report.Releases.Any(group => group.Purpose == Release.EntrustedUpdate)) yield return $"Releases marked <em>{Release.EntrustedUpdate}</em> were updates that their recipient saw <strong>without noise</strong>, trusted to add it. The figures here are against everybody who sees no more than the models; against that recipient, and whoever reads its files, there is <strong>no differential privacy</strong>.";
-        yield return "The bound holds whatever an attacker knows besides, now or later, and however he computes, if the node was run as published and its random numbers are unknown to him.";
+        yield return "The bound holds whatever an attacker knows besides, now or later, and however he computes, if the node was run as published and its random numbers are unknown to him. Not counted: the rounding of sums in 32-bit numbers, how long computations take, and that this site took part, or failed to.";
         if (report.Unconfirmed > 0) yield return $"{report.Unconfirmed} releases were paid for and never confirmed: they may not have left, and count all the same.";
         if (report.Losses > 0) yield return $"Records of this ledger were lost {report.Losses} times; what they had reserved was charged when the loss was accepted.";
         if (report.Budget is null) yield return "No budget is set: releases are recorded, and none is refused.";
@@ -96,7 +96,7 @@ public static class PrivacyReportPage
 
     private static string Unit(string unit) => unit switch
     {
-        "person" => "one person, with everything recorded of them",
+        "person" => "one person, with everything recorded of them at this site",
         "site" => "this whole site, with all of its records",
         _ => "one record",
     };
