@@ -8,6 +8,7 @@ using Federation.Server.Identity;
 using Federation.Server.Runs;
 using Federation.Server.Services;
 using Federation.Server.Storage;
+using Federation.Server.Strategies;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
@@ -53,8 +54,9 @@ public sealed class Coordinator : IAsyncDisposable
     internal Sessions Sessions { get; }
 
     /// <summary>Restores the state and listens.</summary>
+    /// <param name="strategies">Of one's own, as <see cref="StrategyBook"/> takes them.</param>
     /// <exception cref="InvalidInputException">The folder was not initialised, another coordinator uses it, or a port is in use.</exception>
-    public static async Task<Coordinator> StartAsync(ServerConfiguration configuration, TimeProvider time, ILoggerFactory loggers, CancellationToken cancellationToken)
+    public static async Task<Coordinator> StartAsync(ServerConfiguration configuration, TimeProvider time, ILoggerFactory loggers, CancellationToken cancellationToken, IReadOnlyDictionary<string, Func<IReadOnlyDictionary<string, double>, Strategy>>? strategies = null)
     {
         var folder = new CoordinatorFolder(configuration.State);
         if (!File.Exists(folder.Ca)) throw new InvalidInputException(new Problem("There is no federation in this folder.", configuration.State, Repair: "`fed server init` makes one."));
@@ -66,7 +68,7 @@ public sealed class Coordinator : IAsyncDisposable
             Credential credential = Own(ca.Issue("coordinator", CertificateRole.Coordinator, time.GetUtcNow()));
             var store = Own(new SqliteStore(folder.Database));
             var sessions = new Sessions(store, time);
-            var context = new RunContext(store, new BlobStore(folder.Blobs), new Spool(folder.Spool), sessions, new Traffic(), new Signal(), time, loggers.CreateLogger("coordinator"));
+            var context = new RunContext(store, new BlobStore(folder.Blobs), new Spool(folder.Spool), sessions, new Traffic(), new Signal(), time, loggers.CreateLogger("coordinator"), new StrategyBook(strategies), new StrategyFiles(folder.Strategies));
             var runs = new RunRegistry(context);
             WebApplication host = Build(configuration, time, ca, credential, runs, context);
             await ListenAsync(host, configuration, cancellationToken);

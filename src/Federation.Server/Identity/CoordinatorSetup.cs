@@ -17,6 +17,9 @@ public sealed record CoordinatorFolder(string Path)
 
     public string Spool => System.IO.Path.Combine(Path, "spool");
 
+    /// <summary>What the strategies of runs keep from round to round.</summary>
+    public string Strategies => System.IO.Path.Combine(Path, "strategies");
+
     public string Lock => System.IO.Path.Combine(Path, "lock");
 }
 
