@@ -5,6 +5,7 @@ using Federation.Learning;
 using Federation.Protocol.Identity;
 using Federation.Server;
 using Federation.Server.Identity;
+using Federation.Server.Strategies;
 using Federation.V1;
 using Google.Protobuf;
 using Grpc.Core;
@@ -26,6 +27,9 @@ internal sealed class TestFederation : IAsyncDisposable
 
     private TestFederation(ILoggerFactory log) => _log = log;
 
+    /// <summary>Of the coordinator's own program.</summary>
+    private IReadOnlyDictionary<string, Func<IReadOnlyDictionary<string, double>, Strategy>>? Strategies { get; init; }
+
     public Coordinator Coordinator { get; private set; } = null!;
 
     public Operator.OperatorClient Operator { get; private set; } = null!;
@@ -35,9 +39,9 @@ internal sealed class TestFederation : IAsyncDisposable
     public string State => Path.Combine(Folder, "coordinator");
 
     /// <param name="log">Of the coordinator: what its operator sees.</param>
-    public static async Task<TestFederation> StartAsync(ILoggerFactory? log = null)
+    public static async Task<TestFederation> StartAsync(ILoggerFactory? log = null, IReadOnlyDictionary<string, Func<IReadOnlyDictionary<string, double>, Strategy>>? strategies = null)
     {
-        var federation = new TestFederation(log ?? NullLoggerFactory.Instance);
+        var federation = new TestFederation(log ?? NullLoggerFactory.Instance) { Strategies = strategies };
         CoordinatorSetup.Initialize(federation.State);
         await federation.StartCoordinatorAsync("127.0.0.1:0");
         return federation;
@@ -46,7 +50,7 @@ internal sealed class TestFederation : IAsyncDisposable
     public async Task StartCoordinatorAsync(string nodes)
     {
         var configuration = new ServerConfiguration { State = State, Nodes = nodes, Operators = "127.0.0.1:0" };
-        Coordinator = await Coordinator.StartAsync(configuration, TimeProvider.System, _log, TestContext.Current.CancellationToken);
+        Coordinator = await Coordinator.StartAsync(configuration, TimeProvider.System, _log, TestContext.Current.CancellationToken, Strategies);
         Operator = new Operator.OperatorClient(Open(Coordinator.OperatorsAddress, Credential.Load(new CoordinatorFolder(State).Admin)));
     }
 

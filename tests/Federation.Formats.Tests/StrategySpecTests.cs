@@ -68,7 +68,7 @@ public sealed class StrategySpecTests
         Problem problem = Assert.Single(Assert.Throws<InvalidInputException>(() => RunSpec.Parse(yaml, "run.yaml")).Problems);
         Assert.Equal("strategy", problem.Field);
         Assert.Contains("nobody sees one, and only their sum is opened", problem.Message, StringComparison.Ordinal);
-        Assert.Contains("unit: site", problem.Repair, StringComparison.Ordinal);
+        Assert.Contains("secureAggregation: none", problem.Repair, StringComparison.Ordinal);
     }
 
     [Fact]

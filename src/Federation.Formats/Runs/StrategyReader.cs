@@ -79,7 +79,7 @@ internal static class StrategyReader
     {
         if (!spec.Strategy.SeesUpdates) return;
         string kind = Kinds.Single(entry => entry.Value == spec.Strategy.Kind).Key;
-        if (spec.SecureAggregation is not null) fields.Add(Name, $"{kind} compares the sites' updates; under secure aggregation nobody sees one, and only their sum is opened.", "Write secureAggregation: none where the sites trust the coordinator with their updates; or kind: fedavg with privacy: { unit: site }, which bounds what any site can do.");
+        if (spec.SecureAggregation is not null) fields.Add(Name, $"{kind} compares the sites' updates; under secure aggregation nobody sees one, and only their sum is opened.", "Write secureAggregation: none where the sites trust the coordinator with their updates; else write kind: fedavg.");
         if (spec.Privacy is { IsCentral: true }) fields.Add(Name, $"{kind} is no clipped sum, which is what the coordinator's noise is measured for.", "Write kind: fedavg, or one of the other kinds that work on the mean.");
         if (spec.Strategy.Kind != StrategyKind.Krum) return;
         int least = Math.Max((2 * spec.Strategy.Count("malicious")) + 3, spec.Strategy.Count("malicious") + spec.Strategy.Count("keep"));
