@@ -120,17 +120,24 @@ public static class FederatedNode
         }
     }
 
-    /// <summary>Works on another thread and says every 10 s that this node is alive.</summary>
+    /// <summary>Works on another thread and says every 10 s that this node is alive. Where the coordinator will not have this node any more, the work ends too.</summary>
     private static async Task WithHeartbeatsAsync(Node.NodeClient client, TimeProvider time, Func<CancellationToken, Task> work, CancellationToken cancellationToken)
     {
         using var done = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        Task working = Task.Run(() => work(cancellationToken), cancellationToken);
+        using var unwanted = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        Task working = Task.Run(() => work(unwanted.Token), cancellationToken);
         while (await Task.WhenAny(working, Task.Delay(HeartbeatInterval, time, done.Token)) != working)
         {
             if (cancellationToken.IsCancellationRequested) break;
             try
             {
                 await client.HeartbeatAsync(new HeartbeatRequest(), cancellationToken: cancellationToken);
+            }
+            catch (RpcException error) when (ConnectionErrors.IsFinal(error))
+            {
+                await unwanted.CancelAsync();
+                await working.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default); // what ended it is known
+                throw;
             }
             catch (RpcException) when (!cancellationToken.IsCancellationRequested)
             {

@@ -8,6 +8,9 @@ public enum Refusal
     ForeignCertificate,
     ExpiredCertificate,
     UnknownIdentity,
+
+    /// <summary>The operator has taken the key from its site; it never counts again.</summary>
+    Revoked,
     WrongRole,
     TokenMalformed,
     TokenUnknown,

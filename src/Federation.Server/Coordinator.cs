@@ -53,6 +53,8 @@ public sealed class Coordinator : IAsyncDisposable
 
     internal Sessions Sessions { get; }
 
+    internal OpenCalls Calls => _host.Services.GetRequiredService<OpenCalls>();
+
     /// <summary>Restores the state and listens.</summary>
     /// <param name="strategies">Of one's own, as <see cref="StrategyBook"/> takes them.</param>
     /// <exception cref="InvalidInputException">The folder was not initialised, another coordinator uses it, or a port is in use.</exception>
@@ -140,7 +142,7 @@ public sealed class Coordinator : IAsyncDisposable
         builder.Services.AddSingleton(typeof(ILogger<>), typeof(Logger<>));
         builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
         builder.Services.AddSingleton(time).AddSingleton(ca).AddSingleton(context.Store).AddSingleton(context.Sessions).AddSingleton(context.Traffic).AddSingleton(context.Signal);
-        builder.Services.AddSingleton(context).AddSingleton(runs).AddSingleton<RunTasks>().AddSingleton<UploadReceiver>();
+        builder.Services.AddSingleton(context).AddSingleton(runs).AddSingleton<RunTasks>().AddSingleton<UploadReceiver>().AddSingleton<OpenCalls>();
         builder.Services.AddRoutingCore();
         builder.Services.AddGrpc(options =>
         {

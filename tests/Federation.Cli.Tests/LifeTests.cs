@@ -50,6 +50,30 @@ public sealed class LifeTests(LiveFederation life) : IClassFixture<LiveFederatio
     }
 
     [Fact]
+    public async Task SiteRevoke_NodeThatRuns_EndsItWithOneLineAndExitCode2()
+    {
+        life.Workspace.Write("gone.yaml", $"coordinator: {life.NodesUrl}\nstate: gone-state\ndata: [ {{ id: another, path: alpha.csv }} ]\n");
+        FedResult invited = await life.OperateAsync("site", "invite", "gone");
+        await Fed.RunAsync(Folder, ["node", "enroll", "--config", "gone.yaml"], input: invited.Output);
+        await using Fed node = life.StartNode("gone");
+        while (!await IsConnectedAsync("gone")) await Task.Delay(20, TestContext.Current.CancellationToken);
+
+        FedResult revoked = await life.OperateAsync("site", "revoke", "gone", "--json"), again = await life.OperateAsync("site", "revoke", "gone"), unknown = await life.OperateAsync("site", "revoke", "gnoe");
+
+        Assert.Equal(0, revoked.ExitCode);
+        await OutputSchema.AssertValidAsync("site-revoke", revoked.Output);
+        FedResult ended = await node.EndAsync();
+        Assert.Equal(2, ended.ExitCode);
+        Assert.Contains("was revoked by the operator", Assert.Single(ended.ErrorLines, line => !line.Contains("Joined", StringComparison.Ordinal)), StringComparison.Ordinal);
+        Assert.Equal((0, true), (again.ExitCode, again.Output.Contains("never counts again", StringComparison.Ordinal)));
+        Assert.Equal(2, unknown.ExitCode);
+        Assert.Contains("'gone'", Assert.Single(unknown.ErrorLines), StringComparison.Ordinal);
+    }
+
+    private async Task<bool> IsConnectedAsync(string site) =>
+        (await life.OperateAsync("site", "list", "--json")).Json.GetProperty("sites").EnumerateArray().Any(one => one.GetProperty("name").GetString() == site && one.GetProperty("connected").GetBoolean());
+
+    [Fact]
     public async Task RunSubmit_Watched_CompletesWithAtMost20LinesOfProgress()
     {
         Assert.True(life.Submitted.ExitCode == 0, life.Submitted.Error);

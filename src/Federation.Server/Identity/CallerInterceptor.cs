@@ -18,38 +18,45 @@ public sealed record Listener(bool IsOperators);
 
 /// <summary>
 /// Checks who calls before any service sees the message: TLS has proven the key, this decides whether the certificate may do it. The site is the certificate's subject and its key the registered one.
-/// Turns what services throw into rich statuses, and counts message bytes of the nodes.
+/// A call under way ends when its site's key no longer counts. Turns what services throw into rich statuses, and counts message bytes of the nodes.
 /// </summary>
-public sealed class CallerInterceptor(CertificateAuthority ca, RunContext shared) : Interceptor
+public sealed class CallerInterceptor(CertificateAuthority ca, RunContext shared, OpenCalls calls) : Interceptor
 {
     private const string SiteKey = "site", Enrolment = "/federation.v1.Enrolment/", Node = "/federation.v1.Node/", Operator = "/federation.v1.Operator/";
+
+    // What an ended call's handler is given to stop by itself; one that is stuck, say on a reader that takes nothing, is not waited for.
+    private static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(300);
 
     /// <summary>The authenticated site of a call to the Node service.</summary>
     public static string SiteOf(ServerCallContext context) => (string)context.UserState[SiteKey];
 
     public override async Task<TResponse> UnaryServerHandler<TRequest, TResponse>(TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation)
     {
-        TResponse response = await Guard(context, () => continuation(request, context));
+        TResponse response = await Guard(context, endable => continuation(request, endable));
         Count(context, request, response);
         return response;
     }
 
     public override Task<TResponse> ClientStreamingServerHandler<TRequest, TResponse>(IAsyncStreamReader<TRequest> requests, ServerCallContext context, ClientStreamingServerMethod<TRequest, TResponse> continuation) =>
-        Guard(context, () => continuation(requests, context));
+        Guard(context, endable => continuation(requests, endable));
 
     public override Task ServerStreamingServerHandler<TRequest, TResponse>(TRequest request, IServerStreamWriter<TResponse> responses, ServerCallContext context, ServerStreamingServerMethod<TRequest, TResponse> continuation) =>
-        Guard(context, async () =>
+        Guard(context, async endable =>
         {
-            await continuation(request, responses, context);
+            await continuation(request, responses, endable);
             return true;
         });
 
-    private async Task<T> Guard<T>(ServerCallContext context, Func<Task<T>> call)
+    /// <summary>What the site is told whose key was taken from it.</summary>
+    public static RpcException Revoked(string site) => RpcError.Refuse(
+        StatusCode.Unauthenticated, Refusal.Revoked, $"The key of site '{site}' was revoked by the operator of the coordinator.", repair: "To take part again, ask the operator for a new invitation and enrol with a new key: `fed node enroll` in a new state folder.");
+
+    private async Task<T> Guard<T>(ServerCallContext context, Func<ServerCallContext, Task<T>> call)
     {
         try
         {
-            Authenticate(context);
-            return await call();
+            using OpenCall? open = Authenticate(context);
+            return open is null ? await call(context) : await UnlessEndedAsync(open, call(new EndableContext(context, open.Token)));
         }
         catch (InvalidInputException error)
         {
@@ -67,7 +74,18 @@ public sealed class CallerInterceptor(CertificateAuthority ca, RunContext shared
         }
     }
 
-    private void Authenticate(ServerCallContext context)
+    private static async Task<T> UnlessEndedAsync<T>(OpenCall open, Task<T> work)
+    {
+        await Task.WhenAny(work, open.Refused);
+        if (!open.Refused.IsCompletedSuccessfully) return await work;
+        // With the handler over, the status ends the stream in order; the clock of tests that stands still must not hold this up.
+        await Task.WhenAny(work, Task.Delay(Grace));
+        _ = work.ContinueWith(over => over.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+        throw await open.Refused;
+    }
+
+    /// <returns>A node's call, to be disposed when it is over; null: of another service.</returns>
+    private OpenCall? Authenticate(ServerCallContext context)
     {
         HttpContext http = context.GetHttpContext();
         bool onOperators = http.Features.GetRequiredFeature<Listener>().IsOperators;
@@ -76,7 +94,7 @@ public sealed class CallerInterceptor(CertificateAuthority ca, RunContext shared
             throw RpcError.Refuse(StatusCode.PermissionDenied, Refusal.WrongRole, "This service is not on this port.", repair: onOperators ? "Nodes use the coordinator's other port (8443)." : "Operators use the coordinator's other port (8444).");
         }
 
-        if (context.Method.StartsWith(Enrolment, StringComparison.Ordinal)) return;
+        if (context.Method.StartsWith(Enrolment, StringComparison.Ordinal)) return null;
         X509Certificate2 certificate = http.Connection.ClientCertificate
             ?? throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.NoCertificate, "The call came without a certificate.", repair: onOperators ? "Use the admin credential that `fed server init` wrote." : "Enrol first: `fed node enroll`.");
         switch (CertificateProfile.StatusOf(certificate, ca.Certificate, shared.Time.GetUtcNow()))
@@ -91,18 +109,35 @@ public sealed class CallerInterceptor(CertificateAuthority ca, RunContext shared
         if (onOperators)
         {
             if (role != CertificateRole.Admin) throw RpcError.Refuse(StatusCode.PermissionDenied, Refusal.WrongRole, "Only an admin credential may operate this federation.");
-            return;
+            return null;
         }
 
         string? name = CertificateProfile.NameOf(certificate);
         if (role != CertificateRole.Site || name is null || !Names.IsSiteName(name)) throw RpcError.Refuse(StatusCode.PermissionDenied, Refusal.WrongRole, "Only a site's certificate may act as a node.");
-        if (shared.Store.FindSite(name)?.KeySha256 != CertificateProfile.SpkiSha256(certificate))
+        OpenCall open = calls.Begin(name, context.CancellationToken); // before the look: a revocation in this moment is seen, or ends the call
+        try
         {
-            throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.UnknownIdentity, $"This key is not the registered one of site '{name}'.", repair: "The site was enrolled again elsewhere, or not with this coordinator; enrol with a new invitation.");
+            RequireKey(name, CertificateProfile.SpkiSha256(certificate));
+        }
+        catch
+        {
+            open.Dispose();
+            throw;
         }
 
         context.UserState[SiteKey] = name;
+        context.UserState["__HttpContext"] = http; // where GetHttpContext, which ASP.NET itself calls, looks for it in a context that is not its own
         shared.Sessions.Touch(name);
+        return open;
+    }
+
+    private void RequireKey(string name, string keySha256)
+    {
+        if (shared.Store.FindSite(name)?.KeySha256 != keySha256)
+        {
+            if (shared.Store.IsRevoked(keySha256)) throw Revoked(name);
+            throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.UnknownIdentity, $"This key is not the registered one of site '{name}'.", repair: "The site was enrolled again elsewhere, or not with this coordinator; enrol with a new invitation.");
+        }
     }
 
     private void Count<TRequest, TResponse>(ServerCallContext context, TRequest request, TResponse response)

@@ -21,6 +21,9 @@ public sealed record SiteAnswered(string Site, IReadOnlyList<string> Mismatches)
 /// <summary>A node process started; what kept its site out may be mended, so it is asked again.</summary>
 public sealed record SiteJoined(string Site) : RunEvent;
 
+/// <summary>The operator has taken the site's key from it.</summary>
+public sealed record SiteRevoked(string Site) : RunEvent;
+
 /// <param name="Round">0: before the first round.</param>
 /// <param name="RosterRefused">The site pins another roster than that of the run's keys.</param>
 public sealed record SiteFailed(string Site, int Round, string Reason, bool RosterRefused = false) : RunEvent;

@@ -20,6 +20,7 @@ public static class RunMachine
             SiteAnswered answered => SiteRules.Answer(state, answered),
             SiteJoined joined => SiteRules.Rejoin(state, joined),
             SiteFailed failed => SiteRules.Fail(state, failed),
+            SiteRevoked revoked => SiteRules.Revoke(state, revoked),
             UpdateArrived arrived => Arrive(state, arrived, now),
             Aggregated aggregated => FinishRound(state, aggregated, roster, now),
             AggregationFailed failed when state.Phase is Aggregating && failed.Round == state.Round => End(state, RunEnd.Failed, $"Round {failed.Round} could not be aggregated: {failed.Reason}"),

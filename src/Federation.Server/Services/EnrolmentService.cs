@@ -27,6 +27,7 @@ public sealed class EnrolmentService(CertificateAuthority ca, ICoordinatorStore 
             case InvitationUse.Unknown: throw Refuse(Refusal.TokenUnknown, "The invitation is unknown.");
             case InvitationUse.AlreadyUsed: throw Refuse(Refusal.TokenUsed, "The invitation was used already.");
             case InvitationUse.Expired: throw Refuse(Refusal.TokenExpired, "The invitation has expired.");
+            case InvitationUse.KeyRevoked: throw RpcError.Refuse(StatusCode.PermissionDenied, Refusal.Revoked, "This key was revoked; it cannot be enrolled again.", "certificate_signing_request", "Enrol in a new state folder, with a new key; the invitation is still good.");
         }
 
         signal.Raise();

@@ -17,7 +17,7 @@ using RunEvent = Federation.V1.RunEvent;
 namespace Federation.Server.Services;
 
 /// <summary>The operator's side: sites, runs, models.</summary>
-public sealed class OperatorService(RunRegistry runs, RunContext context, CertificateAuthority ca) : Operator.OperatorBase
+public sealed class OperatorService(RunRegistry runs, RunContext context, CertificateAuthority ca, OpenCalls calls) : Operator.OperatorBase
 {
     // Both travel in one message with every task that describes the run.
     private const int LongestDocuments = 1 << 20;
@@ -27,11 +27,25 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
 
     public override Task<InviteSiteReply> InviteSite(InviteSiteRequest request, ServerCallContext call)
     {
-        if (!Names.IsSiteName(request.Name)) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, $"'{request.Name}' is no site name.", "name", $"A name has {Names.Rule}.");
+        if (!Names.IsSiteName(request.Name)) throw NoSiteName(request.Name);
         InvitationToken token = InvitationToken.Create(request.Name, ca.SpkiSha256);
         DateTimeOffset expires = context.Time.GetUtcNow() + InvitationLifetime;
         context.Store.AddInvitation(request.Name, token.SecretSha256, expires);
         return Task.FromResult(new InviteSiteReply { Token = token.Reveal(), ExpiresUnixMs = expires.ToUnixTimeMilliseconds() });
+    }
+
+    public override Task<RevokeSiteReply> RevokeSite(RevokeSiteRequest request, ServerCallContext call)
+    {
+        string name = request.Name;
+        if (!Names.IsSiteName(name)) throw NoSiteName(name);
+        RevokedSite revoked = context.Store.Revoke(name, context.Time.GetUtcNow())
+            ?? throw RpcError.Refuse(StatusCode.NotFound, Refusal.Invalid, $"There is no site '{name}'.", "name", context.Store.Sites() is [] ? "`fed site invite` makes one." : Nearest.Repair(name, [.. context.Store.Sites().Select(site => site.Name)]));
+        // On disk from here on: no new call passes. Now those under way.
+        calls.End(name, CallerInterceptor.Revoked(name));
+        context.Sessions.Leave(name);
+        foreach (RunHost run in runs.Active) run.Apply(new SiteRevoked(name));
+        context.Signal.Raise();
+        return Task.FromResult(new RevokeSiteReply { RevokedUnixMs = revoked.At.ToUnixTimeMilliseconds(), KeySha256 = revoked.KeySha256 ?? "" });
     }
 
     public override Task<ListSitesReply> ListSites(ListSitesRequest request, ServerCallContext call)
@@ -42,7 +56,7 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
             reply.Sites.Add(new Site
             {
                 Name = site.Name,
-                State = site.KeySha256 is null ? "invited" : "enrolled",
+                State = site.KeySha256 is not null ? "enrolled" : site.Revoked is not null ? "revoked" : "invited",
                 Role = site.Role?.ToString().ToLowerInvariant() ?? "",
                 Connected = context.Sessions.HasJoined(site.Name) && context.Sessions.IsLive(site.Name),
                 LastSeenUnixMs = (context.Sessions.LastSeen(site.Name) ?? site.LastSeen)?.ToUnixTimeMilliseconds() ?? 0,
@@ -213,6 +227,8 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
             throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongLayout, $"The initial model is not acceptable: {error.Message}", "initial_model_sha256");
         }
     }
+
+    private static RpcException NoSiteName(string name) => RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, $"'{name}' is no site name.", "name", $"A name has {Names.Rule}.");
 
     private static RpcException WithoutSecureAggregation(RunHost run, string hence) =>
         RpcError.Refuse(StatusCode.FailedPrecondition, Refusal.Invalid, $"The run {run.Id} ({run.Record.Name}) has no secure aggregation, hence {hence}.", "run_id", "A spec with secureAggregation: { kind: threshold-bfv } has.");

@@ -7,7 +7,11 @@ namespace Federation.Server.Storage;
 
 /// <param name="KeySha256">SPKI of the identity that counts; null: invited, not enrolled.</param>
 /// <param name="Role">Null before the first join.</param>
-public sealed record SiteRecord(string Name, string? KeySha256, NodeRole? Role, IReadOnlyList<string> DataIds, DateTimeOffset? LastSeen);
+/// <param name="Revoked">When its key was taken from it; null: it was not, or the site is invited again.</param>
+public sealed record SiteRecord(string Name, string? KeySha256, NodeRole? Role, IReadOnlyList<string> DataIds, DateTimeOffset? LastSeen, DateTimeOffset? Revoked = null);
+
+/// <param name="KeySha256">Null: it had none.</param>
+public sealed record RevokedSite(string? KeySha256, DateTimeOffset At);
 
 public enum InvitationUse
 {
@@ -15,6 +19,9 @@ public enum InvitationUse
     Unknown,
     AlreadyUsed,
     Expired,
+
+    /// <summary>The invitation is good; the key was revoked before.</summary>
+    KeyRevoked,
 }
 
 public sealed record RunRecord(string Id, string Name, string SpecYaml, string SchemaYaml, DateTimeOffset SubmittedAt, string StateJson, bool Over);
@@ -48,6 +55,13 @@ public interface ICoordinatorStore : IDisposable
 
     /// <summary>Uses an invitation up and gives the site its identity, in one transaction.</summary>
     InvitationUse Enroll(string site, string secretSha256, string keySha256, DateTimeOffset now);
+
+    /// <summary>Takes a site's key and open invitations from it, for good; again: changes nothing.</summary>
+    /// <returns>Null: there is no such site.</returns>
+    RevokedSite? Revoke(string site, DateTimeOffset now);
+
+    /// <summary>Whether this key was taken from a site.</summary>
+    bool IsRevoked(string keySha256);
 
     IReadOnlyList<SiteRecord> Sites();
 
