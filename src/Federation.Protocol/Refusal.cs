@@ -19,6 +19,9 @@ public enum Refusal
     TokenForeign,
     BadSigningRequest,
 
+    /// <summary>A certificate is renewed for the registered key alone.</summary>
+    AnotherKey,
+
     // Session
     ProtocolVersion,
     NotJoined,

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
 using Federation.Formats;
 using Federation.Formats.Configuration;
@@ -67,12 +68,12 @@ public sealed class Coordinator : IAsyncDisposable
         try
         {
             CertificateAuthority ca = Own(CertificateAuthority.Load(folder.Ca));
-            Credential credential = Own(ca.Issue("coordinator", CertificateRole.Coordinator, time.GetUtcNow()));
+            var own = new CoordinatorCertificate(ca, time);
             var store = Own(new SqliteStore(folder.Database));
             var sessions = new Sessions(store, time);
             var context = new RunContext(store, new BlobStore(folder.Blobs), new Spool(folder.Spool), sessions, new Traffic(), new Signal(), time, loggers.CreateLogger("coordinator"), new StrategyBook(strategies), new StrategyFiles(folder.Strategies));
             var runs = new RunRegistry(context);
-            WebApplication host = Build(configuration, time, ca, credential, runs, context);
+            WebApplication host = Build(configuration, time, ca, own, runs, context);
             await ListenAsync(host, configuration, cancellationToken);
             return new Coordinator(host, stateLock, runs, sessions, time, [.. owned]);
         }
@@ -134,7 +135,7 @@ public sealed class Coordinator : IAsyncDisposable
         }
     }
 
-    private static WebApplication Build(ServerConfiguration configuration, TimeProvider time, CertificateAuthority ca, Credential credential, RunRegistry runs, RunContext context)
+    private static WebApplication Build(ServerConfiguration configuration, TimeProvider time, CertificateAuthority ca, CoordinatorCertificate own, RunRegistry runs, RunContext context)
     {
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         // The framework's own words for an error stand beside ours; operators need one line.
@@ -142,7 +143,7 @@ public sealed class Coordinator : IAsyncDisposable
         builder.Services.AddSingleton(typeof(ILogger<>), typeof(Logger<>));
         builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
         builder.Services.AddSingleton(time).AddSingleton(ca).AddSingleton(context.Store).AddSingleton(context.Sessions).AddSingleton(context.Traffic).AddSingleton(context.Signal);
-        builder.Services.AddSingleton(context).AddSingleton(runs).AddSingleton<RunTasks>().AddSingleton<UploadReceiver>().AddSingleton<OpenCalls>();
+        builder.Services.AddSingleton(context).AddSingleton(runs).AddSingleton<RunTasks>().AddSingleton<UploadReceiver>().AddSingleton<OpenCalls>().AddSingleton(new SiteCertificates(ca, time, configuration.SiteCertificates));
         builder.Services.AddRoutingCore();
         builder.Services.AddGrpc(options =>
         {
@@ -154,8 +155,8 @@ public sealed class Coordinator : IAsyncDisposable
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MinRequestBodyDataRate = null; // uploads over slow lines are kept, not cut
-            Listen(kestrel, configuration.Nodes, credential, new Listener(IsOperators: false));
-            Listen(kestrel, configuration.Operators, credential, new Listener(IsOperators: true));
+            Listen(kestrel, configuration.Nodes, own, new Listener(IsOperators: false));
+            Listen(kestrel, configuration.Operators, own, new Listener(IsOperators: true));
         });
         WebApplication host = builder.Build();
         host.UseRouting();
@@ -165,16 +166,25 @@ public sealed class Coordinator : IAsyncDisposable
         return host;
     }
 
-    private static void Listen(KestrelServerOptions kestrel, string address, Credential credential, Listener listener)
+    private static void Listen(KestrelServerOptions kestrel, string address, CoordinatorCertificate own, Listener listener)
     {
         if (!IPEndPoint.TryParse(address, out IPEndPoint? endpoint)) throw new InvalidInputException(new Problem($"'{address}' is no listener.", Repair: "address:port is right, such as 0.0.0.0:8443."));
         kestrel.Listen(endpoint, listen =>
         {
             listen.Protocols = HttpProtocols.Http2;
             // Any certificate passes TLS; CallerInterceptor checks it for every call and can say what is wrong with it.
-            var https = new HttpsConnectionAdapterOptions { ServerCertificate = credential.Certificate, ClientCertificateMode = ClientCertificateMode.AllowCertificate };
-            https.AllowAnyClientCertificate();
-            listen.UseHttps(https);
+            listen.UseHttps(new TlsHandshakeCallbackOptions
+            {
+                OnConnection = _ => ValueTask.FromResult(new SslServerAuthenticationOptions
+                {
+                    ServerCertificateContext = own.Context,
+                    ClientCertificateRequired = true, // asked for; none is let through too
+#pragma warning disable CA5359 // as said above
+                    RemoteCertificateValidationCallback = (_, _, _, _) => true,
+#pragma warning restore CA5359
+                    ApplicationProtocols = [SslApplicationProtocol.Http2],
+                }),
+            });
             listen.Use(next => connection =>
             {
                 connection.Features.Set(listener);

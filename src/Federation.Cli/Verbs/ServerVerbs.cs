@@ -21,8 +21,10 @@ internal static class ServerVerbs
 
     private static readonly Option<string?> Operators = new("--operators") { Description = "Listen for operators here. Default: 127.0.0.1:8444.", HelpName = "addr:port" };
 
+    private static readonly Option<string?> SiteCertificates = new("--site-certificates") { Description = $"How long a site's certificate is valid: {ServerConfiguration.LifetimeRule}. Nodes renew theirs by themselves. Default: 30d.", HelpName = "time" };
+
     public static Verb Create() => new Verb("server", "Run the coordinator.", "fed server --state ./coordinator --nodes 0.0.0.0:8443\nfed server init --state ./coordinator", "server")
-        .With(CommonOptions.State, Config, Nodes, Operators)
+        .With(CommonOptions.State, Config, Nodes, Operators, SiteCertificates)
         .With(new Verb("init", "Make the federation's CA and the operator's credential, once.", "fed server init --state ./coordinator", "server-init").With(CommonOptions.State, Config).Does(InitAsync))
         .Does(RunAsync);
 
@@ -42,6 +44,7 @@ internal static class ServerVerbs
         {
             Nodes = Listener(invocation, Nodes) ?? configuration.Nodes,
             Operators = Listener(invocation, Operators) ?? configuration.Operators,
+            SiteCertificates = Lifetime(invocation) ?? configuration.SiteCertificates,
         };
         using ILoggerFactory logs = ConsoleLoggerProvider.CreateFactory();
         await using Coordinator coordinator = await Coordinator.StartAsync(configuration, TimeProvider.System, logs, invocation.Cancellation);
@@ -63,6 +66,9 @@ internal static class ServerVerbs
         if (invocation.Get(option) is not { } text) return null;
         return ServerConfiguration.IsListener(text) ? text : throw new InvalidInputException(new Problem($"'{text}' is no listener.", Field: option.Name, Repair: "An IP address and a port are right, such as 0.0.0.0:8443."));
     }
+
+    private static TimeSpan? Lifetime(Invocation invocation) => invocation.Get(SiteCertificates) is not { } text ? null
+        : ServerConfiguration.ParseLifetime(text) ?? throw new InvalidInputException(new Problem($"'{text}' is no lifetime of certificates.", Field: SiteCertificates.Name, Repair: $"{ServerConfiguration.LifetimeRule} is right."));
 
     private static string Shown(Uri address) => address.GetLeftPart(UriPartial.Authority);
 }

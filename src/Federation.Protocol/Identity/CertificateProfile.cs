@@ -71,6 +71,13 @@ public static class CertificateProfile
         }
     }
 
+    /// <summary>When a certificate is to be exchanged for a new one: with a third of its lifetime left.</summary>
+    public static DateTimeOffset RenewalOf(X509Certificate2 certificate)
+    {
+        DateTimeOffset from = certificate.NotBefore.ToUniversalTime(), until = certificate.NotAfter.ToUniversalTime();
+        return until - ((until - from) / 3);
+    }
+
     /// <summary>SHA-256 of the subject public key info, lower-case hex.</summary>
     public static string SpkiSha256(X509Certificate2 certificate) => Sha256Hex.Of(certificate.PublicKey.ExportSubjectPublicKeyInfo());
 

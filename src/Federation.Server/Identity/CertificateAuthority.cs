@@ -9,6 +9,7 @@ namespace Federation.Server.Identity;
 public sealed class CertificateAuthority : IDisposable
 {
     private static readonly TimeSpan Backdate = TimeSpan.FromMinutes(10); // sites' clocks may be behind
+    private static readonly TimeSpan AdminLifetime = TimeSpan.FromDays(730);
     private readonly ECDsa _key;
 
     private CertificateAuthority(X509Certificate2 certificate, ECDsa key) => (Certificate, _key) = (certificate, key);
@@ -48,23 +49,24 @@ public sealed class CertificateAuthority : IDisposable
     public void Save(string pemPath) => PrivateFile.Write(pemPath, $"{Certificate.ExportCertificatePem()}\n{_key.ExportPkcs8PrivateKeyPem()}\n");
 
     /// <summary>A certificate with a fresh key, for the coordinator or an admin.</summary>
-    public Credential Issue(string name, CertificateRole role, DateTimeOffset now)
+    /// <param name="lifetime">Null: two years.</param>
+    public Credential Issue(string name, CertificateRole role, DateTimeOffset now, TimeSpan? lifetime = null)
     {
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var request = new CertificateRequest(CertificateProfile.Subject(name, role), key, HashAlgorithmName.SHA256);
-        using X509Certificate2 certificate = Sign(request, role, now);
+        using X509Certificate2 certificate = Sign(request, role, now, lifetime ?? AdminLifetime);
         return Credential.Of(certificate, key, X509CertificateLoader.LoadCertificate(Certificate.RawData));
     }
 
     /// <summary>A site's certificate for the key of its signing request, whose subject is not looked at.</summary>
     /// <exception cref="CryptographicException">The request is malformed, its signature is wrong, or its key is not P-256.</exception>
-    public X509Certificate2 IssueSite(string site, byte[] signingRequest, DateTimeOffset now)
+    public X509Certificate2 IssueSite(string site, byte[] signingRequest, DateTimeOffset now, TimeSpan lifetime)
     {
         CertificateRequest request = CertificateRequest.LoadSigningRequest(signingRequest, HashAlgorithmName.SHA256);
         using ECDsa key = request.PublicKey.GetECDsaPublicKey() ?? throw new CryptographicException("The key is no elliptic-curve key; P-256 is right.");
         ECCurve curve = key.ExportParameters(false).Curve;
         if (!curve.IsNamed || curve.Oid.Value != ECCurve.NamedCurves.nistP256.Oid.Value) throw new CryptographicException("The key is not on P-256.");
-        return Sign(new CertificateRequest(CertificateProfile.Subject(site, CertificateRole.Site), request.PublicKey, HashAlgorithmName.SHA256), CertificateRole.Site, now);
+        return Sign(new CertificateRequest(CertificateProfile.Subject(site, CertificateRole.Site), request.PublicKey, HashAlgorithmName.SHA256), CertificateRole.Site, now, lifetime);
     }
 
     public void Dispose()
@@ -73,14 +75,14 @@ public sealed class CertificateAuthority : IDisposable
         _key.Dispose();
     }
 
-    private X509Certificate2 Sign(CertificateRequest request, CertificateRole role, DateTimeOffset now)
+    private X509Certificate2 Sign(CertificateRequest request, CertificateRole role, DateTimeOffset now, TimeSpan lifetime)
     {
         bool coordinator = role == CertificateRole.Coordinator;
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(false, false, 0, true));
         request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.DigitalSignature, true));
         request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension([new Oid(coordinator ? CertificateProfile.ServerAuthentication : CertificateProfile.ClientAuthentication)], false));
         if (coordinator) request.CertificateExtensions.Add(CertificateProfile.CaCopyOf(Certificate));
-        DateTimeOffset until = now.AddYears(2) < Certificate.NotAfter ? now.AddYears(2) : Certificate.NotAfter;
+        DateTimeOffset until = now + lifetime < Certificate.NotAfter ? now + lifetime : Certificate.NotAfter;
         DateTimeOffset from = now - Backdate > Certificate.NotBefore ? now - Backdate : Certificate.NotBefore;
         return request.Create(Certificate.SubjectName, X509SignatureGenerator.CreateForECDsa(_key), from, until, RandomNumberGenerator.GetBytes(16));
     }

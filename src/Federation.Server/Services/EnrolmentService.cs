@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Federation.Formats;
 using Federation.Protocol;
@@ -12,16 +11,14 @@ using Grpc.Core;
 namespace Federation.Server.Services;
 
 /// <summary>Turns an invitation into a certificate.</summary>
-public sealed class EnrolmentService(CertificateAuthority ca, ICoordinatorStore store, TimeProvider time, Signal signal) : Enrolment.EnrolmentBase
+public sealed class EnrolmentService(CertificateAuthority ca, SiteCertificates certificates, ICoordinatorStore store, TimeProvider time, Signal signal) : Enrolment.EnrolmentBase
 {
-    private const int LongestRequest = 8192;
-
     public override Task<EnrollReply> Enroll(EnrollRequest request, ServerCallContext context)
     {
         InvitationToken token = Parse(request.Token);
         if (token.CaSpkiSha256 != ca.SpkiSha256) throw RpcError.Refuse(StatusCode.PermissionDenied, Refusal.TokenForeign, "The invitation is another federation's.", "token");
         DateTimeOffset now = time.GetUtcNow();
-        using X509Certificate2 certificate = Issue(token.Site, request.CertificateSigningRequest, now); // before the token is used up
+        using X509Certificate2 certificate = certificates.Issue(token.Site, request.CertificateSigningRequest); // before the token is used up
         switch (store.Enroll(token.Site, token.SecretSha256, CertificateProfile.SpkiSha256(certificate), now))
         {
             case InvitationUse.Unknown: throw Refuse(Refusal.TokenUnknown, "The invitation is unknown.");
@@ -43,19 +40,6 @@ public sealed class EnrolmentService(CertificateAuthority ca, ICoordinatorStore 
         catch (InvalidInputException error)
         {
             throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.TokenMalformed, error.Problems);
-        }
-    }
-
-    private X509Certificate2 Issue(string site, ByteString signingRequest, DateTimeOffset now)
-    {
-        try
-        {
-            if (signingRequest.Length is 0 or > LongestRequest) throw new CryptographicException($"It has {signingRequest.Length} bytes; 1 to {LongestRequest} are right.");
-            return ca.IssueSite(site, signingRequest.ToByteArray(), now);
-        }
-        catch (Exception error) when (error is CryptographicException or NotSupportedException or ArgumentException)
-        {
-            throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.BadSigningRequest, $"The certificate signing request is not acceptable: {error.Message}", "certificate_signing_request", "PKCS#10 with a P-256 key, signed by it, is right.");
         }
     }
 
