@@ -17,6 +17,9 @@ public enum Refusal
     TokenUsed,
     TokenExpired,
     TokenForeign,
+
+    /// <summary>Enrolment was tried in vain too often; the sentence says when to try again.</summary>
+    TooManyTries,
     BadSigningRequest,
 
     /// <summary>A certificate is renewed for the registered key alone.</summary>

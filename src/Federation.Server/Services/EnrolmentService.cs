@@ -7,13 +7,21 @@ using Federation.Server.Storage;
 using Federation.V1;
 using Google.Protobuf;
 using Grpc.Core;
+using Microsoft.AspNetCore.Http;
 
 namespace Federation.Server.Services;
 
 /// <summary>Turns an invitation into a certificate.</summary>
-public sealed class EnrolmentService(CertificateAuthority ca, SiteCertificates certificates, ICoordinatorStore store, TimeProvider time, Signal signal) : Enrolment.EnrolmentBase
+public sealed class EnrolmentService(CertificateAuthority ca, SiteCertificates certificates, EnrolmentTries tries, ICoordinatorStore store, TimeProvider time, Signal signal) : Enrolment.EnrolmentBase
 {
     public override Task<EnrollReply> Enroll(EnrollRequest request, ServerCallContext context)
+    {
+        string? named = request.Token.Split('.') is [_, var site, ..] && Names.IsSiteName(site) ? site : null;
+        string? invited = named is not null && store.FindSite(named) is not null ? named : null;
+        return Task.FromResult(tries.Try(context.GetHttpContext().Connection.RemoteIpAddress, invited, () => Enrol(request)));
+    }
+
+    private EnrollReply Enrol(EnrollRequest request)
     {
         InvitationToken token = Parse(request.Token);
         if (token.CaSpkiSha256 != ca.SpkiSha256) throw RpcError.Refuse(StatusCode.PermissionDenied, Refusal.TokenForeign, "The invitation is another federation's.", "token");
@@ -28,7 +36,7 @@ public sealed class EnrolmentService(CertificateAuthority ca, SiteCertificates c
         }
 
         signal.Raise();
-        return Task.FromResult(new EnrollReply { Certificate = ByteString.CopyFrom(certificate.RawData), CaCertificate = ByteString.CopyFrom(ca.Certificate.RawData) });
+        return new EnrollReply { Certificate = ByteString.CopyFrom(certificate.RawData), CaCertificate = ByteString.CopyFrom(ca.Certificate.RawData) };
     }
 
     private static InvitationToken Parse(string text)
