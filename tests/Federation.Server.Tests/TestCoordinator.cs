@@ -43,11 +43,12 @@ internal sealed class TestCoordinator : IAsyncDisposable
     public TimeSpan SiteCertificates { get; init; } = TimeSpan.FromDays(30);
 
     /// <param name="siteCertificates">Null: 30 days.</param>
-    public static async Task<TestCoordinator> StartAsync(TimeSpan? siteCertificates = null)
+    /// <param name="ca">Files of an organisation's CA; null: one is made.</param>
+    public static async Task<TestCoordinator> StartAsync(TimeSpan? siteCertificates = null, (string Certificate, string Key)? ca = null)
     {
         var test = new TestCoordinator { SiteCertificates = siteCertificates ?? TimeSpan.FromDays(30) };
         test.State = Path.Combine(test._folder.FullName, "state");
-        CoordinatorSetup.Initialize(test.State, test.Time);
+        CoordinatorSetup.Initialize(test.State, test.Time, ca);
         await test.ListenAsync();
         return test;
     }

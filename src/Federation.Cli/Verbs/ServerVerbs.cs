@@ -23,17 +23,28 @@ internal static class ServerVerbs
 
     private static readonly Option<string?> SiteCertificates = new("--site-certificates") { Description = $"How long a site's certificate is valid: {ServerConfiguration.LifetimeRule}. Nodes renew theirs by themselves. Default: 30d.", HelpName = "time" };
 
+    private static readonly Option<string?> CaCertificate = new("--ca-certificate") { Description = "Take your organisation's CA instead of making one: its certificate (PEM; a subordinate CA with path length 0 is enough). With --ca-key.", HelpName = "file" };
+
+    private static readonly Option<string?> CaKey = new("--ca-key") { Description = "The key of --ca-certificate (PEM, not encrypted): ECDSA on P-256 or P-384, or RSA of at least 2048 bits. It is kept in the state folder.", HelpName = "file" };
+
     public static Verb Create() => new Verb("server", "Run the coordinator.", "fed server --state ./coordinator --nodes 0.0.0.0:8443\nfed server init --state ./coordinator", "server")
         .With(CommonOptions.State, Config, Nodes, Operators, SiteCertificates)
-        .With(new Verb("init", "Make the federation's CA and the operator's credential, once.", "fed server init --state ./coordinator", "server-init").With(CommonOptions.State, Config).Does(InitAsync))
+        .With(new Verb("init", "Make the federation's CA and the operator's credential, once.", "fed server init --state ./coordinator\nfed server init --state ./coordinator --ca-certificate ca.crt --ca-key ca.key", "server-init").With(CommonOptions.State, Config, CaCertificate, CaKey).Does(InitAsync))
         .Does(RunAsync);
 
     private static Task<int> InitAsync(Invocation invocation)
     {
         string state = Configuration(invocation).State;
-        CoordinatorSetup.Initialize(state);
+        (string Certificate, string Key)? own = (invocation.Get(CaCertificate), invocation.Get(CaKey)) switch
+        {
+            ({ } certificate, { } key) => (certificate, key),
+            (null, null) => null,
+            ({ }, null) => throw new InvalidInputException(new Problem("The CA's key is missing.", Field: CaKey.Name, Repair: $"Name its file beside {CaCertificate.Name}.")),
+            (null, { }) => throw new InvalidInputException(new Problem("The CA's certificate is missing.", Field: CaCertificate.Name, Repair: $"Name its file beside {CaKey.Name}.")),
+        };
+        CoordinatorSetup.Initialize(state, own: own);
         var result = new InitializedServer(state, Path.Combine(state, "ca", "ca.pem"), Path.Combine(state, "ca", "admin.pem"));
-        invocation.Output.Result(result, $"Made the federation's CA in {Path.Combine(state, "ca")}, readable by you alone.", $"The operator's credential is {result.AdminCredential}.", $"Next: fed server --state {state}");
+        invocation.Output.Result(result, $"{(own is null ? "Made the federation's CA" : "Copied your CA and its key, the federation's CA from now on,")} in {Path.Combine(state, "ca")}, readable by you alone.", $"The operator's credential is {result.AdminCredential}.", $"Next: fed server --state {state}");
         return Task.FromResult(ExitCode.Done);
     }
 

@@ -84,18 +84,27 @@ public static class CertificateProfile
     /// <summary>Whether the certificate was issued by this CA and is within its dates at <paramref name="now"/>; no revocation lists are asked.</summary>
     public static CertificateStatus StatusOf(X509Certificate2 certificate, X509Certificate2 ca, DateTimeOffset now)
     {
+        // An organisation's CA is seldom a root, and its key alone is trusted: the chain ends with it, whoever signed it.
+        bool isRoot = ca.SubjectName.RawData.AsSpan().SequenceEqual(ca.IssuerName.RawData);
         using var chain = new X509Chain();
         chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-        chain.ChainPolicy.CustomTrustStore.Add(ca);
+        if (isRoot)
+        {
+            chain.ChainPolicy.CustomTrustStore.Add(ca);
+        }
+        else
+        {
+            chain.ChainPolicy.ExtraStore.Add(ca);
+            chain.ChainPolicy.VerificationFlags = X509VerificationFlags.AllowUnknownCertificateAuthority;
+        }
+
         chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
         chain.ChainPolicy.DisableCertificateDownloads = true;
         chain.ChainPolicy.VerificationTime = now.UtcDateTime;
-        if (chain.Build(certificate) && CryptographicOperations.FixedTimeEquals(chain.ChainElements[^1].Certificate.RawDataMemory.Span, ca.RawDataMemory.Span))
-        {
-            return CertificateStatus.Valid;
-        }
-
-        return chain.ChainStatus.All(status => status.Status is X509ChainStatusFlags.NotTimeValid) ? CertificateStatus.OutOfDate : CertificateStatus.Foreign;
+        bool isBuilt = chain.Build(certificate);
+        if (chain.ChainElements.Count < 2 || !CryptographicOperations.FixedTimeEquals(chain.ChainElements[1].Certificate.RawDataMemory.Span, ca.RawDataMemory.Span)) return CertificateStatus.Foreign;
+        if (isBuilt) return CertificateStatus.Valid;
+        return chain.ChainStatus.All(status => status.Status is X509ChainStatusFlags.NotTimeValid || (!isRoot && status.Status is X509ChainStatusFlags.PartialChain)) ? CertificateStatus.OutOfDate : CertificateStatus.Foreign;
     }
 
     private static string NameOf(CertificateRole role) => role switch

@@ -26,20 +26,21 @@ public sealed record CoordinatorFolder(string Path)
 /// <summary><c>fed server init</c>.</summary>
 public static class CoordinatorSetup
 {
-    /// <summary>Makes a CA and one admin credential; folders 0700, files 0600.</summary>
-    /// <exception cref="InvalidInputException">There is a CA already, or the folder cannot be written.</exception>
-    public static void Initialize(string state, TimeProvider? time = null)
+    /// <summary>Makes a CA, or takes an organisation's, and one admin credential; folders 0700, files 0600.</summary>
+    /// <param name="own">Certificate and key of the organisation's CA, as <see cref="OwnAuthority.Load"/> takes them; null: one is made.</param>
+    /// <exception cref="InvalidInputException">There is a CA already, the organisation's cannot be used, or the folder cannot be written.</exception>
+    public static void Initialize(string state, TimeProvider? time = null, (string Certificate, string Key)? own = null)
     {
         var folder = new CoordinatorFolder(state);
         if (File.Exists(folder.Ca)) throw new InvalidInputException(new Problem("There is a federation in this folder already.", folder.Ca, Repair: "Its CA is kept; name another --state for a new federation."));
+        DateTimeOffset now = (time ?? TimeProvider.System).GetUtcNow();
+        using CertificateAuthority ca = own is var (certificate, key) ? OwnAuthority.Load(certificate, key, now) : CertificateAuthority.Create(now);
         try
         {
             PrivateFile.CreateFolder(state);
             // The folder may have been there, open to others.
             if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(state, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             PrivateFile.CreateFolder(Path.GetDirectoryName(folder.Ca)!);
-            DateTimeOffset now = (time ?? TimeProvider.System).GetUtcNow();
-            using CertificateAuthority ca = CertificateAuthority.Create(now);
             using Credential admin = ca.Issue("admin", CertificateRole.Admin, now);
             admin.Save(folder.Admin);
             ca.Save(folder.Ca); // last: with it the folder counts as initialised
