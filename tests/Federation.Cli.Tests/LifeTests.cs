@@ -70,6 +70,31 @@ public sealed class LifeTests(LiveFederation life) : IClassFixture<LiveFederatio
         Assert.Contains("'gone'", Assert.Single(unknown.ErrorLines), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Operator_IssuedByTokenAndCertificate_MayDoWhatItsRoleSays()
+    {
+        string[] at = ["--coordinator", life.OperatorsUrl, "--credential"];
+        FedResult certificate = await life.OperateAsync("operator", "issue", "ann", "--role", "viewer", "-o", "ann.pem", "--json"), token = await life.OperateAsync("operator", "issue", "board", "--role", "viewer", "--token");
+        Assert.Equal((0, 0), (certificate.ExitCode, token.ExitCode));
+        await OutputSchema.AssertValidAsync("operator-issue", certificate.Output);
+        life.Workspace.Write("board.token", token.Output);
+        foreach (string credential in new[] { "ann.pem", "board.token" })
+        {
+            Assert.Equal(0, (await Fed.RunAsync(Folder, ["site", "list", .. at, credential])).ExitCode);
+            FedResult refused = await Fed.RunAsync(Folder, ["site", "invite", "x", .. at, credential]);
+            Assert.Equal(2, refused.ExitCode);
+            Assert.Contains("needs the role operator", Assert.Single(refused.ErrorLines), StringComparison.Ordinal);
+        }
+
+        FedResult list = await life.OperateAsync("operator", "list", "--json"), revoked = await life.OperateAsync("operator", "revoke", "board", "--json");
+        await OutputSchema.AssertValidAsync("operator-list", list.Output);
+        await OutputSchema.AssertValidAsync("operator-revoke", revoked.Output);
+        FedResult late = await Fed.RunAsync(Folder, ["site", "list", .. at, "board.token"]);
+        Assert.Equal(2, late.ExitCode);
+        Assert.Contains("was revoked", Assert.Single(late.ErrorLines), StringComparison.Ordinal);
+        Assert.Equal(2, (await life.OperateAsync("operator", "issue", "bob", "--role", "viewer")).ExitCode); // no file for the certificate
+    }
+
     private async Task<bool> IsConnectedAsync(string site) =>
         (await life.OperateAsync("site", "list", "--json")).Json.GetProperty("sites").EnumerateArray().Any(one => one.GetProperty("name").GetString() == site && one.GetProperty("connected").GetBoolean());
 

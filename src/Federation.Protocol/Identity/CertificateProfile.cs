@@ -9,7 +9,11 @@ public enum CertificateRole
 {
     Coordinator,
     Site,
+
+    /// <summary>Operators, by <see cref="OperatorRole"/>.</summary>
     Admin,
+    Operator,
+    Viewer,
 }
 
 /// <summary>How certificates of a federation look: P-256, issued by the coordinator's CA, subject <c>CN=name, OU=role</c>, one extended key usage.</summary>
@@ -18,7 +22,7 @@ public static class CertificateProfile
     /// <summary>RFC 5280 id-kp-serverAuth: the coordinator only.</summary>
     public const string ServerAuthentication = "1.3.6.1.5.5.7.3.1";
 
-    /// <summary>RFC 5280 id-kp-clientAuth: sites and admins.</summary>
+    /// <summary>RFC 5280 id-kp-clientAuth: sites and operators.</summary>
     public const string ClientAuthentication = "1.3.6.1.5.5.7.3.2";
 
     /// <summary>
@@ -48,6 +52,8 @@ public static class CertificateProfile
             "coordinator" => CertificateRole.Coordinator,
             "site" => CertificateRole.Site,
             "admin" => CertificateRole.Admin,
+            "operator" => CertificateRole.Operator,
+            "viewer" => CertificateRole.Viewer,
             _ => null,
         };
         string usage = role == CertificateRole.Coordinator ? ServerAuthentication : ClientAuthentication;
@@ -112,6 +118,8 @@ public static class CertificateProfile
         CertificateRole.Coordinator => "coordinator",
         CertificateRole.Site => "site",
         CertificateRole.Admin => "admin",
+        CertificateRole.Operator => "operator",
+        CertificateRole.Viewer => "viewer",
         _ => throw new ArgumentOutOfRangeException(nameof(role), role, "No such role."),
     };
 

@@ -1,6 +1,8 @@
 using System.Net.Security;
 using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
+using Grpc.Core;
+using Grpc.Core.Interceptors;
 using Grpc.Net.Client;
 
 namespace Federation.Protocol.Identity;
@@ -22,6 +24,18 @@ public static class CoordinatorChannel
         using X509Certificate2? ca = CertificateProfile.CaCopyIn(certificate);
         return ca is not null && CertificateProfile.SpkiSha256(ca) == caSpkiSha256 && IsCoordinator(certificate, ca, time);
     });
+
+    /// <summary>With an operator's token, which travels as a header of every call; the CA is known by its key's hash from the token.</summary>
+    /// <param name="time">As of <see cref="Open(Uri, Credential, TimeProvider?)"/>.</param>
+    public static (GrpcChannel Channel, CallInvoker Calls) OpenWithToken(Uri address, OperatorToken token, TimeProvider? time = null)
+    {
+        GrpcChannel channel = OpenForEnrolment(address, token.CaSpkiSha256, time);
+        return (channel, channel.Intercept(headers =>
+        {
+            headers.Add("authorization", $"Bearer {token.Reveal()}");
+            return headers;
+        }));
+    }
 
     private static GrpcChannel Open(Uri address, Credential? credential, Func<X509Certificate2, bool> trusts)
     {

@@ -20,15 +20,18 @@ public sealed record Listener(bool IsOperators);
 /// Checks who calls before any service sees the message: TLS has proven the key, this decides whether the certificate may do it. The site is the certificate's subject and its key the registered one.
 /// A call under way ends when its site's key no longer counts. Turns what services throw into rich statuses, and counts message bytes of the nodes.
 /// </summary>
-public sealed class CallerInterceptor(CertificateAuthority ca, RunContext shared, OpenCalls calls) : Interceptor
+public sealed class CallerInterceptor(CertificateAuthority ca, RunContext shared, OpenCalls calls, OperatorAccess operators) : Interceptor
 {
-    private const string SiteKey = "site", Enrolment = "/federation.v1.Enrolment/", Node = "/federation.v1.Node/", Operator = "/federation.v1.Operator/";
+    private const string SiteKey = "site", OperatorKey = "operator", HttpKey = "__HttpContext", Enrolment = "/federation.v1.Enrolment/", Node = "/federation.v1.Node/", Operator = "/federation.v1.Operator/";
 
     // What an ended call's handler is given to stop by itself; one that is stuck, say on a reader that takes nothing, is not waited for.
     private static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(300);
 
     /// <summary>The authenticated site of a call to the Node service.</summary>
     public static string SiteOf(ServerCallContext context) => (string)context.UserState[SiteKey];
+
+    /// <summary>The authenticated operator of a call to the Operator service.</summary>
+    public static OperatorIdentity OperatorOf(ServerCallContext context) => (OperatorIdentity)context.UserState[OperatorKey];
 
     public override async Task<TResponse> UnaryServerHandler<TRequest, TResponse>(TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation)
     {
@@ -84,7 +87,7 @@ public sealed class CallerInterceptor(CertificateAuthority ca, RunContext shared
         throw await open.Refused;
     }
 
-    /// <returns>A node's call, to be disposed when it is over; null: of another service.</returns>
+    /// <returns>A node's or operator's call, to be disposed when it is over; null: of another service.</returns>
     private OpenCall? Authenticate(ServerCallContext context)
     {
         HttpContext http = context.GetHttpContext();
@@ -95,29 +98,35 @@ public sealed class CallerInterceptor(CertificateAuthority ca, RunContext shared
         }
 
         if (context.Method.StartsWith(Enrolment, StringComparison.Ordinal)) return null;
-        X509Certificate2 certificate = http.Connection.ClientCertificate
-            ?? throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.NoCertificate, "The call came without a certificate.", repair: onOperators ? "Use the admin credential that `fed server init` wrote." : "Enrol first: `fed node enroll`.");
-        switch (CertificateProfile.StatusOf(certificate, ca.Certificate, shared.Time.GetUtcNow()))
-        {
-            case CertificateStatus.Foreign:
-                throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.ForeignCertificate, "The certificate was not issued by this federation.", repair: "Enrol at this coordinator with an invitation of its operator.");
-            case CertificateStatus.OutOfDate:
-                throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.ExpiredCertificate, $"The certificate is valid from {certificate.NotBefore:u} to {certificate.NotAfter:u}.", repair: "Enrol again with a new invitation.");
-        }
-
+        if (onOperators) return AuthenticateOperator(context, http);
+        X509Certificate2 certificate = RequireCertificate(http, onOperators);
         CertificateRole? role = CertificateProfile.RoleOf(certificate);
-        if (onOperators)
-        {
-            if (role != CertificateRole.Admin) throw RpcError.Refuse(StatusCode.PermissionDenied, Refusal.WrongRole, "Only an admin credential may operate this federation.");
-            return null;
-        }
-
         string? name = CertificateProfile.NameOf(certificate);
         if (role != CertificateRole.Site || name is null || !Names.IsSiteName(name)) throw RpcError.Refuse(StatusCode.PermissionDenied, Refusal.WrongRole, "Only a site's certificate may act as a node.");
-        OpenCall open = calls.Begin(name, context.CancellationToken); // before the look: a revocation in this moment is seen, or ends the call
+        OpenCall open = Begin(name, () => RequireKey(name, CertificateProfile.SpkiSha256(certificate)), context, http);
+        context.UserState[SiteKey] = name;
+        shared.Sessions.Touch(name);
+        return open;
+    }
+
+    private OpenCall AuthenticateOperator(ServerCallContext context, HttpContext http)
+    {
+        OperatorProof shown = OperatorAccess.OfHeader(context.RequestHeaders) ?? OperatorAccess.OfCertificate(RequireCertificate(http, onOperators: true));
+        return Begin(OperatorAccess.KeyOf(shown.Name), () =>
+        {
+            OperatorIdentity who = operators.Require(shown);
+            OperatorAccess.RequireRole(who, context.Method);
+            context.UserState[OperatorKey] = who;
+        }, context, http);
+    }
+
+    /// <summary>Before the look: what is revoked in this moment is seen, or ends the call.</summary>
+    private OpenCall Begin(string caller, Action look, ServerCallContext context, HttpContext http)
+    {
+        OpenCall open = calls.Begin(caller, context.CancellationToken);
         try
         {
-            RequireKey(name, CertificateProfile.SpkiSha256(certificate));
+            look();
         }
         catch
         {
@@ -125,10 +134,23 @@ public sealed class CallerInterceptor(CertificateAuthority ca, RunContext shared
             throw;
         }
 
-        context.UserState[SiteKey] = name;
-        context.UserState["__HttpContext"] = http; // where GetHttpContext, which ASP.NET itself calls, looks for it in a context that is not its own
-        shared.Sessions.Touch(name);
+        context.UserState[HttpKey] = http; // where GetHttpContext, which ASP.NET itself calls, looks for it in a context that is not its own
         return open;
+    }
+
+    private X509Certificate2 RequireCertificate(HttpContext http, bool onOperators)
+    {
+        X509Certificate2 certificate = http.Connection.ClientCertificate
+            ?? throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.NoCertificate, "The call came without a certificate.", repair: onOperators ? "Use the admin credential that `fed server init` wrote, or what `fed operator issue` made." : "Enrol first: `fed node enroll`.");
+        switch (CertificateProfile.StatusOf(certificate, ca.Certificate, shared.Time.GetUtcNow()))
+        {
+            case CertificateStatus.Foreign:
+                throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.ForeignCertificate, "The certificate was not issued by this federation.", repair: onOperators ? "Name the credential of this federation with --credential." : "Enrol at this coordinator with an invitation of its operator.");
+            case CertificateStatus.OutOfDate:
+                throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.ExpiredCertificate, $"The certificate is valid from {certificate.NotBefore:u} to {certificate.NotAfter:u}.", repair: onOperators ? "Ask an admin for a new credential: `fed operator issue`." : "Enrol again with a new invitation.");
+        }
+
+        return certificate;
     }
 
     private void RequireKey(string name, string keySha256)

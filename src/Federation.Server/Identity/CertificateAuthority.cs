@@ -60,13 +60,17 @@ public sealed class CertificateAuthority : IDisposable
 
     /// <summary>A site's certificate for the key of its signing request, whose subject is not looked at.</summary>
     /// <exception cref="CryptographicException">The request is malformed, its signature is wrong, or its key is not P-256.</exception>
-    public X509Certificate2 IssueSite(string site, byte[] signingRequest, DateTimeOffset now, TimeSpan lifetime)
+    public X509Certificate2 IssueSite(string site, byte[] signingRequest, DateTimeOffset now, TimeSpan lifetime) => Issue(site, CertificateRole.Site, signingRequest, now, lifetime);
+
+    /// <summary>As <see cref="IssueSite"/>, for any role.</summary>
+    /// <exception cref="CryptographicException">The request is malformed, its signature is wrong, or its key is not P-256.</exception>
+    public X509Certificate2 Issue(string name, CertificateRole role, byte[] signingRequest, DateTimeOffset now, TimeSpan lifetime)
     {
         CertificateRequest request = CertificateRequest.LoadSigningRequest(signingRequest, HashAlgorithmName.SHA256);
         using ECDsa key = request.PublicKey.GetECDsaPublicKey() ?? throw new CryptographicException("The key is no elliptic-curve key; P-256 is right.");
         ECCurve curve = key.ExportParameters(false).Curve;
         if (!curve.IsNamed || curve.Oid.Value != ECCurve.NamedCurves.nistP256.Oid.Value) throw new CryptographicException("The key is not on P-256.");
-        return Sign(new CertificateRequest(CertificateProfile.Subject(site, CertificateRole.Site), request.PublicKey, Hash), CertificateRole.Site, now, lifetime);
+        return Sign(new CertificateRequest(CertificateProfile.Subject(name, role), request.PublicKey, Hash), role, now, lifetime);
     }
 
     /// <summary>Whether this is the private key of the certificate.</summary>

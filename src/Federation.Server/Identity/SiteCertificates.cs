@@ -7,18 +7,23 @@ using Grpc.Core;
 
 namespace Federation.Server.Identity;
 
-/// <summary>Issues the sites' certificates, valid for as long as the coordinator's configuration says.</summary>
+/// <summary>Issues certificates for signing requests: the sites', valid for as long as the coordinator's configuration says, and the operators'.</summary>
 public sealed class SiteCertificates(CertificateAuthority ca, TimeProvider time, TimeSpan lifetime)
 {
     private const int LongestRequest = 8192;
 
     /// <exception cref="RpcException">The signing request is not acceptable.</exception>
-    public X509Certificate2 Issue(string site, ByteString signingRequest)
+    public X509Certificate2 Issue(string site, ByteString signingRequest) => Sign(site, CertificateRole.Site, signingRequest, lifetime);
+
+    /// <exception cref="RpcException">The signing request is not acceptable.</exception>
+    public X509Certificate2 IssueOperator(string name, OperatorRole role, ByteString signingRequest, TimeSpan valid) => Sign(name, role.ToCertificateRole(), signingRequest, valid);
+
+    private X509Certificate2 Sign(string name, CertificateRole role, ByteString signingRequest, TimeSpan valid)
     {
         try
         {
             if (signingRequest.Length is 0 or > LongestRequest) throw new CryptographicException($"It has {signingRequest.Length} bytes; 1 to {LongestRequest} are right.");
-            return ca.IssueSite(site, signingRequest.ToByteArray(), time.GetUtcNow(), lifetime);
+            return ca.Issue(name, role, signingRequest.ToByteArray(), time.GetUtcNow(), valid);
         }
         catch (Exception error) when (error is CryptographicException or NotSupportedException or ArgumentException)
         {

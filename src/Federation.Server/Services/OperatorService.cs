@@ -17,7 +17,7 @@ using RunEvent = Federation.V1.RunEvent;
 namespace Federation.Server.Services;
 
 /// <summary>The operator's side: sites, runs, models.</summary>
-public sealed class OperatorService(RunRegistry runs, RunContext context, CertificateAuthority ca, OpenCalls calls) : Operator.OperatorBase
+public sealed partial class OperatorService(RunRegistry runs, RunContext context, CertificateAuthority ca, SiteCertificates certificates, OpenCalls calls) : Operator.OperatorBase
 {
     // Both travel in one message with every task that describes the run.
     private const int LongestDocuments = 1 << 20;

@@ -1,6 +1,7 @@
 using Federation.Formats.Evaluation;
 using Federation.Formats.Configuration;
 using Federation.Privacy.Ledger;
+using Federation.Protocol.Identity;
 using Federation.Server.Runs;
 
 namespace Federation.Server.Storage;
@@ -12,6 +13,10 @@ public sealed record SiteRecord(string Name, string? KeySha256, NodeRole? Role, 
 
 /// <param name="KeySha256">Null: it had none.</param>
 public sealed record RevokedSite(string? KeySha256, DateTimeOffset At);
+
+/// <param name="IsToken">By bearer token; else by certificate.</param>
+/// <param name="Proof">SHA-256 of the token's secret, or of the certificate's SPKI.</param>
+public sealed record OperatorRecord(string Name, OperatorRole Role, bool IsToken, string Proof, DateTimeOffset Issued, DateTimeOffset Expires, DateTimeOffset? Revoked = null);
 
 public enum InvitationUse
 {
@@ -66,6 +71,19 @@ public interface ICoordinatorStore : IDisposable
     IReadOnlyList<SiteRecord> Sites();
 
     SiteRecord? FindSite(string name);
+
+    /// <summary>Keeps an operator under a name of its own; one that was revoked or has expired gives its name up.</summary>
+    /// <returns>False: the name is taken.</returns>
+    bool AddOperator(OperatorRecord added, DateTimeOffset now);
+
+    IReadOnlyList<OperatorRecord> Operators();
+
+    /// <summary>By name; null: none.</summary>
+    OperatorRecord? FindOperator(string name);
+
+    /// <summary>Ends what an operator may do; again: changes nothing.</summary>
+    /// <returns>Null: there is none of this name.</returns>
+    OperatorRecord? RevokeOperator(string name, DateTimeOffset now);
 
     void SaveJoin(string site, NodeRole role, IReadOnlyList<string> dataIds, DateTimeOffset now);
 

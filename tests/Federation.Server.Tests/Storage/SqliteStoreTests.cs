@@ -126,11 +126,12 @@ public sealed class SqliteStoreTests : IDisposable
         _store.Enroll("a", "secret", Key, Now);
         _store.AddInvitation("b", "other", Now.AddDays(1));
         _store.Dispose();
-        Execute("DROP TABLE revoked_keys; ALTER TABLE sites DROP COLUMN revoked; PRAGMA user_version=3");
+        Execute("DROP TABLE operators; DROP TABLE revoked_keys; ALTER TABLE sites DROP COLUMN revoked; PRAGMA user_version=3");
 
         _store = new SqliteStore(Database);
         Assert.Equal([("a", Key, null), ("b", null, null)], _store.Sites().Select(site => (site.Name, site.KeySha256, site.Revoked)));
         Assert.Equal(new RevokedSite(Key, Now), _store.Revoke("a", Now));
+        Assert.Empty(_store.Operators());
         Kill();
         Assert.True(_store.IsRevoked(Key));
     }
