@@ -70,8 +70,10 @@ public sealed class Coordinator : IAsyncDisposable
             CertificateAuthority ca = Own(CertificateAuthority.Load(folder.Ca));
             var own = new CoordinatorCertificate(ca, time);
             var store = Own(new SqliteStore(folder.Database));
+            ILogger logger = loggers.CreateLogger("coordinator");
+            AdministrativeLog acts = Own(AdministrativeLog.Open(folder.Audit, time, logger));
             var sessions = new Sessions(store, time);
-            var context = new RunContext(store, new BlobStore(folder.Blobs), new Spool(folder.Spool), sessions, new Traffic(), new Signal(), time, loggers.CreateLogger("coordinator"), new StrategyBook(strategies), new StrategyFiles(folder.Strategies));
+            var context = new RunContext(store, new BlobStore(folder.Blobs), new Spool(folder.Spool), sessions, new Traffic(), new Signal(), time, logger, new StrategyBook(strategies), new StrategyFiles(folder.Strategies), acts);
             var runs = new RunRegistry(context);
             WebApplication host = Build(configuration, time, ca, own, runs, context);
             await ListenAsync(host, configuration, cancellationToken);

@@ -95,6 +95,19 @@ public sealed class LifeTests(LiveFederation life) : IClassFixture<LiveFederatio
         Assert.Equal(2, (await life.OperateAsync("operator", "issue", "bob", "--role", "viewer")).ExitCode); // no file for the certificate
     }
 
+    [Fact]
+    public async Task Audit_OfTheCoordinator_ShowsWhoDidWhatWhileItRuns()
+    {
+        FedResult show = await Fed.RunAsync(Folder, ["audit", "show", "--state", "coordinator", "--json"]), verify = await Fed.RunAsync(Folder, ["audit", "verify", "--state", "coordinator"]);
+
+        Assert.Equal((0, 0), (show.ExitCode, verify.ExitCode));
+        await OutputSchema.AssertValidAsync("audit-show", show.Output);
+        Assert.Contains("admin (admin, by certificate) invited the site 'alpha'", show.Output, StringComparison.Ordinal);
+        string[] kinds = [.. show.Json.GetProperty("entries").EnumerateArray().Select(entry => entry.GetProperty("kind").GetString()!)];
+        Assert.Equal("federation-made", kinds[0]);
+        Assert.Contains("run-submitted", kinds);
+    }
+
     private async Task<bool> IsConnectedAsync(string site) =>
         (await life.OperateAsync("site", "list", "--json")).Json.GetProperty("sites").EnumerateArray().Any(one => one.GetProperty("name").GetString() == site && one.GetProperty("connected").GetBoolean());
 

@@ -1,5 +1,6 @@
 using Federation.Formats;
 using Federation.Protocol.Identity;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Federation.Server.Identity;
 
@@ -19,6 +20,9 @@ public sealed record CoordinatorFolder(string Path)
 
     /// <summary>What the strategies of runs keep from round to round.</summary>
     public string Strategies => System.IO.Path.Combine(Path, "strategies");
+
+    /// <summary>What administrators did.</summary>
+    public string Audit => System.IO.Path.Combine(Path, Privacy.Ledger.AuditLog.FileName);
 
     public string Lock => System.IO.Path.Combine(Path, "lock");
 }
@@ -43,6 +47,11 @@ public static class CoordinatorSetup
             PrivateFile.CreateFolder(Path.GetDirectoryName(folder.Ca)!);
             using Credential admin = ca.Issue("admin", CertificateRole.Admin, now);
             admin.Save(folder.Admin);
+            using (var acts = AdministrativeLog.Open(folder.Audit, time ?? TimeProvider.System, NullLogger.Instance))
+            {
+                acts.Record(AdministrativeLog.Made, $"{Environment.UserName} (on this machine)", $"made the federation with {(own is null ? "a CA of its own" : "an organisation's CA")}, key {ca.SpkiSha256}, and the operator '{OperatorAccess.FirstAdmin}' (admin).");
+            }
+
             ca.Save(folder.Ca); // last: with it the folder counts as initialised
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)

@@ -4,6 +4,7 @@ using Federation.Formats;
 using Federation.Formats.Data;
 using Federation.Formats.Models;
 using Federation.Formats.Runs;
+using Federation.Server.Identity;
 using Federation.Server.SecureAggregation;
 using Federation.Server.Storage;
 using Federation.Server.Strategies;
@@ -14,7 +15,8 @@ using Opening = Federation.Privacy.SecureAggregation.Opening;
 namespace Federation.Server.Runs;
 
 /// <summary>What every run shares.</summary>
-public sealed record RunContext(ICoordinatorStore Store, BlobStore Blobs, Spool Spool, Sessions Sessions, Traffic Traffic, Signal Signal, TimeProvider Time, ILogger Logger, StrategyBook Strategies, StrategyFiles StrategyFiles);
+/// <param name="Acts">Null: nobody administers here.</param>
+public sealed record RunContext(ICoordinatorStore Store, BlobStore Blobs, Spool Spool, Sessions Sessions, Traffic Traffic, Signal Signal, TimeProvider Time, ILogger Logger, StrategyBook Strategies, StrategyFiles StrategyFiles, AdministrativeLog? Acts = null);
 
 /// <summary>One run: its state, changed by one event at a time; each change is stored before anybody sees it, then its effects are carried out.</summary>
 public sealed class RunHost

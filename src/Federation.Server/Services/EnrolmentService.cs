@@ -3,6 +3,7 @@ using Federation.Formats;
 using Federation.Protocol;
 using Federation.Protocol.Identity;
 using Federation.Server.Identity;
+using Federation.Server.Runs;
 using Federation.Server.Storage;
 using Federation.V1;
 using Google.Protobuf;
@@ -12,16 +13,16 @@ using Microsoft.AspNetCore.Http;
 namespace Federation.Server.Services;
 
 /// <summary>Turns an invitation into a certificate.</summary>
-public sealed class EnrolmentService(CertificateAuthority ca, SiteCertificates certificates, EnrolmentTries tries, ICoordinatorStore store, TimeProvider time, Signal signal) : Enrolment.EnrolmentBase
+public sealed class EnrolmentService(CertificateAuthority ca, SiteCertificates certificates, EnrolmentTries tries, RunContext shared, ICoordinatorStore store, TimeProvider time, Signal signal) : Enrolment.EnrolmentBase
 {
     public override Task<EnrollReply> Enroll(EnrollRequest request, ServerCallContext context)
     {
         string? named = request.Token.Split('.') is [_, var site, ..] && Names.IsSiteName(site) ? site : null;
         string? invited = named is not null && store.FindSite(named) is not null ? named : null;
-        return Task.FromResult(tries.Try(context.GetHttpContext().Connection.RemoteIpAddress, invited, () => Enrol(request)));
+        return Task.FromResult(tries.Try(context.GetHttpContext().Connection.RemoteIpAddress, invited, () => Enrol(request, context.Peer)));
     }
 
-    private EnrollReply Enrol(EnrollRequest request)
+    private EnrollReply Enrol(EnrollRequest request, string from)
     {
         InvitationToken token = Parse(request.Token);
         if (token.CaSpkiSha256 != ca.SpkiSha256) throw RpcError.Refuse(StatusCode.PermissionDenied, Refusal.TokenForeign, "The invitation is another federation's.", "token");
@@ -36,6 +37,7 @@ public sealed class EnrolmentService(CertificateAuthority ca, SiteCertificates c
         }
 
         signal.Raise();
+        shared.Acts?.Record(AdministrativeLog.Enrolled, token.Site, $"(site, from {from}) enrolled with the key {CertificateProfile.SpkiSha256(certificate)}.");
         return new EnrollReply { Certificate = ByteString.CopyFrom(certificate.RawData), CaCertificate = ByteString.CopyFrom(ca.Certificate.RawData) };
     }
 

@@ -38,6 +38,7 @@ public sealed partial class OperatorService
 
         var added = new OperatorRecord(name, role, reply.Token.Length > 0, proof, now, now + valid);
         if (!context.Store.AddOperator(added, now)) throw RpcError.Refuse(StatusCode.AlreadyExists, Refusal.Invalid, $"There is an operator '{name}' already.", "name", $"Choose another name, or revoke it first: `fed operator revoke {name}`.");
+        Record(call, AdministrativeLog.Issued, $"issued the operator '{name}' ({role.ToText()}, by {(added.IsToken ? "token" : $"certificate, key {proof}")}), until {added.Expires:u}.");
         reply.ExpiresUnixMs = added.Expires.ToUnixTimeMilliseconds();
         return Task.FromResult(reply);
     }
@@ -54,6 +55,7 @@ public sealed partial class OperatorService
         OperatorRecord revoked = context.Store.RevokeOperator(name, context.Time.GetUtcNow())
             ?? throw RpcError.Refuse(StatusCode.NotFound, Refusal.Invalid, $"There is no operator '{name}'.", "name", Nearest.Repair(name, [.. context.Store.Operators().Select(other => other.Name)]));
         calls.End(OperatorAccess.KeyOf(name), OperatorAccess.Revoked(name));
+        Record(call, AdministrativeLog.OperatorRevoked, $"revoked the operator '{name}' ({revoked.Role.ToText()}).");
         return Task.FromResult(Describe(revoked));
     }
 
