@@ -48,7 +48,7 @@ internal sealed class CertificateRenewal(CoordinatorLink link, NodeFolder folder
         }
         catch (Exception error) when (error is RpcException or InvalidDataException or IOException or UnauthorizedAccessException or CryptographicException)
         {
-            if (error is RpcException refused && ConnectionErrors.IsFinal(refused)) return false; // the node's other calls say so, and end it
+            if (error is RpcException { StatusCode: StatusCode.Unauthenticated }) return false; // the node's other calls say so, and end it
             logger.LogWarning("The certificate, valid until {Until:u}, could not be renewed: {Message} It is tried again", link.Credential.Certificate.NotAfter.ToUniversalTime(), error is RpcException rpc ? RpcError.Describe(rpc)[0].Message : error.Message);
             return false;
         }
