@@ -10,8 +10,8 @@ internal static class ConnectionErrors
     public static bool IsFinal(RpcException error) =>
         RpcError.IsForeignCoordinator(error) || error.StatusCode is StatusCode.Unauthenticated or StatusCode.PermissionDenied or StatusCode.Unimplemented || RpcError.Is(error, Refusal.ProtocolVersion);
 
-    /// <summary>The coordinator will not have this update, whatever the connection does.</summary>
-    public static bool IsRefusal(RpcException error) => RpcError.ReasonOf(error) is { } reason
+    /// <summary>The coordinator will not have this update, whatever the connection does; it goes on with this site.</summary>
+    public static bool IsRefusal(RpcException error) => !IsFinal(error) && RpcError.ReasonOf(error) is { } reason
         && reason is not (Refusal.NotJoined or Refusal.WrongHash or Refusal.WrongOffset or Refusal.StorageFull or Refusal.UnknownBlob);
 }
 

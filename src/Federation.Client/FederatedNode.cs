@@ -11,7 +11,6 @@ using Federation.Protocol;
 using Federation.Protocol.Identity;
 using Federation.V1;
 using Grpc.Core;
-using Grpc.Net.Client;
 using Refusal = Federation.Protocol.Refusal;
 using Microsoft.Extensions.Logging;
 
@@ -50,8 +49,8 @@ public static class FederatedNode
         if (!File.Exists(folder.Certificate)) throw new InvalidInputException(new Problem("This node is not enrolled.", folder.Path, Repair: "Enrol it with the operator's invitation: `fed node enroll --coordinator URL --token-file FILE`."));
         await using FileStream stateLock = folder.TakeLock();
         using Credential credential = Credential.Load(folder.Certificate, folder.Key);
-        using GrpcChannel channel = CoordinatorChannel.Open(options.Configuration.Coordinator, credential);
-        var client = new Node.NodeClient(channel);
+        using var link = new CoordinatorLink(options.Configuration.Coordinator, credential, options.Time);
+        var client = new Node.NodeClient(link);
         ILogger logger = loggers.CreateLogger(credential.Name);
         using var ledgers = new NodeLedgers(options.Configuration, folder, options.AcceptLoss, options.Time, logger);
         using ECDsa identity = credential.Certificate.GetECDsaPrivateKey()!;
@@ -63,6 +62,21 @@ public static class FederatedNode
         var worker = new TaskWorker(
             client, folder, new GuardedLearner(learner, logger), options.Configuration.Role == Formats.Configuration.NodeRole.Evaluator ? null : new RunCharges(ledgers, logger), duty, contribution, new SiteStatistics(options.Configuration.Data), runs, audit, () => JoinRequestOf(options.Configuration), logger);
         var tasks = new GuardedTasks(worker, audit, logger);
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        Task renewal = new CertificateRenewal(link, folder, options.Time, logger).RunAsync(ended.Token);
+        try
+        {
+            return await ServeAsync(client, tasks, ledgers, duty, options, credential.Name, logger, cancellationToken);
+        }
+        finally
+        {
+            await ended.CancelAsync();
+            await renewal.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+        }
+    }
+
+    private static async Task<NodeOutcome> ServeAsync(Node.NodeClient client, GuardedTasks tasks, NodeLedgers ledgers, CommitteeDuty duty, NodeOptions options, string site, ILogger logger, CancellationToken cancellationToken)
+    {
         var backoff = new Backoff();
         bool reachable = false;
         while (true)
@@ -72,7 +86,7 @@ public static class FederatedNode
                 JoinReply joined = await client.JoinAsync(JoinRequestOf(options.Configuration), cancellationToken: cancellationToken);
                 ledgers.Compare(joined.LedgerHeads.Select(head => head.ToDomain()));
                 duty.Compare(joined.OpeningAnswer.Span);
-                if (!reachable) logger.LogInformation("Joined {Coordinator} as {Site}", options.Configuration.Coordinator, credential.Name);
+                if (!reachable) logger.LogInformation("Joined {Coordinator} as {Site}", options.Configuration.Coordinator, site);
                 reachable = true;
                 if (await WorkAsync(client, tasks, options, backoff, cancellationToken) is { } outcome) return outcome;
             }
@@ -120,17 +134,24 @@ public static class FederatedNode
         }
     }
 
-    /// <summary>Works on another thread and says every 10 s that this node is alive.</summary>
+    /// <summary>Works on another thread and says every 10 s that this node is alive. Where the coordinator will not have this node any more, the work ends too.</summary>
     private static async Task WithHeartbeatsAsync(Node.NodeClient client, TimeProvider time, Func<CancellationToken, Task> work, CancellationToken cancellationToken)
     {
         using var done = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        Task working = Task.Run(() => work(cancellationToken), cancellationToken);
+        using var unwanted = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        Task working = Task.Run(() => work(unwanted.Token), cancellationToken);
         while (await Task.WhenAny(working, Task.Delay(HeartbeatInterval, time, done.Token)) != working)
         {
             if (cancellationToken.IsCancellationRequested) break;
             try
             {
                 await client.HeartbeatAsync(new HeartbeatRequest(), cancellationToken: cancellationToken);
+            }
+            catch (RpcException error) when (ConnectionErrors.IsFinal(error))
+            {
+                await unwanted.CancelAsync();
+                await working.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default); // what ended it is known
+                throw;
             }
             catch (RpcException) when (!cancellationToken.IsCancellationRequested)
             {

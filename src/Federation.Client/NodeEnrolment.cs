@@ -14,10 +14,11 @@ namespace Federation.Client;
 public static class NodeEnrolment
 {
     /// <param name="token">As <c>fed site invite</c> printed it.</param>
+    /// <param name="time">Decides whether certificates are in date; null: this machine's clock.</param>
     /// <returns>The site's name.</returns>
     /// <exception cref="InvalidInputException">The token is malformed or refused, the folder holds an identity already, or the coordinator is another federation's.</exception>
     /// <exception cref="RpcException">The coordinator cannot be reached.</exception>
-    public static async Task<string> EnrollAsync(Uri coordinator, string token, string stateFolder, CancellationToken cancellationToken)
+    public static async Task<string> EnrollAsync(Uri coordinator, string token, string stateFolder, CancellationToken cancellationToken, TimeProvider? time = null)
     {
         InvitationToken invitation = InvitationToken.Parse(token);
         var folder = new NodeFolder(stateFolder);
@@ -29,11 +30,11 @@ public static class NodeEnrolment
 
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var request = new CertificateRequest(CertificateProfile.Subject(invitation.Site, CertificateRole.Site), key, HashAlgorithmName.SHA256);
-        EnrollReply reply = await AskAsync(coordinator, token, request.CreateSigningRequest(), invitation.CaSpkiSha256, cancellationToken);
+        EnrollReply reply = await AskAsync(coordinator, token, request.CreateSigningRequest(), invitation.CaSpkiSha256, time, cancellationToken);
         using X509Certificate2 certificate = X509CertificateLoader.LoadCertificate(reply.Certificate.Span);
         using X509Certificate2 ca = X509CertificateLoader.LoadCertificate(reply.CaCertificate.Span);
         bool right = CertificateProfile.SpkiSha256(ca) == invitation.CaSpkiSha256
-            && CertificateProfile.StatusOf(certificate, ca, DateTimeOffset.UtcNow) == CertificateStatus.Valid
+            && CertificateProfile.StatusOf(certificate, ca, (time ?? TimeProvider.System).GetUtcNow()) == CertificateStatus.Valid
             && CertificateProfile.NameOf(certificate) == invitation.Site
             && certificate.PublicKey.ExportSubjectPublicKeyInfo().AsSpan().SequenceEqual(key.ExportSubjectPublicKeyInfo());
         if (!right) throw new InvalidInputException(new Problem("The coordinator answered with a certificate that is not this site's.", Repair: "Compare the clocks of both machines, and ask the operator."));
@@ -44,9 +45,9 @@ public static class NodeEnrolment
         return invitation.Site;
     }
 
-    private static async Task<EnrollReply> AskAsync(Uri coordinator, string token, byte[] signingRequest, string caSpkiSha256, CancellationToken cancellationToken)
+    private static async Task<EnrollReply> AskAsync(Uri coordinator, string token, byte[] signingRequest, string caSpkiSha256, TimeProvider? time, CancellationToken cancellationToken)
     {
-        using GrpcChannel channel = CoordinatorChannel.OpenForEnrolment(coordinator, caSpkiSha256);
+        using GrpcChannel channel = CoordinatorChannel.OpenForEnrolment(coordinator, caSpkiSha256, time);
         try
         {
             return await new Enrolment.EnrolmentClient(channel).EnrollAsync(

@@ -8,13 +8,22 @@ public enum Refusal
     ForeignCertificate,
     ExpiredCertificate,
     UnknownIdentity,
+
+    /// <summary>The operator has taken the key from its site; it never counts again.</summary>
+    Revoked,
     WrongRole,
     TokenMalformed,
     TokenUnknown,
     TokenUsed,
     TokenExpired,
     TokenForeign,
+
+    /// <summary>Enrolment was tried in vain too often; the sentence says when to try again.</summary>
+    TooManyTries,
     BadSigningRequest,
+
+    /// <summary>A certificate is renewed for the registered key alone.</summary>
+    AnotherKey,
 
     // Session
     ProtocolVersion,

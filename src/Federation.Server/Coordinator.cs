@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
 using Federation.Formats;
 using Federation.Formats.Configuration;
@@ -8,6 +9,7 @@ using Federation.Server.Identity;
 using Federation.Server.Runs;
 using Federation.Server.Services;
 using Federation.Server.Storage;
+using Federation.Server.Strategies;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
@@ -52,9 +54,12 @@ public sealed class Coordinator : IAsyncDisposable
 
     internal Sessions Sessions { get; }
 
+    internal OpenCalls Calls => _host.Services.GetRequiredService<OpenCalls>();
+
     /// <summary>Restores the state and listens.</summary>
+    /// <param name="strategies">Of one's own, as <see cref="StrategyBook"/> takes them.</param>
     /// <exception cref="InvalidInputException">The folder was not initialised, another coordinator uses it, or a port is in use.</exception>
-    public static async Task<Coordinator> StartAsync(ServerConfiguration configuration, TimeProvider time, ILoggerFactory loggers, CancellationToken cancellationToken)
+    public static async Task<Coordinator> StartAsync(ServerConfiguration configuration, TimeProvider time, ILoggerFactory loggers, CancellationToken cancellationToken, IReadOnlyDictionary<string, Func<IReadOnlyDictionary<string, double>, Strategy>>? strategies = null)
     {
         var folder = new CoordinatorFolder(configuration.State);
         if (!File.Exists(folder.Ca)) throw new InvalidInputException(new Problem("There is no federation in this folder.", configuration.State, Repair: "`fed server init` makes one."));
@@ -63,13 +68,15 @@ public sealed class Coordinator : IAsyncDisposable
         try
         {
             CertificateAuthority ca = Own(CertificateAuthority.Load(folder.Ca));
-            Credential credential = Own(ca.Issue("coordinator", CertificateRole.Coordinator, time.GetUtcNow()));
+            var own = new CoordinatorCertificate(ca, time);
             var store = Own(new SqliteStore(folder.Database));
+            ILogger logger = loggers.CreateLogger("coordinator");
+            AdministrativeLog acts = Own(AdministrativeLog.Open(folder.Audit, time, logger));
             var sessions = new Sessions(store, time);
-            var context = new RunContext(store, new BlobStore(folder.Blobs), new Spool(folder.Spool), sessions, new Traffic(), new Signal(), time, loggers.CreateLogger("coordinator"));
+            var context = new RunContext(store, new BlobStore(folder.Blobs), new Spool(folder.Spool), sessions, new Traffic(), new Signal(), time, logger, new StrategyBook(strategies), new StrategyFiles(folder.Strategies), acts);
             DropUnnamed(context);
             var runs = new RunRegistry(context);
-            WebApplication host = Build(configuration, time, ca, credential, runs, context);
+            WebApplication host = Build(configuration, time, ca, own, runs, context);
             await ListenAsync(host, configuration, cancellationToken);
             return new Coordinator(host, stateLock, runs, sessions, time, [.. owned]);
         }
@@ -146,7 +153,7 @@ public sealed class Coordinator : IAsyncDisposable
         }
     }
 
-    private static WebApplication Build(ServerConfiguration configuration, TimeProvider time, CertificateAuthority ca, Credential credential, RunRegistry runs, RunContext context)
+    private static WebApplication Build(ServerConfiguration configuration, TimeProvider time, CertificateAuthority ca, CoordinatorCertificate own, RunRegistry runs, RunContext context)
     {
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         // The framework's own words for an error stand beside ours; operators need one line.
@@ -154,7 +161,7 @@ public sealed class Coordinator : IAsyncDisposable
         builder.Services.AddSingleton(typeof(ILogger<>), typeof(Logger<>));
         builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
         builder.Services.AddSingleton(time).AddSingleton(ca).AddSingleton(context.Store).AddSingleton(context.Sessions).AddSingleton(context.Traffic).AddSingleton(context.Signal);
-        builder.Services.AddSingleton(context).AddSingleton(runs).AddSingleton<RunTasks>().AddSingleton<UploadReceiver>();
+        builder.Services.AddSingleton(context).AddSingleton(runs).AddSingleton<RunTasks>().AddSingleton<UploadReceiver>().AddSingleton<OpenCalls>().AddSingleton<EnrolmentTries>().AddSingleton<OperatorAccess>().AddSingleton(new SiteCertificates(ca, time, configuration.SiteCertificates));
         builder.Services.AddRoutingCore();
         builder.Services.AddGrpc(options =>
         {
@@ -166,8 +173,8 @@ public sealed class Coordinator : IAsyncDisposable
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MinRequestBodyDataRate = null; // uploads over slow lines are kept, not cut
-            Listen(kestrel, configuration.Nodes, credential, new Listener(IsOperators: false));
-            Listen(kestrel, configuration.Operators, credential, new Listener(IsOperators: true));
+            Listen(kestrel, configuration.Nodes, own, new Listener(IsOperators: false));
+            Listen(kestrel, configuration.Operators, own, new Listener(IsOperators: true));
         });
         WebApplication host = builder.Build();
         host.UseRouting();
@@ -177,16 +184,25 @@ public sealed class Coordinator : IAsyncDisposable
         return host;
     }
 
-    private static void Listen(KestrelServerOptions kestrel, string address, Credential credential, Listener listener)
+    private static void Listen(KestrelServerOptions kestrel, string address, CoordinatorCertificate own, Listener listener)
     {
         if (!IPEndPoint.TryParse(address, out IPEndPoint? endpoint)) throw new InvalidInputException(new Problem($"'{address}' is no listener.", Repair: "address:port is right, such as 0.0.0.0:8443."));
         kestrel.Listen(endpoint, listen =>
         {
             listen.Protocols = HttpProtocols.Http2;
             // Any certificate passes TLS; CallerInterceptor checks it for every call and can say what is wrong with it.
-            var https = new HttpsConnectionAdapterOptions { ServerCertificate = credential.Certificate, ClientCertificateMode = ClientCertificateMode.AllowCertificate };
-            https.AllowAnyClientCertificate();
-            listen.UseHttps(https);
+            listen.UseHttps(new TlsHandshakeCallbackOptions
+            {
+                OnConnection = _ => ValueTask.FromResult(new SslServerAuthenticationOptions
+                {
+                    ServerCertificateContext = own.Context,
+                    ClientCertificateRequired = true, // asked for; none is let through too
+#pragma warning disable CA5359 // as said above
+                    RemoteCertificateValidationCallback = (_, _, _, _) => true,
+#pragma warning restore CA5359
+                    ApplicationProtocols = [SslApplicationProtocol.Http2],
+                }),
+            });
             listen.Use(next => connection =>
             {
                 connection.Features.Set(listener);

@@ -25,6 +25,9 @@ public sealed class Sessions(ICoordinatorStore store, TimeProvider time)
 
     public void Join(string site, NodeRole role) => _sessions[site] = new Session(role, time.GetUtcNow());
 
+    /// <summary>The site may not come back under the key it had.</summary>
+    public void Leave(string site) => _sessions.TryRemove(site, out _);
+
     public bool HasJoined(string site) => _sessions.ContainsKey(site);
 
     public NodeRole? RoleOf(string site) => _sessions.TryGetValue(site, out Session? session) ? session.Role : null;

@@ -50,6 +50,68 @@ public sealed class LifeTests(LiveFederation life) : IClassFixture<LiveFederatio
     }
 
     [Fact]
+    public async Task SiteRevoke_NodeThatRuns_EndsItWithOneLineAndExitCode2()
+    {
+        life.Workspace.Write("gone.yaml", $"coordinator: {life.NodesUrl}\nstate: gone-state\ndata: [ {{ id: another, path: alpha.csv }} ]\n");
+        FedResult invited = await life.OperateAsync("site", "invite", "gone");
+        await Fed.RunAsync(Folder, ["node", "enroll", "--config", "gone.yaml"], input: invited.Output);
+        await using Fed node = life.StartNode("gone");
+        while (!await IsConnectedAsync("gone")) await Task.Delay(20, TestContext.Current.CancellationToken);
+
+        FedResult revoked = await life.OperateAsync("site", "revoke", "gone", "--json"), again = await life.OperateAsync("site", "revoke", "gone"), unknown = await life.OperateAsync("site", "revoke", "gnoe");
+
+        Assert.Equal(0, revoked.ExitCode);
+        await OutputSchema.AssertValidAsync("site-revoke", revoked.Output);
+        FedResult ended = await node.EndAsync();
+        Assert.Equal(2, ended.ExitCode);
+        Assert.Contains("was revoked by the operator", Assert.Single(ended.ErrorLines, line => !line.Contains("Joined", StringComparison.Ordinal)), StringComparison.Ordinal);
+        Assert.Equal((0, true), (again.ExitCode, again.Output.Contains("never counts again", StringComparison.Ordinal)));
+        Assert.Equal(2, unknown.ExitCode);
+        Assert.Contains("'gone'", Assert.Single(unknown.ErrorLines), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Operator_IssuedByTokenAndCertificate_MayDoWhatItsRoleSays()
+    {
+        string[] at = ["--coordinator", life.OperatorsUrl, "--credential"];
+        FedResult certificate = await life.OperateAsync("operator", "issue", "ann", "--role", "viewer", "-o", "ann.pem", "--json"), token = await life.OperateAsync("operator", "issue", "board", "--role", "viewer", "--token");
+        Assert.Equal((0, 0), (certificate.ExitCode, token.ExitCode));
+        await OutputSchema.AssertValidAsync("operator-issue", certificate.Output);
+        life.Workspace.Write("board.token", token.Output);
+        foreach (string credential in new[] { "ann.pem", "board.token" })
+        {
+            Assert.Equal(0, (await Fed.RunAsync(Folder, ["site", "list", .. at, credential])).ExitCode);
+            FedResult refused = await Fed.RunAsync(Folder, ["site", "invite", "x", .. at, credential]);
+            Assert.Equal(2, refused.ExitCode);
+            Assert.Contains("needs the role operator", Assert.Single(refused.ErrorLines), StringComparison.Ordinal);
+        }
+
+        FedResult list = await life.OperateAsync("operator", "list", "--json"), revoked = await life.OperateAsync("operator", "revoke", "board", "--json");
+        await OutputSchema.AssertValidAsync("operator-list", list.Output);
+        await OutputSchema.AssertValidAsync("operator-revoke", revoked.Output);
+        FedResult late = await Fed.RunAsync(Folder, ["site", "list", .. at, "board.token"]);
+        Assert.Equal(2, late.ExitCode);
+        Assert.Contains("was revoked", Assert.Single(late.ErrorLines), StringComparison.Ordinal);
+        Assert.Equal(2, (await life.OperateAsync("operator", "issue", "bob", "--role", "viewer")).ExitCode); // no file for the certificate
+    }
+
+    [Fact]
+    public async Task Audit_OfTheCoordinator_ShowsWhoDidWhatWhileItRuns()
+    {
+        FedResult show = await Fed.RunAsync(Folder, ["audit", "show", "--state", "coordinator", "--json"]), verify = await Fed.RunAsync(Folder, ["audit", "verify", "--state", "coordinator"]);
+
+        Assert.Equal((0, 0), (show.ExitCode, verify.ExitCode));
+        await OutputSchema.AssertValidAsync("audit-show", show.Output);
+        Assert.Contains("admin (admin, by certificate) invited the site 'alpha'", show.Output, StringComparison.Ordinal);
+        string[] kinds = [.. show.Json.GetProperty("entries").EnumerateArray().Select(entry => entry.GetProperty("kind").GetString()!)];
+        Assert.Equal("federation-made", kinds[0]);
+        Assert.Contains("run-submitted", kinds);
+    }
+
+    private async Task<bool> IsConnectedAsync(string site) =>
+        (await life.OperateAsync("site", "list", "--json")).Json.GetProperty("sites").EnumerateArray().Any(one => one.GetProperty("name").GetString() == site && one.GetProperty("connected").GetBoolean());
+
+    [Fact]
     public async Task RunSubmit_Watched_CompletesWithAtMost20LinesOfProgress()
     {
         Assert.True(life.Submitted.ExitCode == 0, life.Submitted.Error);

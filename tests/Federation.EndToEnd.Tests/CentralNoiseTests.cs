@@ -203,19 +203,4 @@ public sealed class CentralNoiseTests
 
     private static PrivacyLedger LedgerOf(TestFederation federation, string site) =>
         PrivacyLedger.Open(new NodeFolder(federation.NodeState(site)).Ledger, "synthetic", new(PrivacyUnit.Record, NeighboringRelation.AddOrRemoveOne), TimeProvider.System);
-
-    /// <summary>Moves every value by the same step, over so many examples.</summary>
-    private sealed class WeightyLearner(float step, ulong examples) : ILocalLearner
-    {
-        public IReadOnlyList<string> Check(LearningTask task, ModelState initial) => [];
-
-        public TrainingResult Train(LearningTask task, int round, ModelState start, CancellationToken cancellationToken) =>
-            new(new ModelState(start.Tensors.Select(tensor => tensor with { Values = [.. tensor.Values.Select(_ => step * examples)] })), examples, 0);
-
-        public Federation.Formats.Evaluation.EvaluationSums Evaluate(LearningTask task, ModelState model, CancellationToken cancellationToken) => new() { Examples = 0, Correct = 0, LogLossSum = 0, BrierSum = 0 };
-
-        public void Dispose()
-        {
-        }
-    }
 }

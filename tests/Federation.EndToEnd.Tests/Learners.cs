@@ -116,3 +116,18 @@ internal sealed class CountingLearner(ILocalLearner inner) : ILocalLearner
 
     public void Dispose() => inner.Dispose();
 }
+
+/// <summary>Moves every value by the same step, over so many examples.</summary>
+internal sealed class WeightyLearner(float step, ulong examples) : ILocalLearner
+{
+    public IReadOnlyList<string> Check(LearningTask task, ModelState initial) => [];
+
+    public TrainingResult Train(LearningTask task, int round, ModelState start, CancellationToken cancellationToken) =>
+        new(new ModelState(start.Tensors.Select(tensor => tensor with { Values = [.. tensor.Values.Select(_ => step * examples)] })), examples, 0);
+
+    public EvaluationSums Evaluate(LearningTask task, ModelState model, CancellationToken cancellationToken) => new() { Examples = 0, Correct = 0, LogLossSum = 0, BrierSum = 0 };
+
+    public void Dispose()
+    {
+    }
+}

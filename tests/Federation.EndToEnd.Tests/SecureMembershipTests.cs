@@ -63,6 +63,29 @@ public sealed class SecureMembershipTests : IAsyncDisposable
         Assert.All(_sites.Model(run), value => Assert.Equal(RunningSites.MeanOf(s_sites) + RunningSites.MeanOf([.. s_sites, "e"]), value, 2e-3f));
     }
 
+    [Fact] // what it gave to the open round counts, and the others open it; the next round has keys in which it has no part
+    public async Task Site_RevokedInARun_ItsNodeEndsAndTheOthersGoOnWithNewKeys()
+    {
+        _sites = await RunningSites.StartAsync([.. s_sites, "e"]);
+        GatedLearner gate = _sites.Gate("d", heldRound: 1);
+        _sites.Run(s_sites[..3]);
+        _sites.Run("d", gate);
+        Task<NodeOutcome> revoked = Federation.RunNodeAsync("e", new SteppingLearner(RunningSites.Steps["e"]));
+        string run = await _sites.SubmitAsync(rounds: 2, settings: "");
+        await gate.Started;
+        foreach (string site in (string[])["a", "b", "c", "e"]) await _sites.ContributedAsync(run, site, 1);
+
+        await Federation.Operator.RevokeSiteAsync(new RevokeSiteRequest { Name = "e" });
+        var error = await Assert.ThrowsAsync<Formats.InvalidInputException>(() => revoked);
+        Assert.Contains("'e' was revoked by the operator", Assert.Single(error.Problems).Message, StringComparison.Ordinal);
+        gate.Release();
+        RunEvent keys = await Federation.WaitForAsync(run, "keys-made", happened => happened.Round == 1);
+        Assert.Contains("Key epoch 2: 4 members hold shares", keys.Message, StringComparison.Ordinal);
+        Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal(("completed", 2), (outcome.State, outcome.Rounds)));
+        Assert.Equal([[.. s_sites, "e"], s_sites], (await Federation.ShowAsync(run)).Rounds.Select(round => round.Contributors.ToArray()));
+        Assert.All(_sites.Model(run), value => Assert.Equal(RunningSites.MeanOf([.. s_sites, "e"]) + RunningSites.MeanOf(s_sites), value, 2e-3f));
+    }
+
     [Fact] // away while the keys are made: it holds no share, and says what its updates rest on all the same
     public async Task Site_OutsideTheCommittee_LogsWhichRowOfTheTableHolds()
     {

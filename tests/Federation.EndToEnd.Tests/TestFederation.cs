@@ -5,6 +5,7 @@ using Federation.Learning;
 using Federation.Protocol.Identity;
 using Federation.Server;
 using Federation.Server.Identity;
+using Federation.Server.Strategies;
 using Federation.V1;
 using Google.Protobuf;
 using Grpc.Core;
@@ -26,6 +27,14 @@ internal sealed class TestFederation : IAsyncDisposable
 
     private TestFederation(ILoggerFactory log) => _log = log;
 
+    /// <summary>Of the coordinator's own program.</summary>
+    private IReadOnlyDictionary<string, Func<IReadOnlyDictionary<string, double>, Strategy>>? Strategies { get; init; }
+
+    /// <summary>Of the coordinator and its nodes.</summary>
+    private TimeProvider Time { get; init; } = TimeProvider.System;
+
+    private TimeSpan SiteCertificates { get; init; } = TimeSpan.FromDays(30);
+
     public Coordinator Coordinator { get; private set; } = null!;
 
     public Operator.OperatorClient Operator { get; private set; } = null!;
@@ -35,18 +44,18 @@ internal sealed class TestFederation : IAsyncDisposable
     public string State => Path.Combine(Folder, "coordinator");
 
     /// <param name="log">Of the coordinator: what its operator sees.</param>
-    public static async Task<TestFederation> StartAsync(ILoggerFactory? log = null)
+    public static async Task<TestFederation> StartAsync(ILoggerFactory? log = null, IReadOnlyDictionary<string, Func<IReadOnlyDictionary<string, double>, Strategy>>? strategies = null, TimeProvider? time = null, TimeSpan? siteCertificates = null)
     {
-        var federation = new TestFederation(log ?? NullLoggerFactory.Instance);
-        CoordinatorSetup.Initialize(federation.State);
+        var federation = new TestFederation(log ?? NullLoggerFactory.Instance) { Strategies = strategies, Time = time ?? TimeProvider.System, SiteCertificates = siteCertificates ?? TimeSpan.FromDays(30) };
+        CoordinatorSetup.Initialize(federation.State, federation.Time);
         await federation.StartCoordinatorAsync("127.0.0.1:0");
         return federation;
     }
 
     public async Task StartCoordinatorAsync(string nodes)
     {
-        var configuration = new ServerConfiguration { State = State, Nodes = nodes, Operators = "127.0.0.1:0" };
-        Coordinator = await Coordinator.StartAsync(configuration, TimeProvider.System, _log, TestContext.Current.CancellationToken);
+        var configuration = new ServerConfiguration { State = State, Nodes = nodes, Operators = "127.0.0.1:0", SiteCertificates = SiteCertificates };
+        Coordinator = await Coordinator.StartAsync(configuration, Time, _log, TestContext.Current.CancellationToken, Strategies);
         Operator = new Operator.OperatorClient(Open(Coordinator.OperatorsAddress, Credential.Load(new CoordinatorFolder(State).Admin)));
     }
 
@@ -65,7 +74,7 @@ internal sealed class TestFederation : IAsyncDisposable
     public async Task EnrollAsync(string site)
     {
         InviteSiteReply invitation = await Operator.InviteSiteAsync(new InviteSiteRequest { Name = site });
-        await NodeEnrolment.EnrollAsync(Coordinator.NodesAddress, invitation.Token, NodeState(site), TestContext.Current.CancellationToken);
+        await NodeEnrolment.EnrollAsync(Coordinator.NodesAddress, invitation.Token, NodeState(site), TestContext.Current.CancellationToken, Time);
     }
 
     /// <summary>A client with the site's own identity, for tests that play a node by hand.</summary>
@@ -78,7 +87,7 @@ internal sealed class TestFederation : IAsyncDisposable
     public Task<NodeOutcome> RunNodeAsync(string site, ILocalLearner learner, NodeRole role = NodeRole.Trainer, Uri? coordinator = null, IReadOnlyList<DataSource>? data = null, CancellationToken? cancellationToken = null, NodePolicy? policy = null, ILoggerFactory? loggers = null, bool exitAfterRun = true)
     {
         var configuration = new NodeConfiguration { Coordinator = coordinator ?? Coordinator.NodesAddress, State = NodeState(site), Role = role, Data = data ?? [], Policy = policy ?? new() };
-        return FederatedNode.RunAsync(new NodeOptions { Configuration = configuration, ExitAfterRun = exitAfterRun }, learner, loggers ?? NullLoggerFactory.Instance, cancellationToken ?? TestContext.Current.CancellationToken);
+        return FederatedNode.RunAsync(new NodeOptions { Configuration = configuration, ExitAfterRun = exitAfterRun, Time = Time }, learner, loggers ?? NullLoggerFactory.Instance, cancellationToken ?? TestContext.Current.CancellationToken);
     }
 
     /// <summary>Of the roster that new keys would be made for.</summary>
@@ -130,7 +139,7 @@ internal sealed class TestFederation : IAsyncDisposable
 
     private GrpcChannel Open(Uri address, Credential credential)
     {
-        GrpcChannel channel = CoordinatorChannel.Open(address, credential);
+        GrpcChannel channel = CoordinatorChannel.Open(address, credential, Time);
         _channels.Add(channel);
         _channels.Add(credential);
         return channel;

@@ -53,4 +53,20 @@ public sealed class ConfigurationTests
         var error = Assert.Throws<InvalidInputException>(() => ServerConfiguration.Load(folder.Write("bad.yaml", "operators: localhost\n")));
         Assert.Equal(("operators", 1), (error.Problems[0].Field, error.Problems[0].Line));
     }
+
+    [Theory]
+    [InlineData("", 30 * 24)]
+    [InlineData("siteCertificates: 1h", 1)]
+    [InlineData("siteCertificates: 730d", 730 * 24)]
+    [InlineData("siteCertificates: 59m", null)]
+    [InlineData("siteCertificates: 731d", null)]
+    [InlineData("siteCertificates: 30", null)]
+    [InlineData("siteCertificates: always", null)]
+    public void Load_ServerYaml_BoundsTheLifetimeOfSiteCertificates(string line, int? hours)
+    {
+        using var folder = new TemporaryFolder();
+        string path = folder.Write("server.yaml", $"state: s\n{line}\n");
+        if (hours is { } right) Assert.Equal(TimeSpan.FromHours(right), ServerConfiguration.Load(path).SiteCertificates);
+        else Assert.Contains("1h to 730d", Assert.Throws<InvalidInputException>(() => ServerConfiguration.Load(path)).Message);
+    }
 }

@@ -39,18 +39,23 @@ internal sealed class TestCoordinator : IAsyncDisposable
 
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 
-    public static async Task<TestCoordinator> StartAsync()
+    /// <summary>How long sites' certificates are valid.</summary>
+    public TimeSpan SiteCertificates { get; init; } = TimeSpan.FromDays(30);
+
+    /// <param name="siteCertificates">Null: 30 days.</param>
+    /// <param name="ca">Files of an organisation's CA; null: one is made.</param>
+    public static async Task<TestCoordinator> StartAsync(TimeSpan? siteCertificates = null, (string Certificate, string Key)? ca = null)
     {
-        var test = new TestCoordinator();
+        var test = new TestCoordinator { SiteCertificates = siteCertificates ?? TimeSpan.FromDays(30) };
         test.State = Path.Combine(test._folder.FullName, "state");
-        CoordinatorSetup.Initialize(test.State, test.Time);
+        CoordinatorSetup.Initialize(test.State, test.Time, ca);
         await test.ListenAsync();
         return test;
     }
 
     public async Task ListenAsync()
     {
-        var configuration = new ServerConfiguration { State = State, Nodes = "127.0.0.1:0", Operators = "127.0.0.1:0" };
+        var configuration = new ServerConfiguration { State = State, Nodes = "127.0.0.1:0", Operators = "127.0.0.1:0", SiteCertificates = SiteCertificates };
         Coordinator = await Coordinator.StartAsync(configuration, Time, NullLoggerFactory.Instance, Cancelled);
         Operator = new Operator.OperatorClient(Channel(Coordinator.OperatorsAddress, Own(Credential.Load(Folder.Admin))));
     }
@@ -104,10 +109,10 @@ internal sealed class TestCoordinator : IAsyncDisposable
     public Enrolment.EnrolmentClient Enrolment(Uri? address = null)
     {
         using CertificateAuthority ca = CertificateAuthority.Load(Folder.Ca);
-        return new Enrolment.EnrolmentClient(Own(CoordinatorChannel.OpenForEnrolment(address ?? Coordinator.NodesAddress, ca.SpkiSha256)));
+        return new Enrolment.EnrolmentClient(Own(CoordinatorChannel.OpenForEnrolment(address ?? Coordinator.NodesAddress, ca.SpkiSha256, Time)));
     }
 
-    public GrpcChannel Channel(Uri address, Credential credential) => Own(CoordinatorChannel.Open(address, credential));
+    public GrpcChannel Channel(Uri address, Credential credential) => Own(CoordinatorChannel.Open(address, credential, Time));
 
     public T Own<T>(T owned)
         where T : IDisposable

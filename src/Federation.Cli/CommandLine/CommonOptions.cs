@@ -24,7 +24,7 @@ internal static class CommonOptions
         DefaultValueFactory = _ => "https://127.0.0.1:8444",
     };
 
-    public static Option<string?> Credential { get; } = new("--credential") { Description = "The operator's credential. Default: ca/admin.pem in the state folder.", HelpName = "file" };
+    public static Option<string?> Credential { get; } = new("--credential") { Description = "The operator's credential: a certificate with its key, or a token. Default: ca/admin.pem in the state folder.", HelpName = "file" };
 
     public static Option<bool> Force { get; } = new("--force") { Description = "Overwrite an existing file." };
 

@@ -45,6 +45,7 @@ internal static class FedCommand
         root.Add(ServerVerbs.Create());
         root.Add(NodeVerbs.Create());
         root.Add(SiteVerbs.Create());
+        root.Add(OperatorVerbs.Create());
         root.Add(RosterVerbs.Create());
         root.Add(RunVerbs.Create());
         root.Add(ModelVerbs.Create());

@@ -4,6 +4,9 @@ namespace Federation.Cli.Results;
 
 internal sealed record SiteInvitation(string Site, string Token, DateTimeOffset Expires);
 
+/// <param name="KeySha256">Of the identity that no longer counts; null: the site had not enrolled.</param>
+internal sealed record RevokedSite(string Site, string? KeySha256, DateTimeOffset Revoked);
+
 internal sealed record SiteList(IReadOnlyList<SiteEntry> Sites);
 
 /// <summary>As far as the coordinator has seen a privacy ledger: `fed privacy verify --known count:hash` compares.</summary>

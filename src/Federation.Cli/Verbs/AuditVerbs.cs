@@ -10,7 +10,7 @@ using Federation.Privacy.Ledger;
 
 namespace Federation.Cli.Verbs;
 
-/// <summary><c>fed audit</c>: what a node refused, and whether the record of it is whole. They read; the node writes.</summary>
+/// <summary><c>fed audit</c>: what a node refused, or what administrators did at a coordinator, and whether the record of it is whole. They read; node and coordinator write.</summary>
 internal static class AuditVerbs
 {
     private static readonly Argument<string?> LogPath = new("LOG") { Description = "The audit log; default: audit.jsonl in the state folder.", Arity = ArgumentArity.ZeroOrOne, DefaultValueFactory = _ => null };
@@ -21,9 +21,9 @@ internal static class AuditVerbs
 
     private static readonly Option<string?> Known = new("--known") { Description = "A head that somebody has kept, as `fed audit verify` prints it: shows whether the end was cut off.", HelpName = "count:hash" };
 
-    public static Verb Create() => new Verb("audit", "What this site's node refused to do, and who tried it.", "fed audit show --state ./node\nfed audit verify --state ./node")
+    public static Verb Create() => new Verb("audit", "What this site's node refused to do, and who tried it; what administrators did at this coordinator.", "fed audit show --state ./node\nfed audit verify --state ./node\nfed audit show --state ./coordinator")
         .With(
-            new Verb("show", "Show the audit log: time, kind, run, round, what was tried. Exit code 1 if its chain does not hold.", "fed audit show --state ./node\nfed audit show --kind opening-refused", "audit-show")
+            new Verb("show", "Show the audit log: time, kind, run, round, what was tried or done. Exit code 1 if its chain does not hold.", "fed audit show --state ./node\nfed audit show --kind opening-refused", "audit-show")
                 .With(LogPath, Run, Kind, CommonOptions.State).Does(Show),
             new Verb("verify", "Check every line of the audit log. Exit code 1 if the chain does not hold; names the line.", "fed audit verify --state ./node\nfed audit verify --known 12:3f0c6d", "audit-verify")
                 .With(LogPath, Known, CommonOptions.State).Does(Verify));
@@ -58,7 +58,7 @@ internal static class AuditVerbs
     private static string PathOf(Invocation invocation)
     {
         string path = invocation.Get(LogPath) ?? Path.Combine(StateFolder.Resolve(invocation.Get(CommonOptions.State)), AuditLog.FileName);
-        return File.Exists(path) ? path : throw new InvalidInputException(new Problem("There is no audit log.", path, Repair: "Name the file, or the node's state folder with --state. A node makes it with its first refusal."));
+        return File.Exists(path) ? path : throw new InvalidInputException(new Problem("There is no audit log.", path, Repair: "Name the file, or the state folder of the node or coordinator with --state. A node makes it with its first refusal, a coordinator when it is made."));
     }
 
     private static (long Count, string Hash) ParseKnown(string text) =>

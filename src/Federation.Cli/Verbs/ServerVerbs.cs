@@ -21,17 +21,30 @@ internal static class ServerVerbs
 
     private static readonly Option<string?> Operators = new("--operators") { Description = "Listen for operators here. Default: 127.0.0.1:8444.", HelpName = "addr:port" };
 
+    private static readonly Option<string?> SiteCertificates = new("--site-certificates") { Description = $"How long a site's certificate is valid: {ServerConfiguration.LifetimeRule}. Nodes renew theirs by themselves. Default: 30d.", HelpName = "time" };
+
+    private static readonly Option<string?> CaCertificate = new("--ca-certificate") { Description = "Take your organisation's CA instead of making one: its certificate (PEM; a subordinate CA with path length 0 is enough). With --ca-key.", HelpName = "file" };
+
+    private static readonly Option<string?> CaKey = new("--ca-key") { Description = "The key of --ca-certificate (PEM, not encrypted): ECDSA on P-256 or P-384, or RSA of at least 2048 bits. It is kept in the state folder.", HelpName = "file" };
+
     public static Verb Create() => new Verb("server", "Run the coordinator.", "fed server --state ./coordinator --nodes 0.0.0.0:8443\nfed server init --state ./coordinator", "server")
-        .With(CommonOptions.State, Config, Nodes, Operators)
-        .With(new Verb("init", "Make the federation's CA and the operator's credential, once.", "fed server init --state ./coordinator", "server-init").With(CommonOptions.State, Config).Does(InitAsync))
+        .With(CommonOptions.State, Config, Nodes, Operators, SiteCertificates)
+        .With(new Verb("init", "Make the federation's CA and the operator's credential, once.", "fed server init --state ./coordinator\nfed server init --state ./coordinator --ca-certificate ca.crt --ca-key ca.key", "server-init").With(CommonOptions.State, Config, CaCertificate, CaKey).Does(InitAsync))
         .Does(RunAsync);
 
     private static Task<int> InitAsync(Invocation invocation)
     {
         string state = Configuration(invocation).State;
-        CoordinatorSetup.Initialize(state);
+        (string Certificate, string Key)? own = (invocation.Get(CaCertificate), invocation.Get(CaKey)) switch
+        {
+            ({ } certificate, { } key) => (certificate, key),
+            (null, null) => null,
+            ({ }, null) => throw new InvalidInputException(new Problem("The CA's key is missing.", Field: CaKey.Name, Repair: $"Name its file beside {CaCertificate.Name}.")),
+            (null, { }) => throw new InvalidInputException(new Problem("The CA's certificate is missing.", Field: CaCertificate.Name, Repair: $"Name its file beside {CaKey.Name}.")),
+        };
+        CoordinatorSetup.Initialize(state, own: own);
         var result = new InitializedServer(state, Path.Combine(state, "ca", "ca.pem"), Path.Combine(state, "ca", "admin.pem"));
-        invocation.Output.Result(result, $"Made the federation's CA in {Path.Combine(state, "ca")}, readable by you alone.", $"The operator's credential is {result.AdminCredential}.", $"Next: fed server --state {state}");
+        invocation.Output.Result(result, $"{(own is null ? "Made the federation's CA" : "Copied your CA and its key, the federation's CA from now on,")} in {Path.Combine(state, "ca")}, readable by you alone.", $"The operator's credential is {result.AdminCredential}.", $"Next: fed server --state {state}");
         return Task.FromResult(ExitCode.Done);
     }
 
@@ -42,6 +55,7 @@ internal static class ServerVerbs
         {
             Nodes = Listener(invocation, Nodes) ?? configuration.Nodes,
             Operators = Listener(invocation, Operators) ?? configuration.Operators,
+            SiteCertificates = Lifetime(invocation) ?? configuration.SiteCertificates,
         };
         using ILoggerFactory logs = ConsoleLoggerProvider.CreateFactory();
         await using Coordinator coordinator = await Coordinator.StartAsync(configuration, TimeProvider.System, logs, invocation.Cancellation);
@@ -63,6 +77,9 @@ internal static class ServerVerbs
         if (invocation.Get(option) is not { } text) return null;
         return ServerConfiguration.IsListener(text) ? text : throw new InvalidInputException(new Problem($"'{text}' is no listener.", Field: option.Name, Repair: "An IP address and a port are right, such as 0.0.0.0:8443."));
     }
+
+    private static TimeSpan? Lifetime(Invocation invocation) => invocation.Get(SiteCertificates) is not { } text ? null
+        : ServerConfiguration.ParseLifetime(text) ?? throw new InvalidInputException(new Problem($"'{text}' is no lifetime of certificates.", Field: SiteCertificates.Name, Repair: $"{ServerConfiguration.LifetimeRule} is right."));
 
     private static string Shown(Uri address) => address.GetLeftPart(UriPartial.Authority);
 }

@@ -12,17 +12,18 @@ internal static class SiteVerbs
 {
     private static readonly Argument<string> SiteName = new("NAME") { Description = $"The site's name: {Names.Rule}." };
 
-    public static Verb Create() => new Verb("site", "Invite sites, and see them.", "fed site invite cleveland > token\nfed site list")
+    public static Verb Create() => new Verb("site", "Invite sites, see them, and take their keys from them.", "fed site invite cleveland > token\nfed site list\nfed site revoke cleveland")
         .With(
             new Verb("invite", "Make a single-use token for one site, valid for 24 hours.", "fed site invite cleveland --state ./coordinator > token", "site-invite")
                 .With(SiteName).With(OperatorConnection.Options).Does(InviteAsync),
-            new Verb("list", "Show every site: invited or enrolled, its role, whether it is connected.", "fed site list", "site-list")
-                .With(OperatorConnection.Options).Does(ListAsync));
+            new Verb("list", "Show every site: invited, enrolled or revoked, its role, whether it is connected.", "fed site list", "site-list")
+                .With(OperatorConnection.Options).Does(ListAsync),
+            new Verb("revoke", "Take a site's key from it: its calls end, and the key never counts again. The name can be invited again.", "fed site revoke cleveland", "site-revoke")
+                .With(SiteName).With(OperatorConnection.Options).Does(RevokeAsync));
 
     private static async Task<int> InviteAsync(Invocation invocation)
     {
-        string name = invocation.Get(SiteName);
-        if (!Names.IsSiteName(name)) throw new InvalidInputException(new Problem($"'{name}' is no name of a site.", Field: SiteName.Name, Repair: $"Right are {Names.Rule}."));
+        string name = NameOf(invocation);
         using OperatorConnection connection = OperatorConnection.Open(invocation);
         InviteSiteReply reply = await connection.Client.InviteSiteAsync(new InviteSiteRequest { Name = name }, cancellationToken: invocation.Cancellation);
         var result = new SiteInvitation(name, reply.Token, DateTimeOffset.FromUnixTimeMilliseconds(reply.ExpiresUnixMs));
@@ -30,6 +31,22 @@ internal static class SiteVerbs
         invocation.Output.Result(result, result.Token);
         if (!invocation.Output.Json) invocation.Output.Note($"Token for {name}, good once until {Text.Local(result.Expires)}. Send it on a safe way; the site runs `fed node enroll --coordinator https://HOST:8443 --token-file FILE`.");
         return ExitCode.Done;
+    }
+
+    private static async Task<int> RevokeAsync(Invocation invocation)
+    {
+        string name = NameOf(invocation);
+        using OperatorConnection connection = OperatorConnection.Open(invocation);
+        RevokeSiteReply reply = await connection.Client.RevokeSiteAsync(new RevokeSiteRequest { Name = name }, cancellationToken: invocation.Cancellation);
+        var result = new RevokedSite(name, reply.KeySha256.Length == 0 ? null : reply.KeySha256, DateTimeOffset.FromUnixTimeMilliseconds(reply.RevokedUnixMs));
+        invocation.Output.Result(result, $"Site '{name}' is revoked since {Text.Local(result.Revoked)}: {(result.KeySha256 is { } key ? $"its key {Text.Short(key)} never counts again" : "it had not enrolled; its invitations are void")}.", $"To let it in again with a new key: fed site invite {name}");
+        return ExitCode.Done;
+    }
+
+    private static string NameOf(Invocation invocation)
+    {
+        string name = invocation.Get(SiteName);
+        return Names.IsSiteName(name) ? name : throw new InvalidInputException(new Problem($"'{name}' is no name of a site.", Field: SiteName.Name, Repair: $"Right are {Names.Rule}."));
     }
 
     private static async Task<int> ListAsync(Invocation invocation)

@@ -75,10 +75,19 @@ public sealed partial record ServerConfiguration
             State = StateFolder.Resolve(state, fields.OptionalText("state"), Path.GetDirectoryName(Path.GetFullPath(path)) ?? "/"),
             Nodes = ReadListener(fields, "nodes", "0.0.0.0:8443"),
             Operators = ReadListener(fields, "operators", "127.0.0.1:8444"),
+            SiteCertificates = fields.Duration("siteCertificates", ShortestCertificate, LongestCertificate, LifetimeRule, TimeSpan.FromDays(30)),
         };
         fields.Close();
         return problems.Count == 0 ? configuration : throw new InvalidInputException([.. problems.OrderBy(problem => problem.Line)]);
     }
+
+    /// <summary>What a lifetime of sites' certificates looks like.</summary>
+    public const string LifetimeRule = "1h to 730d, such as 12h or 30d";
+
+    private static readonly TimeSpan ShortestCertificate = TimeSpan.FromHours(1), LongestCertificate = TimeSpan.FromDays(730);
+
+    /// <summary>A lifetime of sites' certificates; null: the text is none.</summary>
+    public static TimeSpan? ParseLifetime(string text) => YamlText.Duration(text, days: true) is { } lifetime && lifetime >= ShortestCertificate && lifetime <= LongestCertificate ? lifetime : null;
 
     private static string ReadListener(FieldReader fields, string name, string fallback)
     {

@@ -108,14 +108,6 @@ public enum OptimizerKind
     AdamW,
 }
 
-public sealed record StrategySpec(StrategyKind Kind);
-
-public enum StrategyKind
-{
-    /// <summary>McMahan et al. 2017, Algorithm 1: the mean of the sites' models weighted by their examples.</summary>
-    FedAvg,
-}
-
 /// <param name="Every">After every this many rounds, and after the last.</param>
 /// <param name="Metrics">Names shown, of accuracy, auc, log-loss, brier; under differential privacy of the first two.</param>
 /// <param name="NoiseMultiplier">Under differential privacy: the noise of each opened figure over the L2 norm of what one unit adds; null without.</param>

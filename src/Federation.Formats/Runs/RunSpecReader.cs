@@ -7,7 +7,6 @@ public sealed partial record RunSpec
     private static readonly Dictionary<string, Scaling> Scalings = new() { ["public-ranges"] = Scaling.PublicRanges, ["per-site"] = Scaling.PerSite };
     internal static readonly Dictionary<string, ModelKind> Models = new() { ["logistic"] = ModelKind.Logistic, ["mlp"] = ModelKind.Mlp, ["custom"] = ModelKind.Custom };
     private static readonly Dictionary<string, OptimizerKind> Optimizers = new() { ["sgd"] = OptimizerKind.Sgd, ["adam"] = OptimizerKind.Adam, ["adamw"] = OptimizerKind.AdamW };
-    private static readonly Dictionary<string, StrategyKind> Strategies = new() { ["fedavg"] = StrategyKind.FedAvg };
     private static readonly string[] MetricNames = ["accuracy", "auc", "log-loss", "brier"];
 
     private static readonly Dictionary<string, TaskKind> Tasks = new()
@@ -50,11 +49,12 @@ public sealed partial record RunSpec
             Seed = fields.Unsigned("seed"),
             Cohort = ReadCohort(fields),
             Local = ReadLocal(fields),
-            Strategy = ReadStrategy(fields),
+            Strategy = StrategyReader.Read(fields),
             SecureAggregation = SecureAggregationReader.Read(fields),
             Evaluate = ReadEvaluate(fields),
         };
         spec = spec with { Privacy = PrivacyReader.Read(fields, spec) };
+        StrategyReader.Check(fields, spec);
         if (spec.Privacy is null && spec.Evaluate?.NoiseMultiplier is not null) fields.Add("evaluate", "noiseMultiplier belongs to differential privacy; the run has none.", "Remove it, or write privacy.");
         if (custom && (fields.Has("data") || fields.Has("task"))) fields.Add("model", "A custom model brings its own data and loss; 'data' and 'task' have no meaning.", "Remove both.");
         return spec;
@@ -132,14 +132,6 @@ public sealed partial record RunSpec
             optimizer.Number("weightDecay", decay => decay is >= 0 and <= 1000, "in [0, 1000]", 0));
         if (kind != OptimizerKind.Sgd && optimizer.Has("momentum")) optimizer.Add("momentum", "only sgd has momentum.", "Remove it.");
         optimizer.Close();
-        return spec;
-    }
-
-    private static StrategySpec ReadStrategy(FieldReader fields)
-    {
-        if (fields.Map("strategy", required: false) is not { } strategy) return new StrategySpec(StrategyKind.FedAvg);
-        var spec = new StrategySpec(strategy.Choice("kind", Strategies));
-        strategy.Close();
         return spec;
     }
 

@@ -35,7 +35,7 @@ internal static class StatisticsReader
             Seed = 0,
             Cohort = cohort,
             Local = new LocalSpec(new OptimizerSpec(OptimizerKind.Sgd, 1), 1, 1),
-            Strategy = new StrategySpec(StrategyKind.FedAvg),
+            Strategy = StrategySpec.FedAvg,
             SecureAggregation = secure,
             Privacy = privacy,
             Statistics = statistics,

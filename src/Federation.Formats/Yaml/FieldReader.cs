@@ -87,6 +87,16 @@ internal sealed class FieldReader
             : Wrong(value, name, $"{Show(value)} is not allowed; a length of time such as 30s, 10m or 2h is right, up to 168h.", low);
     }
 
+    /// <summary>As above, in days too, and optional.</summary>
+    /// <param name="rule">What is right, for the message.</param>
+    public TimeSpan Duration(string name, TimeSpan low, TimeSpan high, string rule, TimeSpan fallback)
+    {
+        if (Find(name) is not { } value) return fallback;
+        return value is YamlScalar scalar && YamlText.Duration(scalar.Text, days: true) is { } duration && duration >= low && duration <= high
+            ? duration
+            : Wrong(value, name, $"{Show(value)} is not allowed; {rule} is right.", fallback);
+    }
+
     /// <summary>One of a few words.</summary>
     public T Choice<T>(string name, IReadOnlyDictionary<string, T> choices, T? fallback = null)
         where T : struct

@@ -100,8 +100,8 @@ internal static class YamlText
     public static bool TryInteger(string text, out long value) =>
         long.TryParse(text.Replace("_", "", StringComparison.Ordinal), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out value);
 
-    /// <summary>A positive whole number with s, m or h behind it.</summary>
-    public static TimeSpan? Duration(string text)
+    /// <summary>A positive whole number with s, m or h behind it; with <paramref name="days"/> also d.</summary>
+    public static TimeSpan? Duration(string text, bool days = false)
     {
         if (text.Length < 2 || !long.TryParse(text.AsSpan(0, text.Length - 1), NumberStyles.None, CultureInfo.InvariantCulture, out long count) || count > 1_000_000) return null;
         return text[^1] switch
@@ -109,6 +109,7 @@ internal static class YamlText
             's' => TimeSpan.FromSeconds(count),
             'm' => TimeSpan.FromMinutes(count),
             'h' => TimeSpan.FromHours(count),
+            'd' when days => TimeSpan.FromDays(count),
             _ => null,
         };
     }

@@ -9,7 +9,11 @@ public enum CertificateRole
 {
     Coordinator,
     Site,
+
+    /// <summary>Operators, by <see cref="OperatorRole"/>.</summary>
     Admin,
+    Operator,
+    Viewer,
 }
 
 /// <summary>How certificates of a federation look: P-256, issued by the coordinator's CA, subject <c>CN=name, OU=role</c>, one extended key usage.</summary>
@@ -18,7 +22,7 @@ public static class CertificateProfile
     /// <summary>RFC 5280 id-kp-serverAuth: the coordinator only.</summary>
     public const string ServerAuthentication = "1.3.6.1.5.5.7.3.1";
 
-    /// <summary>RFC 5280 id-kp-clientAuth: sites and admins.</summary>
+    /// <summary>RFC 5280 id-kp-clientAuth: sites and operators.</summary>
     public const string ClientAuthentication = "1.3.6.1.5.5.7.3.2";
 
     /// <summary>
@@ -48,6 +52,8 @@ public static class CertificateProfile
             "coordinator" => CertificateRole.Coordinator,
             "site" => CertificateRole.Site,
             "admin" => CertificateRole.Admin,
+            "operator" => CertificateRole.Operator,
+            "viewer" => CertificateRole.Viewer,
             _ => null,
         };
         string usage = role == CertificateRole.Coordinator ? ServerAuthentication : ClientAuthentication;
@@ -71,24 +77,40 @@ public static class CertificateProfile
         }
     }
 
+    /// <summary>When a certificate is to be exchanged for a new one: with a third of its lifetime left.</summary>
+    public static DateTimeOffset RenewalOf(X509Certificate2 certificate)
+    {
+        DateTimeOffset from = certificate.NotBefore.ToUniversalTime(), until = certificate.NotAfter.ToUniversalTime();
+        return until - ((until - from) / 3);
+    }
+
     /// <summary>SHA-256 of the subject public key info, lower-case hex.</summary>
     public static string SpkiSha256(X509Certificate2 certificate) => Sha256Hex.Of(certificate.PublicKey.ExportSubjectPublicKeyInfo());
 
     /// <summary>Whether the certificate was issued by this CA and is within its dates at <paramref name="now"/>; no revocation lists are asked.</summary>
     public static CertificateStatus StatusOf(X509Certificate2 certificate, X509Certificate2 ca, DateTimeOffset now)
     {
+        // An organisation's CA is seldom a root, and its key alone is trusted: the chain ends with it, whoever signed it.
+        bool isRoot = ca.SubjectName.RawData.AsSpan().SequenceEqual(ca.IssuerName.RawData);
         using var chain = new X509Chain();
         chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-        chain.ChainPolicy.CustomTrustStore.Add(ca);
+        if (isRoot)
+        {
+            chain.ChainPolicy.CustomTrustStore.Add(ca);
+        }
+        else
+        {
+            chain.ChainPolicy.ExtraStore.Add(ca);
+            chain.ChainPolicy.VerificationFlags = X509VerificationFlags.AllowUnknownCertificateAuthority;
+        }
+
         chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
         chain.ChainPolicy.DisableCertificateDownloads = true;
         chain.ChainPolicy.VerificationTime = now.UtcDateTime;
-        if (chain.Build(certificate) && CryptographicOperations.FixedTimeEquals(chain.ChainElements[^1].Certificate.RawDataMemory.Span, ca.RawDataMemory.Span))
-        {
-            return CertificateStatus.Valid;
-        }
-
-        return chain.ChainStatus.All(status => status.Status is X509ChainStatusFlags.NotTimeValid) ? CertificateStatus.OutOfDate : CertificateStatus.Foreign;
+        bool isBuilt = chain.Build(certificate);
+        if (chain.ChainElements.Count < 2 || !CryptographicOperations.FixedTimeEquals(chain.ChainElements[1].Certificate.RawDataMemory.Span, ca.RawDataMemory.Span)) return CertificateStatus.Foreign;
+        if (isBuilt) return CertificateStatus.Valid;
+        return chain.ChainStatus.All(status => status.Status is X509ChainStatusFlags.NotTimeValid || (!isRoot && status.Status is X509ChainStatusFlags.PartialChain)) ? CertificateStatus.OutOfDate : CertificateStatus.Foreign;
     }
 
     private static string NameOf(CertificateRole role) => role switch
@@ -96,6 +118,8 @@ public static class CertificateProfile
         CertificateRole.Coordinator => "coordinator",
         CertificateRole.Site => "site",
         CertificateRole.Admin => "admin",
+        CertificateRole.Operator => "operator",
+        CertificateRole.Viewer => "viewer",
         _ => throw new ArgumentOutOfRangeException(nameof(role), role, "No such role."),
     };
 

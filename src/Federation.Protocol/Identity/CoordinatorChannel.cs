@@ -1,6 +1,8 @@
 using System.Net.Security;
 using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
+using Grpc.Core;
+using Grpc.Core.Interceptors;
 using Grpc.Net.Client;
 
 namespace Federation.Protocol.Identity;
@@ -11,15 +13,29 @@ namespace Federation.Protocol.Identity;
 /// </summary>
 public static class CoordinatorChannel
 {
-    public static GrpcChannel Open(Uri address, Credential credential) =>
-        Open(address, credential, certificate => IsCoordinator(certificate, credential.CaCertificate));
+    /// <param name="time">Decides whether the coordinator's certificate is in date; null: this machine's clock.</param>
+    public static GrpcChannel Open(Uri address, Credential credential, TimeProvider? time = null) =>
+        Open(address, credential, certificate => IsCoordinator(certificate, credential.CaCertificate, time));
 
     /// <summary>Before there is a credential: the CA is known by its key's hash from the invitation.</summary>
-    public static GrpcChannel OpenForEnrolment(Uri address, string caSpkiSha256) => Open(address, null, certificate =>
+    /// <param name="time">As of <see cref="Open(Uri, Credential, TimeProvider?)"/>.</param>
+    public static GrpcChannel OpenForEnrolment(Uri address, string caSpkiSha256, TimeProvider? time = null) => Open(address, null, certificate =>
     {
         using X509Certificate2? ca = CertificateProfile.CaCopyIn(certificate);
-        return ca is not null && CertificateProfile.SpkiSha256(ca) == caSpkiSha256 && IsCoordinator(certificate, ca);
+        return ca is not null && CertificateProfile.SpkiSha256(ca) == caSpkiSha256 && IsCoordinator(certificate, ca, time);
     });
+
+    /// <summary>With an operator's token, which travels as a header of every call; the CA is known by its key's hash from the token.</summary>
+    /// <param name="time">As of <see cref="Open(Uri, Credential, TimeProvider?)"/>.</param>
+    public static (GrpcChannel Channel, CallInvoker Calls) OpenWithToken(Uri address, OperatorToken token, TimeProvider? time = null)
+    {
+        GrpcChannel channel = OpenForEnrolment(address, token.CaSpkiSha256, time);
+        return (channel, channel.Intercept(headers =>
+        {
+            headers.Add("authorization", $"Bearer {token.Reveal()}");
+            return headers;
+        }));
+    }
 
     private static GrpcChannel Open(Uri address, Credential? credential, Func<X509Certificate2, bool> trusts)
     {
@@ -51,8 +67,7 @@ public static class CoordinatorChannel
         });
     }
 
-    // The handshake has no TimeProvider; the clock of this machine decides whether a certificate is in date.
-    private static bool IsCoordinator(X509Certificate2 certificate, X509Certificate2 ca) =>
-        CertificateProfile.StatusOf(certificate, ca, DateTimeOffset.UtcNow) == CertificateStatus.Valid
+    private static bool IsCoordinator(X509Certificate2 certificate, X509Certificate2 ca, TimeProvider? time) =>
+        CertificateProfile.StatusOf(certificate, ca, (time ?? TimeProvider.System).GetUtcNow()) == CertificateStatus.Valid
         && CertificateProfile.RoleOf(certificate) == CertificateRole.Coordinator;
 }

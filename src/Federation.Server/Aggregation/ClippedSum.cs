@@ -14,7 +14,7 @@ internal sealed class ClippedSum
     private readonly IReadOnlyList<Stream> _updates;
     private readonly double[] _norms;
     private readonly double _clip, _step;
-    private readonly byte[] _block = new byte[FedAvg.BlockLength * sizeof(float)];
+    private readonly byte[] _block = new byte[NextModel.BlockLength * sizeof(float)];
 
     /// <summary>Reads the updates' norms.</summary>
     /// <param name="updates">Each at its data, and seekable.</param>

@@ -8,7 +8,7 @@ namespace Federation.Server.Aggregation;
 internal static class NoisyMean
 {
     /// <summary>Writes the data region of the next model. Two calls for one round are two releases: the outcome of one of them alone may be published.</summary>
-    /// <param name="model">At its data; float32, little-endian.</param>
+    /// <param name="next">Gets the mean.</param>
     /// <param name="updates">Each at its data, and seekable; the same layout as the model. Each counts 1, at most as long as C.</param>
     /// <param name="length">Bytes of the data region.</param>
     /// <param name="whole">The norm that a site's vector is clipped to, vote included.</param>
@@ -16,13 +16,12 @@ internal static class NoisyMean
     /// <returns>The mean vote, as <see cref="SiteClip.Next"/> takes it; 0 where C stays.</returns>
     /// <exception cref="NonFiniteValueException">An update holds NaN or ∞; nothing may be released.</exception>
     /// <exception cref="AggregationException">A value of the next model does not fit float32.</exception>
-    public static double WriteNext(Stream model, IReadOnlyList<Stream> updates, long length, PrivacySpec privacy, double whole, GridGaussian noise, Stream destination, CancellationToken cancellationToken)
+    public static double WriteNext(NextModel next, IReadOnlyList<Stream> updates, long length, PrivacySpec privacy, double whole, GridGaussian noise, CancellationToken cancellationToken)
     {
         double step = whole * noise.Step; // exact: a power of two
         var sum = new ClippedSum(updates, length, SiteClip.Of(privacy, whole), step);
-        var next = new MeanModel(model, destination);
-        long[] sums = new long[FedAvg.BlockLength];
-        float[] mean = new float[FedAvg.BlockLength];
+        long[] sums = new long[NextModel.BlockLength];
+        float[] mean = new float[NextModel.BlockLength];
         for (long left = length / sizeof(float); left > 0;)
         {
             cancellationToken.ThrowIfCancellationRequested();

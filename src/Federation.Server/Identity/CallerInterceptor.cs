@@ -18,38 +18,48 @@ public sealed record Listener(bool IsOperators);
 
 /// <summary>
 /// Checks who calls before any service sees the message: TLS has proven the key, this decides whether the certificate may do it. The site is the certificate's subject and its key the registered one.
-/// Turns what services throw into rich statuses, and counts message bytes of the nodes.
+/// A call under way ends when its site's key no longer counts. Turns what services throw into rich statuses, and counts message bytes of the nodes.
 /// </summary>
-public sealed class CallerInterceptor(CertificateAuthority ca, RunContext shared) : Interceptor
+public sealed class CallerInterceptor(CertificateAuthority ca, RunContext shared, OpenCalls calls, OperatorAccess operators) : Interceptor
 {
-    private const string SiteKey = "site", Enrolment = "/federation.v1.Enrolment/", Node = "/federation.v1.Node/", Operator = "/federation.v1.Operator/";
+    private const string SiteKey = "site", OperatorKey = "operator", HttpKey = "__HttpContext", Enrolment = "/federation.v1.Enrolment/", Node = "/federation.v1.Node/", Operator = "/federation.v1.Operator/";
+
+    // What an ended call's handler is given to stop by itself; one that is stuck, say on a reader that takes nothing, is not waited for.
+    private static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(300);
 
     /// <summary>The authenticated site of a call to the Node service.</summary>
     public static string SiteOf(ServerCallContext context) => (string)context.UserState[SiteKey];
 
+    /// <summary>The authenticated operator of a call to the Operator service.</summary>
+    public static OperatorIdentity OperatorOf(ServerCallContext context) => (OperatorIdentity)context.UserState[OperatorKey];
+
     public override async Task<TResponse> UnaryServerHandler<TRequest, TResponse>(TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation)
     {
-        TResponse response = await Guard(context, () => continuation(request, context));
+        TResponse response = await Guard(context, endable => continuation(request, endable));
         Count(context, request, response);
         return response;
     }
 
     public override Task<TResponse> ClientStreamingServerHandler<TRequest, TResponse>(IAsyncStreamReader<TRequest> requests, ServerCallContext context, ClientStreamingServerMethod<TRequest, TResponse> continuation) =>
-        Guard(context, () => continuation(requests, context));
+        Guard(context, endable => continuation(requests, endable));
 
     public override Task ServerStreamingServerHandler<TRequest, TResponse>(TRequest request, IServerStreamWriter<TResponse> responses, ServerCallContext context, ServerStreamingServerMethod<TRequest, TResponse> continuation) =>
-        Guard(context, async () =>
+        Guard(context, async endable =>
         {
-            await continuation(request, responses, context);
+            await continuation(request, responses, endable);
             return true;
         });
 
-    private async Task<T> Guard<T>(ServerCallContext context, Func<Task<T>> call)
+    /// <summary>What the site is told whose key was taken from it.</summary>
+    public static RpcException Revoked(string site) => RpcError.Refuse(
+        StatusCode.Unauthenticated, Refusal.Revoked, $"The key of site '{site}' was revoked by the operator of the coordinator.", repair: "To take part again, ask the operator for a new invitation and enrol with a new key: `fed node enroll` in a new state folder.");
+
+    private async Task<T> Guard<T>(ServerCallContext context, Func<ServerCallContext, Task<T>> call)
     {
         try
         {
-            Authenticate(context);
-            return await call();
+            using OpenCall? open = Authenticate(context);
+            return open is null ? await call(context) : await UnlessEndedAsync(open, call(new EndableContext(context, open.Token)));
         }
         catch (InvalidInputException error)
         {
@@ -67,7 +77,18 @@ public sealed class CallerInterceptor(CertificateAuthority ca, RunContext shared
         }
     }
 
-    private void Authenticate(ServerCallContext context)
+    private static async Task<T> UnlessEndedAsync<T>(OpenCall open, Task<T> work)
+    {
+        await Task.WhenAny(work, open.Refused);
+        if (!open.Refused.IsCompletedSuccessfully) return await work;
+        // With the handler over, the status ends the stream in order; the clock of tests that stands still must not hold this up.
+        await Task.WhenAny(work, Task.Delay(Grace));
+        _ = work.ContinueWith(over => over.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+        throw await open.Refused;
+    }
+
+    /// <returns>A node's or operator's call, to be disposed when it is over; null: of another service.</returns>
+    private OpenCall? Authenticate(ServerCallContext context)
     {
         HttpContext http = context.GetHttpContext();
         bool onOperators = http.Features.GetRequiredFeature<Listener>().IsOperators;
@@ -76,33 +97,69 @@ public sealed class CallerInterceptor(CertificateAuthority ca, RunContext shared
             throw RpcError.Refuse(StatusCode.PermissionDenied, Refusal.WrongRole, "This service is not on this port.", repair: onOperators ? "Nodes use the coordinator's other port (8443)." : "Operators use the coordinator's other port (8444).");
         }
 
-        if (context.Method.StartsWith(Enrolment, StringComparison.Ordinal)) return;
+        if (context.Method.StartsWith(Enrolment, StringComparison.Ordinal)) return null;
+        if (onOperators) return AuthenticateOperator(context, http);
+        X509Certificate2 certificate = RequireCertificate(http, onOperators);
+        CertificateRole? role = CertificateProfile.RoleOf(certificate);
+        string? name = CertificateProfile.NameOf(certificate);
+        if (role != CertificateRole.Site || name is null || !Names.IsSiteName(name)) throw RpcError.Refuse(StatusCode.PermissionDenied, Refusal.WrongRole, "Only a site's certificate may act as a node.");
+        OpenCall open = Begin(name, () => RequireKey(name, CertificateProfile.SpkiSha256(certificate)), context, http);
+        context.UserState[SiteKey] = name;
+        shared.Sessions.Touch(name);
+        return open;
+    }
+
+    private OpenCall AuthenticateOperator(ServerCallContext context, HttpContext http)
+    {
+        OperatorProof shown = OperatorAccess.OfHeader(context.RequestHeaders) ?? OperatorAccess.OfCertificate(RequireCertificate(http, onOperators: true));
+        return Begin(OperatorAccess.KeyOf(shown.Name), () =>
+        {
+            OperatorIdentity who = operators.Require(shown);
+            OperatorAccess.RequireRole(who, context.Method);
+            context.UserState[OperatorKey] = who;
+        }, context, http);
+    }
+
+    /// <summary>Before the look: what is revoked in this moment is seen, or ends the call.</summary>
+    private OpenCall Begin(string caller, Action look, ServerCallContext context, HttpContext http)
+    {
+        OpenCall open = calls.Begin(caller, context.CancellationToken);
+        try
+        {
+            look();
+        }
+        catch
+        {
+            open.Dispose();
+            throw;
+        }
+
+        context.UserState[HttpKey] = http; // where GetHttpContext, which ASP.NET itself calls, looks for it in a context that is not its own
+        return open;
+    }
+
+    private X509Certificate2 RequireCertificate(HttpContext http, bool onOperators)
+    {
         X509Certificate2 certificate = http.Connection.ClientCertificate
-            ?? throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.NoCertificate, "The call came without a certificate.", repair: onOperators ? "Use the admin credential that `fed server init` wrote." : "Enrol first: `fed node enroll`.");
+            ?? throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.NoCertificate, "The call came without a certificate.", repair: onOperators ? "Use the admin credential that `fed server init` wrote, or what `fed operator issue` made." : "Enrol first: `fed node enroll`.");
         switch (CertificateProfile.StatusOf(certificate, ca.Certificate, shared.Time.GetUtcNow()))
         {
             case CertificateStatus.Foreign:
-                throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.ForeignCertificate, "The certificate was not issued by this federation.", repair: "Enrol at this coordinator with an invitation of its operator.");
+                throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.ForeignCertificate, "The certificate was not issued by this federation.", repair: onOperators ? "Name the credential of this federation with --credential." : "Enrol at this coordinator with an invitation of its operator.");
             case CertificateStatus.OutOfDate:
-                throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.ExpiredCertificate, $"The certificate is valid from {certificate.NotBefore:u} to {certificate.NotAfter:u}.", repair: "Enrol again with a new invitation.");
+                throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.ExpiredCertificate, $"The certificate is valid from {certificate.NotBefore:u} to {certificate.NotAfter:u}.", repair: onOperators ? "Ask an admin for a new credential: `fed operator issue`." : "Enrol again with a new invitation.");
         }
 
-        CertificateRole? role = CertificateProfile.RoleOf(certificate);
-        if (onOperators)
-        {
-            if (role != CertificateRole.Admin) throw RpcError.Refuse(StatusCode.PermissionDenied, Refusal.WrongRole, "Only an admin credential may operate this federation.");
-            return;
-        }
+        return certificate;
+    }
 
-        string? name = CertificateProfile.NameOf(certificate);
-        if (role != CertificateRole.Site || name is null || !Names.IsSiteName(name)) throw RpcError.Refuse(StatusCode.PermissionDenied, Refusal.WrongRole, "Only a site's certificate may act as a node.");
-        if (shared.Store.FindSite(name)?.KeySha256 != CertificateProfile.SpkiSha256(certificate))
+    private void RequireKey(string name, string keySha256)
+    {
+        if (shared.Store.FindSite(name)?.KeySha256 != keySha256)
         {
+            if (shared.Store.IsRevoked(keySha256)) throw Revoked(name);
             throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.UnknownIdentity, $"This key is not the registered one of site '{name}'.", repair: "The site was enrolled again elsewhere, or not with this coordinator; enrol with a new invitation.");
         }
-
-        context.UserState[SiteKey] = name;
-        shared.Sessions.Touch(name);
     }
 
     private void Count<TRequest, TResponse>(ServerCallContext context, TRequest request, TResponse response)

@@ -21,6 +21,9 @@ public sealed record SiteAnswered(string Site, IReadOnlyList<string> Mismatches)
 /// <summary>A node process started; what kept its site out may be mended, so it is asked again.</summary>
 public sealed record SiteJoined(string Site) : RunEvent;
 
+/// <summary>The operator has taken the site's key from it.</summary>
+public sealed record SiteRevoked(string Site) : RunEvent;
+
 /// <param name="Round">0: before the first round.</param>
 /// <param name="RosterRefused">The site pins another roster than that of the run's keys.</param>
 public sealed record SiteFailed(string Site, int Round, string Reason, bool RosterRefused = false) : RunEvent;
@@ -31,7 +34,8 @@ public sealed record UpdateArrived(string Site, int Round, string ModelSha256, C
 /// <param name="Opening">Null: the updates were not encrypted.</param>
 /// <param name="SiteClip">Of the next rounds' updates; null: it stays.</param>
 /// <param name="Note">A line for the run's log, told when the model is: what a noisy sum says may be told once, and of one noise.</param>
-public sealed record Aggregated(int Round, string ModelSha256, RoundOpening? Opening = null, double? SiteClip = null, string Note = "") : RunEvent;
+/// <param name="StrategyKept">The strategy wrote what it goes on with in the next round.</param>
+public sealed record Aggregated(int Round, string ModelSha256, RoundOpening? Opening = null, double? SiteClip = null, string Note = "", bool StrategyKept = false) : RunEvent;
 
 /// <summary>How a round's sum was opened.</summary>
 /// <param name="Epoch">Whose keys.</param>
@@ -99,6 +103,9 @@ public sealed record MakeKeys(int Epoch, int Attempt, ImmutableSortedSet<string>
 
 /// <summary>The round's uploads are no longer needed.</summary>
 public sealed record DropUploads(int Round) : RunEffect;
+
+/// <summary>What the strategy kept from other rounds than this is no longer needed; 0: nothing is.</summary>
+public sealed record KeepStrategy(int Round) : RunEffect;
 
 /// <summary>The round has a new summary.</summary>
 public sealed record Summarize(int Round, string State, ImmutableSortedSet<string> Cohort, ImmutableSortedDictionary<string, Contribution> Contributions, DateTimeOffset OpenedAt, string Model = "", RoundOpening? Opening = null) : RunEffect;

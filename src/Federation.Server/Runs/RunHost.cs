@@ -1,10 +1,13 @@
 using System.Collections.Immutable;
 using System.Text.Json;
+using Federation.Formats;
 using Federation.Formats.Data;
 using Federation.Formats.Models;
 using Federation.Formats.Runs;
+using Federation.Server.Identity;
 using Federation.Server.SecureAggregation;
 using Federation.Server.Storage;
+using Federation.Server.Strategies;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging;
 using Opening = Federation.Privacy.SecureAggregation.Opening;
@@ -12,7 +15,8 @@ using Opening = Federation.Privacy.SecureAggregation.Opening;
 namespace Federation.Server.Runs;
 
 /// <summary>What every run shares.</summary>
-public sealed record RunContext(ICoordinatorStore Store, BlobStore Blobs, Spool Spool, Sessions Sessions, Traffic Traffic, Signal Signal, TimeProvider Time, ILogger Logger);
+/// <param name="Acts">Null: nobody administers here.</param>
+public sealed record RunContext(ICoordinatorStore Store, BlobStore Blobs, Spool Spool, Sessions Sessions, Traffic Traffic, Signal Signal, TimeProvider Time, ILogger Logger, StrategyBook Strategies, StrategyFiles StrategyFiles, AdministrativeLog? Acts = null);
 
 /// <summary>One run: its state, changed by one event at a time; each change is stored before anybody sees it, then its effects are carried out.</summary>
 public sealed class RunHost
@@ -28,12 +32,14 @@ public sealed class RunHost
     private bool _opening; // of a closed sum, under way
 
     /// <param name="sequence">Of the last event stored.</param>
+    /// <exception cref="InvalidInputException">The spec asks for a strategy that this coordinator does not have.</exception>
     public RunHost(RunContext context, RunRecord record, RunState state, long sequence)
     {
         (_context, Record, State, _sequence) = (context, record, state, sequence);
         Spec = RunSpec.Parse(record.SpecYaml, record.Name + ".yaml");
         Schema = record.SchemaYaml.Length == 0 ? null : DataSchema.Parse(record.SchemaYaml, "schema");
         _modelHeader = new Lazy<SafetensorsHeader>(() => ReadHeader(state.ModelSha256));
+        Strategy = context.Strategies.Of(Spec.Strategy);
         Secure = Spec.SecureAggregation is null ? null : new SecureRun(context, this);
     }
 
@@ -44,6 +50,8 @@ public sealed class RunHost
     public RunSpec Spec { get; }
 
     public DataSchema? Schema { get; }
+
+    internal Strategy Strategy { get; }
 
     /// <summary>Every model and update of the run begins with these bytes.</summary>
     /// <exception cref="FileNotFoundException">The model's file is gone.</exception>
@@ -81,6 +89,7 @@ public sealed class RunHost
     {
         int over = State.IsOver ? State.Round : State.Round - 1;
         if (over > 0) CarryOut(new DropUploads(over));
+        CarryOut(new KeepStrategy(State.IsOver ? 0 : State.StrategyRound));
         // Members may have taken part in the attempt that the restart ended: the next one is another.
         if (State.Phase is MakingKeys making) Apply(new EpochFailed(making.Epoch, making.Attempt, "The coordinator restarted; the keys are made anew.", [.. making.Dropped], Restarted: true));
         Retry();
@@ -140,6 +149,9 @@ public sealed class RunHost
         return file;
     }
 
+    /// <summary>What the strategy kept, on its way into what it keeps after this round; null: nothing.</summary>
+    internal StrategyState? OpenStrategyState(int round) => _context.StrategyFiles.Open(Id, Strategy, State.StrategyRound, round, ModelHeader.ValueCount);
+
     private RunChange ChangeOf(Transition transition, DateTimeOffset now)
     {
         List<EventRecord> events = [];
@@ -197,23 +209,29 @@ public sealed class RunHost
                 Secure?.Begin(keys);
                 break;
             case DropUploads drop:
-                Drop(drop.Round);
+                Drop($"uploads of round {drop.Round}", () =>
+                {
+                    _context.Traffic.Forget(Id, drop.Round);
+                    _context.Store.DropUploads(Id, drop.Round);
+                    _context.Spool.DropRounds(Id, drop.Round);
+                });
+                break;
+            case KeepStrategy keep:
+                Drop("files of its strategy", () => _context.StrategyFiles.Keep(Id, keep.Round));
                 break;
         }
     }
 
     /// <summary>Files that cannot be removed now are removed with a later round's, or at the next start.</summary>
-    private void Drop(int round)
+    private void Drop(string what, Action drop)
     {
-        _context.Traffic.Forget(Id, round);
         try
         {
-            _context.Store.DropUploads(Id, round);
-            _context.Spool.DropRounds(Id, round);
+            drop();
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or SqliteException)
         {
-            _context.Logger.LogWarning("{Run}: the uploads of round {Round} could not be removed: {Message}", Record.Name, round, error.Message);
+            _context.Logger.LogWarning("{Run}: the {What} could not be removed: {Message}", Record.Name, what, error.Message);
         }
     }
 

@@ -20,6 +20,7 @@ public static class RunMachine
             SiteAnswered answered => SiteRules.Answer(state, answered),
             SiteJoined joined => SiteRules.Rejoin(state, joined),
             SiteFailed failed => SiteRules.Fail(state, failed),
+            SiteRevoked revoked => SiteRules.Revoke(state, revoked),
             UpdateArrived arrived => Arrive(state, arrived, now),
             Aggregated aggregated => FinishRound(state, aggregated, roster, now),
             AggregationFailed failed when state.Phase is Aggregating && failed.Round == state.Round => End(state, RunEnd.Failed, $"Round {failed.Round} could not be aggregated: {failed.Reason}"),
@@ -97,13 +98,14 @@ public static class RunMachine
     {
         if (state.Phase is not Aggregating closed || aggregated.Round != state.Round) return new Transition(state, [], Duplicate: true);
         int completed = state.CompletedRounds + 1;
-        RunState next = state with { CompletedRounds = completed, ModelSha256 = aggregated.ModelSha256, Keys = SecureRules.Used(state.Keys), LostOpenings = 0, SiteClip = aggregated.SiteClip ?? state.SiteClip };
+        RunState next = state with { CompletedRounds = completed, ModelSha256 = aggregated.ModelSha256, Keys = SecureRules.Used(state.Keys), LostOpenings = 0, SiteClip = aggregated.SiteClip ?? state.SiteClip, StrategyRound = aggregated.StrategyKept ? state.Round : state.StrategyRound };
         bool last = completed == state.Plan.Rounds;
         List<RunEffect> effects =
         [
             new KeepModel(state.Round, aggregated.ModelSha256),
             new Summarize(state.Round, "completed", closed.Cohort, closed.Contributions, closed.OpenedAt, aggregated.ModelSha256, aggregated.Opening),
             new DropUploads(state.Round),
+            .. aggregated.StrategyKept ? (RunEffect[])[new KeepStrategy(state.Round)] : [],
             new Announce(RunLog.Model, $"Round {state.Round} made model {aggregated.ModelSha256[..12]} from {closed.Contributions.Count} updates{SecureRules.Describe(aggregated.Opening, now - closed.OpenedAt)}.", state.Round, Model: aggregated.ModelSha256),
             .. aggregated.Note.Length == 0 ? (RunEffect[])[] : [new Announce(RunLog.Opened, aggregated.Note, state.Round)],
         ];
@@ -250,6 +252,7 @@ public static class RunMachine
         List<RunEffect> effects = [];
         if (state.Phase is RoundOpen open) effects.Add(new Summarize(state.Round, "abandoned", open.Cohort, open.Contributions, open.OpenedAt));
         if (state.Round > 0) effects.Add(new DropUploads(state.Round));
+        if (state.StrategyRound > 0) effects.Add(new KeepStrategy(0));
         effects.Add(new Announce(kind, message, state.Round, Model: state.Plan.Statistics ? "" : state.ModelSha256));
         return new Transition(state with { Phase = new Ended(how, reason) }, effects);
     }

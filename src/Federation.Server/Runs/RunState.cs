@@ -115,7 +115,8 @@ public sealed record Ended(RunEnd How, string Reason) : RunPhase;
 /// <param name="Keys">Null: none that the next round can use.</param>
 /// <param name="LostOpenings">Rounds in a row whose sum could not be opened.</param>
 /// <param name="SiteClip">Site-level differential privacy: the norm that the next updates are clipped to, vote and weight included; null: that of the spec.</param>
-public sealed record RunState(RunPlan Plan, RunPhase Phase, ImmutableSortedDictionary<string, RunSite> Sites, int Round, int CompletedRounds, string ModelSha256, int Epoch = 0, EpochKeys? Keys = null, string StatisticsSha256 = "", int LostOpenings = 0, double? SiteClip = null)
+/// <param name="StrategyRound">The round after which the strategy kept what it goes on with; 0: nothing.</param>
+public sealed record RunState(RunPlan Plan, RunPhase Phase, ImmutableSortedDictionary<string, RunSite> Sites, int Round, int CompletedRounds, string ModelSha256, int Epoch = 0, EpochKeys? Keys = null, string StatisticsSha256 = "", int LostOpenings = 0, double? SiteClip = null, int StrategyRound = 0)
 {
     public static RunState Submitted(RunPlan plan, string initialModel, DateTimeOffset now) => new(
         plan,

@@ -42,6 +42,20 @@ internal static class SiteRules
         return new Transition(state with { Keys = keys, Phase = open with { Failed = open.Failed.Add(failed.Site) }, Sites = state.Sites.SetItem(failed.Site, after) }, [announce]);
     }
 
+    /// <summary>What the site has contributed stays counted; nothing more is waited for. Enrolled again with a new key, it is asked like a new one.</summary>
+    public static Transition Revoke(RunState state, SiteRevoked revoked)
+    {
+        if (!state.Sites.ContainsKey(revoked.Site)) return new Transition(state, [], Duplicate: true);
+        RunPhase phase = state.Phase switch
+        {
+            RoundOpen open when open.Cohort.Contains(revoked.Site) && !open.Contributions.ContainsKey(revoked.Site) => open with { Failed = open.Failed.Add(revoked.Site) },
+            Evaluating evaluating => evaluating with { Pending = evaluating.Pending.Remove(revoked.Site) },
+            RunPhase other => other,
+        };
+        RunState next = state with { Phase = phase, Sites = state.Plan.Sites is null ? state.Sites.Remove(revoked.Site) : state.Sites.SetItem(revoked.Site, RunSite.Asked) };
+        return new Transition(next, [new Announce(RunLog.SiteFailed, $"{revoked.Site}: the operator revoked its key; the run goes on without it.", state.Round, revoked.Site)]);
+    }
+
     /// <summary>The site cannot check its data; a round that is open does not wait for it either.</summary>
     private static Transition FailCheck(RunState state, SiteFailed failed, Announce announce)
     {

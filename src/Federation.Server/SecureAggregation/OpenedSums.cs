@@ -7,6 +7,7 @@ using Federation.Privacy.SecureAggregation;
 using Federation.Server.Aggregation;
 using Federation.Server.Runs;
 using Federation.Server.Storage;
+using Federation.Server.Strategies;
 using EvaluationSums = Federation.Formats.Evaluation.EvaluationSums;
 using Opening = Federation.Privacy.SecureAggregation.Opening;
 using RunEvent = Federation.Server.Runs.RunEvent;
@@ -38,11 +39,11 @@ internal sealed class OpenedSums(RunContext context, RunHost run)
                     return new StatisticsOpened(round, Keep(JsonSerializer.SerializeToUtf8Bytes(statistics, JsonSerializerOptions.Web)), statistics.Rows, Report(statistics.Rows));
                 }
 
-                (string mean, double weight, float last) = WriteModel(session.Sum, opened, session.Contributions);
+                (string mean, double weight, float last) = WriteModel(round, session.Sum, opened, session.Contributions);
                 string sha256 = Free(mean);
                 if (sha256 != mean) run.Say(new Announce(RunLog.Opened, $"The sum of round {round} leads to weights that the run has had before; they go on under the hash {sha256[..12]}, low bits changed, because members answer one set of contributors a model.", round));
                 double? clip = SiteClip.Votes(run.Spec.Privacy) == 0 ? null : SiteClip.Next(run.Spec.Privacy!, session.Round.Descriptor.Encoding!.Clip, last);
-                return new Aggregated(round, sha256, Report(run.Spec.Privacy is null ? (ulong)Math.Round(weight) : 0), clip, clip is { } whole ? PlainSums.Says(run.Spec.Privacy!, round, whole) : "");
+                return new Aggregated(round, sha256, Report(run.Spec.Privacy is null ? (ulong)Math.Round(weight) : 0), clip, clip is { } whole ? PlainSums.Says(run.Spec.Privacy!, round, whole) : "", run.Strategy.StateValues > 0);
             }
             catch (Exception wrong) when (wrong is PadResidualException or UpdateWeightException or UpdateSumException or InvalidDataException or ArgumentException)
             {
@@ -65,17 +66,20 @@ internal sealed class OpenedSums(RunContext context, RunHost run)
 
     private OpeningLost Lost(int round, string reason) => new(round, reason, Query is null ? Free(run.State.ModelSha256) : run.State.ModelSha256);
 
-    private (string Sha256, double Weight, float Last) WriteModel(ContributionSum sum, Plaintext opened, int contributions)
+    private (string Sha256, double Weight, float Last) WriteModel(int round, ContributionSum sum, Plaintext opened, int contributions)
     {
         using FileStream model = run.OpenModelData();
         using BlobStore.NewBlob next = context.Blobs.Create();
         next.Stream.Write(run.ModelHeader.Bytes);
-        var writer = new MeanModel(model, next.Stream);
+        using StrategyState? state = run.OpenStrategyState(round);
+        var writer = new NextModel(model, next.Stream, run.Strategy, state);
         int left = run.ModelHeader.ValueCount;
         float last = 0;
         double weight = sum.WriteMean(opened, Add, run.Spec.Privacy is null ? null : contributions);
         writer.End();
-        return (next.Keep(), weight, last);
+        string sha256 = next.Keep();
+        state?.Keep();
+        return (sha256, weight, last);
 
         // What comes after the model's values is a vote.
         void Add(ReadOnlySpan<float> values)

@@ -1,4 +1,5 @@
 using Federation.Privacy.SecureAggregation;
+using Federation.Server.Identity;
 using Federation.Server.Runs;
 using Federation.Server.Storage;
 
@@ -21,6 +22,7 @@ internal static class RosterBook
             {
                 newest = new((newest?.Version ?? 0) + 1, newest?.Hash ?? "", sites);
                 context.Store.AddRoster(newest.Version, newest.Encode());
+                context.Acts?.Record(AdministrativeLog.Roster, "The coordinator", $"made roster {newest.Version} of {newest.Sites.Count} sites, hash {newest.Hash}, after {(newest.PreviousHash.Length == 0 ? "none" : newest.PreviousHash)}.");
             }
 
             if (!context.Blobs.Has(newest.Hash))

@@ -23,7 +23,7 @@ public static class BlobStreams
             int read = await file.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancellationToken);
             if (read == 0) return;
             var chunk = new Chunk { Offset = (ulong)offset, Data = ByteString.CopyFrom(buffer.AsSpan(0, read)) };
-            await responses.WriteAsync(chunk, cancellationToken);
+            await responses.WriteAsync(chunk, CancellationToken.None); // ends with the connection; a cancelled write would break the stream, which should end with its status
             sent(read, chunk.CalculateSize() - read);
         }
     }

@@ -1,36 +1,44 @@
-using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Federation.Formats;
 using Federation.Protocol;
 using Federation.Protocol.Identity;
 using Federation.Server.Identity;
+using Federation.Server.Runs;
 using Federation.Server.Storage;
 using Federation.V1;
 using Google.Protobuf;
 using Grpc.Core;
+using Microsoft.AspNetCore.Http;
 
 namespace Federation.Server.Services;
 
 /// <summary>Turns an invitation into a certificate.</summary>
-public sealed class EnrolmentService(CertificateAuthority ca, ICoordinatorStore store, TimeProvider time, Signal signal) : Enrolment.EnrolmentBase
+public sealed class EnrolmentService(CertificateAuthority ca, SiteCertificates certificates, EnrolmentTries tries, RunContext shared, ICoordinatorStore store, TimeProvider time, Signal signal) : Enrolment.EnrolmentBase
 {
-    private const int LongestRequest = 8192;
-
     public override Task<EnrollReply> Enroll(EnrollRequest request, ServerCallContext context)
+    {
+        string? named = request.Token.Split('.') is [_, var site, ..] && Names.IsSiteName(site) ? site : null;
+        string? invited = named is not null && store.FindSite(named) is not null ? named : null;
+        return Task.FromResult(tries.Try(context.GetHttpContext().Connection.RemoteIpAddress, invited, () => Enrol(request, context.Peer)));
+    }
+
+    private EnrollReply Enrol(EnrollRequest request, string from)
     {
         InvitationToken token = Parse(request.Token);
         if (token.CaSpkiSha256 != ca.SpkiSha256) throw RpcError.Refuse(StatusCode.PermissionDenied, Refusal.TokenForeign, "The invitation is another federation's.", "token");
         DateTimeOffset now = time.GetUtcNow();
-        using X509Certificate2 certificate = Issue(token.Site, request.CertificateSigningRequest, now); // before the token is used up
+        using X509Certificate2 certificate = certificates.Issue(token.Site, request.CertificateSigningRequest); // before the token is used up
         switch (store.Enroll(token.Site, token.SecretSha256, CertificateProfile.SpkiSha256(certificate), now))
         {
             case InvitationUse.Unknown: throw Refuse(Refusal.TokenUnknown, "The invitation is unknown.");
             case InvitationUse.AlreadyUsed: throw Refuse(Refusal.TokenUsed, "The invitation was used already.");
             case InvitationUse.Expired: throw Refuse(Refusal.TokenExpired, "The invitation has expired.");
+            case InvitationUse.KeyRevoked: throw RpcError.Refuse(StatusCode.PermissionDenied, Refusal.Revoked, "This key was revoked; it cannot be enrolled again.", "certificate_signing_request", "Enrol in a new state folder, with a new key; the invitation is still good.");
         }
 
         signal.Raise();
-        return Task.FromResult(new EnrollReply { Certificate = ByteString.CopyFrom(certificate.RawData), CaCertificate = ByteString.CopyFrom(ca.Certificate.RawData) });
+        shared.Acts?.Record(AdministrativeLog.Enrolled, token.Site, $"(site, from {from}) enrolled with the key {CertificateProfile.SpkiSha256(certificate)}.");
+        return new EnrollReply { Certificate = ByteString.CopyFrom(certificate.RawData), CaCertificate = ByteString.CopyFrom(ca.Certificate.RawData) };
     }
 
     private static InvitationToken Parse(string text)
@@ -42,19 +50,6 @@ public sealed class EnrolmentService(CertificateAuthority ca, ICoordinatorStore 
         catch (InvalidInputException error)
         {
             throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.TokenMalformed, error.Problems);
-        }
-    }
-
-    private X509Certificate2 Issue(string site, ByteString signingRequest, DateTimeOffset now)
-    {
-        try
-        {
-            if (signingRequest.Length is 0 or > LongestRequest) throw new CryptographicException($"It has {signingRequest.Length} bytes; 1 to {LongestRequest} are right.");
-            return ca.IssueSite(site, signingRequest.ToByteArray(), now);
-        }
-        catch (Exception error) when (error is CryptographicException or NotSupportedException or ArgumentException)
-        {
-            throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.BadSigningRequest, $"The certificate signing request is not acceptable: {error.Message}", "certificate_signing_request", "PKCS#10 with a P-256 key, signed by it, is right.");
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Security.Cryptography.X509Certificates;
 using Federation.Formats.Runs;
 using Federation.Privacy.SecureAggregation;
 using Federation.Protocol;
@@ -5,6 +6,7 @@ using Federation.Server.Identity;
 using Federation.Server.Runs;
 using Federation.Server.Storage;
 using Federation.V1;
+using Google.Protobuf;
 using Google.Protobuf.Collections;
 using Grpc.Core;
 using OpeningAnswer = Federation.V1.OpeningAnswer;
@@ -14,7 +16,7 @@ using DomainRole = Federation.Formats.Configuration.NodeRole;
 namespace Federation.Server.Services;
 
 /// <summary>The node's side: messages become events of the run, or are refused. The site is the certificate's subject.</summary>
-public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext context, UploadReceiver uploads) : Node.NodeBase
+public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext context, UploadReceiver uploads, SiteCertificates certificates) : Node.NodeBase
 {
     private const int MostDataIds = 1000, LongestList = 16_000, LongestSentence = 1000;
 
@@ -40,7 +42,7 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
         context.Sessions.Join(site, role);
         foreach (RunHost run in runs.Active) run.Apply(new SiteJoined(site));
         context.Signal.Raise();
-        return Task.FromResult(new JoinReply { ProtocolVersion = ProtocolVersion.Current, LedgerHeads = { context.Store.LedgerHeads(site).Select(head => head.ToMessage()) }, OpeningAnswer = Google.Protobuf.ByteString.CopyFrom(context.Store.KeptAnswer(site) ?? []) });
+        return Task.FromResult(new JoinReply { ProtocolVersion = ProtocolVersion.Current, LedgerHeads = { context.Store.LedgerHeads(site).Select(head => head.ToMessage()) }, OpeningAnswer = ByteString.CopyFrom(context.Store.KeptAnswer(site) ?? []) });
     }
 
     public override async Task<NodeTask> NextTask(NextTaskRequest request, ServerCallContext call)
@@ -171,6 +173,13 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
         if (context.Sessions.RoleOf(site) == DomainRole.Evaluator) tasks.GiveUp(run.Id, round, site);
         else RequireTaken(run.Apply(new SiteFailed(site, round, Shorten(request.Reason), request.RosterRefused)));
         return Task.FromResult(new FailureReply());
+    }
+
+    public override Task<RenewCertificateReply> RenewCertificate(RenewCertificateRequest request, ServerCallContext call)
+    {
+        string site = CallerInterceptor.SiteOf(call);
+        using X509Certificate2 certificate = certificates.Renew(site, request.CertificateSigningRequest, context.Store.FindSite(site)?.KeySha256);
+        return Task.FromResult(new RenewCertificateReply { Certificate = ByteString.CopyFrom(certificate.RawData) });
     }
 
     private RunHost RunOf(string id) => runs.Find(id) ?? throw RpcError.Refuse(StatusCode.NotFound, Refusal.UnknownRun, $"There is no run '{Shorten(id)}'.", "run_id");

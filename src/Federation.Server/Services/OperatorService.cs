@@ -17,7 +17,7 @@ using RunEvent = Federation.V1.RunEvent;
 namespace Federation.Server.Services;
 
 /// <summary>The operator's side: sites, runs, models.</summary>
-public sealed class OperatorService(RunRegistry runs, RunContext context, CertificateAuthority ca) : Operator.OperatorBase
+public sealed partial class OperatorService(RunRegistry runs, RunContext context, CertificateAuthority ca, SiteCertificates certificates, OpenCalls calls) : Operator.OperatorBase
 {
     // Both travel in one message with every task that describes the run.
     private const int LongestDocuments = 1 << 20;
@@ -27,11 +27,27 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
 
     public override Task<InviteSiteReply> InviteSite(InviteSiteRequest request, ServerCallContext call)
     {
-        if (!Names.IsSiteName(request.Name)) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, $"'{request.Name}' is no site name.", "name", $"A name has {Names.Rule}.");
+        if (!Names.IsSiteName(request.Name)) throw NoSiteName(request.Name);
         InvitationToken token = InvitationToken.Create(request.Name, ca.SpkiSha256);
         DateTimeOffset expires = context.Time.GetUtcNow() + InvitationLifetime;
         context.Store.AddInvitation(request.Name, token.SecretSha256, expires);
+        Record(call, AdministrativeLog.Invited, $"invited the site '{request.Name}', until {expires:u}.");
         return Task.FromResult(new InviteSiteReply { Token = token.Reveal(), ExpiresUnixMs = expires.ToUnixTimeMilliseconds() });
+    }
+
+    public override Task<RevokeSiteReply> RevokeSite(RevokeSiteRequest request, ServerCallContext call)
+    {
+        string name = request.Name;
+        if (!Names.IsSiteName(name)) throw NoSiteName(name);
+        RevokedSite revoked = context.Store.Revoke(name, context.Time.GetUtcNow())
+            ?? throw RpcError.Refuse(StatusCode.NotFound, Refusal.Invalid, $"There is no site '{name}'.", "name", context.Store.Sites() is [] ? "`fed site invite` makes one." : Nearest.Repair(name, [.. context.Store.Sites().Select(site => site.Name)]));
+        // On disk from here on: no new call passes. Now those under way.
+        calls.End(name, CallerInterceptor.Revoked(name));
+        context.Sessions.Leave(name);
+        foreach (RunHost run in runs.Active) run.Apply(new SiteRevoked(name));
+        context.Signal.Raise();
+        Record(call, AdministrativeLog.SiteRevoked, $"revoked the site '{name}'{(revoked.KeySha256 is { } key ? $", key {key}" : "")}.");
+        return Task.FromResult(new RevokeSiteReply { RevokedUnixMs = revoked.At.ToUnixTimeMilliseconds(), KeySha256 = revoked.KeySha256 ?? "" });
     }
 
     public override Task<ListSitesReply> ListSites(ListSitesRequest request, ServerCallContext call)
@@ -42,7 +58,7 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
             reply.Sites.Add(new Site
             {
                 Name = site.Name,
-                State = site.KeySha256 is null ? "invited" : "enrolled",
+                State = site.KeySha256 is not null ? "enrolled" : site.Revoked is not null ? "revoked" : "invited",
                 Role = site.Role?.ToString().ToLowerInvariant() ?? "",
                 Connected = context.Sessions.HasJoined(site.Name) && context.Sessions.IsLive(site.Name),
                 LastSeenUnixMs = (context.Sessions.LastSeen(site.Name) ?? site.LastSeen)?.ToUnixTimeMilliseconds() ?? 0,
@@ -89,10 +105,16 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
         if (length > LongestDocuments) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongSize, $"Spec and schema have {length} bytes; together {LongestDocuments} are allowed.", "schema_yaml");
         RunSpec spec = RunSpec.Parse(request.SpecYaml, "spec");
         if (spec.Data is null && request.SchemaYaml.Length > 0) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, "A run of one's own model has no data schema.", "schema_yaml", "Leave it empty.");
-        if (spec.Statistics is not null) return Task.FromResult(new SubmitRunReply { RunId = AddStatistics(spec, request).Id });
+        if (spec.Statistics is not null) return Task.FromResult(Submitted(call, AddStatistics(spec, request)));
         if (spec.Data is not null) RequireLabel(spec, DataSchema.Parse(request.SchemaYaml, "schema"));
         RequireInitialModel(request.InitialModelSha256);
-        return Task.FromResult(new SubmitRunReply { RunId = runs.Add(spec, request.SpecYaml, request.SchemaYaml, request.InitialModelSha256).Id });
+        return Task.FromResult(Submitted(call, runs.Add(spec, request.SpecYaml, request.SchemaYaml, request.InitialModelSha256)));
+    }
+
+    private SubmitRunReply Submitted(ServerCallContext call, RunHost run)
+    {
+        Record(call, AdministrativeLog.Submitted, $"submitted the run '{run.Record.Name}', spec {Sha256Hex.Of(Encoding.UTF8.GetBytes(run.Record.SpecYaml))}.", run.Id);
+        return new SubmitRunReply { RunId = run.Id };
     }
 
     public override Task<ListRunsReply> ListRuns(ListRunsRequest request, ServerCallContext call) =>
@@ -126,6 +148,7 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
         RunHost run = Find(request.RunId);
         Transition transition = run.Apply(new CancelRequested());
         if (transition.Refused is { } refusal) throw RpcError.Refuse(StatusCode.FailedPrecondition, refusal, transition.Reason, "run_id");
+        Record(call, AdministrativeLog.Cancelled, $"cancelled the run '{run.Record.Name}'.", run.Id);
         return Task.FromResult(Describe(run));
     }
 
@@ -135,6 +158,7 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
         if (run.Secure is null) throw WithoutSecureAggregation(run, "no keys");
         Transition transition = run.Apply(new RotateRequested());
         if (transition.Refused is { } refusal) throw RpcError.Refuse(StatusCode.FailedPrecondition, refusal, transition.Reason, "run_id");
+        Record(call, AdministrativeLog.Rotated, $"asked for new keys of the run '{run.Record.Name}'.", run.Id);
         return Task.FromResult(Describe(run));
     }
 
@@ -214,8 +238,13 @@ public sealed class OperatorService(RunRegistry runs, RunContext context, Certif
         }
     }
 
+    private static RpcException NoSiteName(string name) => RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, $"'{name}' is no site name.", "name", $"A name has {Names.Rule}.");
+
     private static RpcException WithoutSecureAggregation(RunHost run, string hence) =>
         RpcError.Refuse(StatusCode.FailedPrecondition, Refusal.Invalid, $"The run {run.Id} ({run.Record.Name}) has no secure aggregation, hence {hence}.", "run_id", "A spec with secureAggregation: { kind: threshold-bfv } has.");
+
+    /// <summary>What was done just now, and by whom.</summary>
+    private void Record(ServerCallContext call, string kind, string what, string run = "") => context.Acts?.Record(kind, CallerInterceptor.OperatorOf(call).ToString(), what, run);
 
     private RunHost Find(string id)
     {

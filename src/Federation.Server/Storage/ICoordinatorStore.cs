@@ -1,13 +1,22 @@
 using Federation.Formats.Evaluation;
 using Federation.Formats.Configuration;
 using Federation.Privacy.Ledger;
+using Federation.Protocol.Identity;
 using Federation.Server.Runs;
 
 namespace Federation.Server.Storage;
 
 /// <param name="KeySha256">SPKI of the identity that counts; null: invited, not enrolled.</param>
 /// <param name="Role">Null before the first join.</param>
-public sealed record SiteRecord(string Name, string? KeySha256, NodeRole? Role, IReadOnlyList<string> DataIds, DateTimeOffset? LastSeen);
+/// <param name="Revoked">When its key was taken from it; null: it was not, or the site is invited again.</param>
+public sealed record SiteRecord(string Name, string? KeySha256, NodeRole? Role, IReadOnlyList<string> DataIds, DateTimeOffset? LastSeen, DateTimeOffset? Revoked = null);
+
+/// <param name="KeySha256">Null: it had none.</param>
+public sealed record RevokedSite(string? KeySha256, DateTimeOffset At);
+
+/// <param name="IsToken">By bearer token; else by certificate.</param>
+/// <param name="Proof">SHA-256 of the token's secret, or of the certificate's SPKI.</param>
+public sealed record OperatorRecord(string Name, OperatorRole Role, bool IsToken, string Proof, DateTimeOffset Issued, DateTimeOffset Expires, DateTimeOffset? Revoked = null);
 
 public enum InvitationUse
 {
@@ -15,6 +24,9 @@ public enum InvitationUse
     Unknown,
     AlreadyUsed,
     Expired,
+
+    /// <summary>The invitation is good; the key was revoked before.</summary>
+    KeyRevoked,
 }
 
 public sealed record RunRecord(string Id, string Name, string SpecYaml, string SchemaYaml, DateTimeOffset SubmittedAt, string StateJson, bool Over);
@@ -49,9 +61,29 @@ public interface ICoordinatorStore : IDisposable
     /// <summary>Uses an invitation up and gives the site its identity, in one transaction.</summary>
     InvitationUse Enroll(string site, string secretSha256, string keySha256, DateTimeOffset now);
 
+    /// <summary>Takes a site's key and open invitations from it, for good; again: changes nothing.</summary>
+    /// <returns>Null: there is no such site.</returns>
+    RevokedSite? Revoke(string site, DateTimeOffset now);
+
+    /// <summary>Whether this key was taken from a site.</summary>
+    bool IsRevoked(string keySha256);
+
     IReadOnlyList<SiteRecord> Sites();
 
     SiteRecord? FindSite(string name);
+
+    /// <summary>Keeps an operator under a name of its own; one that was revoked or has expired gives its name up.</summary>
+    /// <returns>False: the name is taken.</returns>
+    bool AddOperator(OperatorRecord added, DateTimeOffset now);
+
+    IReadOnlyList<OperatorRecord> Operators();
+
+    /// <summary>By name; null: none.</summary>
+    OperatorRecord? FindOperator(string name);
+
+    /// <summary>Ends what an operator may do; again: changes nothing.</summary>
+    /// <returns>Null: there is none of this name.</returns>
+    OperatorRecord? RevokeOperator(string name, DateTimeOffset now);
 
     void SaveJoin(string site, NodeRole role, IReadOnlyList<string> dataIds, DateTimeOffset now);
 

@@ -7,6 +7,7 @@ using Federation.Formats.Configuration;
 using Federation.Formats.Evaluation;
 using Federation.Privacy.Canonical;
 using Federation.Privacy.Ledger;
+using Federation.Protocol.Identity;
 using Federation.Storage;
 using Microsoft.Data.Sqlite;
 
@@ -15,7 +16,7 @@ namespace Federation.Server.Storage;
 /// <summary>The embedded store: one SQLite file in WAL mode, one connection, synchronous to disk.</summary>
 public sealed partial class SqliteStore : ICoordinatorStore
 {
-    private const int SchemaVersion = 3;
+    private const int SchemaVersion = 5;
 
     private const string Schema = """
         CREATE TABLE invitations(secret TEXT PRIMARY KEY, site TEXT NOT NULL, expires INTEGER NOT NULL, used INTEGER);
@@ -40,6 +41,17 @@ public sealed partial class SqliteStore : ICoordinatorStore
         CREATE TABLE transcripts(number INTEGER PRIMARY KEY, run TEXT NOT NULL REFERENCES runs(id), kind TEXT NOT NULL, round INTEGER NOT NULL, epoch INTEGER NOT NULL, content BLOB NOT NULL);
         """;
 
+    // Version 4 keeps the keys that were taken from sites.
+    private const string Revocations = """
+        ALTER TABLE sites ADD COLUMN revoked INTEGER;
+        CREATE TABLE revoked_keys(key TEXT PRIMARY KEY, site TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+        """;
+
+    // Version 5 keeps the operators.
+    private const string OperatorsTable = "CREATE TABLE operators(name TEXT PRIMARY KEY, role TEXT NOT NULL, token INTEGER NOT NULL, proof TEXT NOT NULL, issued INTEGER NOT NULL, expires INTEGER NOT NULL, revoked INTEGER) WITHOUT ROWID;";
+
+    private const string AllOperators = "SELECT name, role, token, proof, issued, expires, revoked FROM operators";
+
     private readonly SqliteConnection _connection;
     private readonly Lock _lock = new();
     private readonly ConcurrentDictionary<long, string> _transcriptHashes = new();
@@ -54,7 +66,7 @@ public sealed partial class SqliteStore : ICoordinatorStore
             _connection.Execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=5000;");
             long version = _connection.Scalar("PRAGMA user_version");
             if (version > SchemaVersion) throw new InvalidInputException(new Problem($"The database has version {version}; this program knows versions up to {SchemaVersion}.", path, Repair: "Use the program that wrote it, or a newer one."));
-            if (version < SchemaVersion) InTransaction(() => _connection.Execute($"{(version == 0 ? Schema : "")} {(version < 2 ? LedgerHeadsTable : "")} {SecureTables} PRAGMA user_version={SchemaVersion};"));
+            if (version < SchemaVersion) InTransaction(() => _connection.Execute($"{(version == 0 ? Schema : "")} {(version < 2 ? LedgerHeadsTable : "")} {(version < 3 ? SecureTables : "")} {(version < 4 ? Revocations : "")} {OperatorsTable} PRAGMA user_version={SchemaVersion};"));
         }
         catch (SqliteException error)
         {
@@ -66,7 +78,7 @@ public sealed partial class SqliteStore : ICoordinatorStore
     public void AddInvitation(string site, string secretSha256, DateTimeOffset expires) => InTransaction(() =>
     {
         _connection.Execute("INSERT INTO invitations(secret, site, expires) VALUES($1, $2, $3)", secretSha256, site, Ms(expires));
-        _connection.Execute("INSERT INTO sites(name) VALUES($1) ON CONFLICT(name) DO NOTHING", site);
+        _connection.Execute("INSERT INTO sites(name) VALUES($1) ON CONFLICT(name) DO UPDATE SET revoked = NULL", site);
     });
 
     public InvitationUse Enroll(string site, string secretSha256, string keySha256, DateTimeOffset now) => InTransaction(() =>
@@ -75,14 +87,45 @@ public sealed partial class SqliteStore : ICoordinatorStore
         if (found.Count == 0 || found[0].Site != site) return InvitationUse.Unknown;
         if (found[0].Used) return InvitationUse.AlreadyUsed;
         if (Ms(now) >= found[0].Expires) return InvitationUse.Expired;
+        if (FindRevoked(keySha256)) return InvitationUse.KeyRevoked;
         _connection.Execute("UPDATE invitations SET used = $2 WHERE secret = $1", secretSha256, Ms(now));
         _connection.Execute("UPDATE sites SET key = $2 WHERE name = $1", site, keySha256);
         return InvitationUse.Taken;
     });
 
-    public IReadOnlyList<SiteRecord> Sites() => Locked(() => _connection.Query("SELECT name, key, role, data, seen FROM sites ORDER BY name", ReadSite));
+    public RevokedSite? Revoke(string site, DateTimeOffset now) => InTransaction(() =>
+    {
+        SiteRecord? known = _connection.Query("SELECT name, key, role, data, seen, revoked FROM sites WHERE name = $1", ReadSite, site).FirstOrDefault();
+        if (known is null) return null;
+        if (known.Revoked is { } before) return new RevokedSite(_connection.Query("SELECT key FROM revoked_keys WHERE site = $1 AND at = $2", row => row.GetString(0), site, Ms(before)).FirstOrDefault(), before);
+        if (known.KeySha256 is { } key) _connection.Execute("INSERT OR IGNORE INTO revoked_keys(key, site, at) VALUES($1, $2, $3)", key, site, Ms(now));
+        _connection.Execute("UPDATE invitations SET used = $2 WHERE site = $1 AND used IS NULL", site, Ms(now));
+        _connection.Execute("UPDATE sites SET key = NULL, revoked = $2 WHERE name = $1", site, Ms(now));
+        return new RevokedSite(known.KeySha256, At(Ms(now)));
+    });
 
-    public SiteRecord? FindSite(string name) => Locked(() => _connection.Query("SELECT name, key, role, data, seen FROM sites WHERE name = $1", ReadSite, name).FirstOrDefault());
+    public bool IsRevoked(string keySha256) => Locked(() => FindRevoked(keySha256));
+
+    public IReadOnlyList<SiteRecord> Sites() => Locked(() => _connection.Query("SELECT name, key, role, data, seen, revoked FROM sites ORDER BY name", ReadSite));
+
+    public SiteRecord? FindSite(string name) => Locked(() => _connection.Query("SELECT name, key, role, data, seen, revoked FROM sites WHERE name = $1", ReadSite, name).FirstOrDefault());
+
+    public bool AddOperator(OperatorRecord added, DateTimeOffset now) => InTransaction(() =>
+    {
+        if (OperatorOf(added.Name) is { Revoked: null } known && known.Expires > now) return false;
+        _connection.Execute("INSERT OR REPLACE INTO operators(name, role, token, proof, issued, expires) VALUES($1, $2, $3, $4, $5, $6)", added.Name, added.Role.ToText(), added.IsToken, added.Proof, Ms(added.Issued), Ms(added.Expires));
+        return true;
+    });
+
+    public IReadOnlyList<OperatorRecord> Operators() => Locked(() => _connection.Query($"{AllOperators} ORDER BY name", ReadOperator));
+
+    public OperatorRecord? FindOperator(string name) => Locked(() => OperatorOf(name));
+
+    public OperatorRecord? RevokeOperator(string name, DateTimeOffset now) => InTransaction(() =>
+    {
+        _connection.Execute("UPDATE operators SET revoked = $2 WHERE name = $1 AND revoked IS NULL", name, Ms(now));
+        return OperatorOf(name);
+    });
 
     public void SaveJoin(string site, NodeRole role, IReadOnlyList<string> dataIds, DateTimeOffset now) => InTransaction(() =>
         _connection.Execute("UPDATE sites SET role = $2, data = $3, seen = $4 WHERE name = $1", site, role.ToString(), JsonSerializer.Serialize(dataIds), Ms(now)));
@@ -204,7 +247,15 @@ public sealed partial class SqliteStore : ICoordinatorStore
         row.IsDBNull(1) ? null : row.GetString(1),
         row.IsDBNull(2) ? null : Enum.Parse<NodeRole>(row.GetString(2)),
         JsonSerializer.Deserialize<string[]>(row.GetString(3))!,
-        row.IsDBNull(4) ? null : At(row.GetInt64(4)));
+        row.IsDBNull(4) ? null : At(row.GetInt64(4)),
+        row.IsDBNull(5) ? null : At(row.GetInt64(5)));
+
+    private OperatorRecord? OperatorOf(string name) => _connection.Query($"{AllOperators} WHERE name = $1", ReadOperator, name).FirstOrDefault();
+
+    private static OperatorRecord ReadOperator(SqliteDataReader row) =>
+        new(row.GetString(0), OperatorRoles.Parse(row.GetString(1))!.Value, row.GetBoolean(2), row.GetString(3), At(row.GetInt64(4)), At(row.GetInt64(5)), row.IsDBNull(6) ? null : At(row.GetInt64(6)));
+
+    private bool FindRevoked(string keySha256) => _connection.Query("SELECT 1 FROM revoked_keys WHERE key = $1", _ => true, keySha256).Count > 0;
 
     private void Insert(string runId, EventRecord happened) => _connection.Execute(
         "INSERT INTO events(run, sequence, at, kind, round, site, message, model, metrics) VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9)",

@@ -66,14 +66,29 @@ public sealed class AuditLog : IDisposable
             Count count = CountOf(kind, run, what, reason);
             count.Times++;
             if (count.Written > 0 && count.Times < 2 * count.Written) return null;
-            AuditEntry entry = AuditEntry.Make(_number + 1, _time.GetUtcNow(), kind, run, Math.Max(0, round), what, count.Times, _hash);
-            Append(Encoding.UTF8.GetBytes(entry.ToJson() + "\n"));
-            (_number, _hash, count.Written) = (entry.Number, entry.Hash, count.Times);
+            AuditEntry entry = Add(kind, what, run, round, count.Times);
+            count.Written = count.Times;
             return entry;
         }
     }
 
+    /// <summary>Adds a line in any case: what somebody did with power, each time anew.</summary>
+    /// <param name="kind">As of <see cref="Write"/>, like the other parameters.</param>
+    /// <exception cref="IOException">It could not be written; the log is as before, and the next may be tried.</exception>
+    public AuditEntry Record(string kind, string what, string run = "")
+    {
+        lock (_lock) return Add(Clean(kind, LongestName), Clean(what, LongestWhat), Clean(run, LongestName), 0, 1);
+    }
+
     public void Dispose() => _file.Dispose();
+
+    private AuditEntry Add(string kind, string what, string run, int round, long times)
+    {
+        AuditEntry entry = AuditEntry.Make(_number + 1, _time.GetUtcNow(), kind, run, Math.Max(0, round), what, times, _hash);
+        Append(Encoding.UTF8.GetBytes(entry.ToJson() + "\n"));
+        (_number, _hash) = (entry.Number, entry.Hash);
+        return entry;
+    }
 
     private void Append(byte[] line)
     {

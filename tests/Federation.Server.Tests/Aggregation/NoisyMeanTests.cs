@@ -4,6 +4,7 @@ using CsCheck;
 using Federation.Formats.Runs;
 using Federation.Privacy.Mechanisms;
 using Federation.Server.Aggregation;
+using Federation.Server.Strategies;
 
 namespace Federation.Server.Tests.Aggregation;
 
@@ -75,7 +76,7 @@ public sealed class NoisyMeanTests
         for (int release = 0; release < releases; release++)
         {
             using SecureRandom random = SecureRandom.WithKnownKey([.. BitConverter.GetBytes(release), .. new byte[28]]);
-            double vote = NoisyMean.WriteNext(Open([0f]), [Open(within), Open(beyond)], sizeof(float), run.Privacy!, whole, CentralNoise.Of(run, 1, random), new MemoryStream(), TestContext.Current.CancellationToken);
+            double vote = NoisyMean.WriteNext(new NextModel(Open([0f]), new MemoryStream(), new FedAvg()), [Open(within), Open(beyond)], sizeof(float), run.Privacy!, whole, CentralNoise.Of(run, 1, random), TestContext.Current.CancellationToken);
             statistic += Math.Pow((vote - (SiteClip.Vote(1.5, 0.5) / 2)) / deviation, 2);
         }
 
@@ -88,7 +89,7 @@ public sealed class NoisyMeanTests
         RunSpec run = Run();
         using SecureRandom random = new();
         var next = new MemoryStream();
-        Assert.Throws<NonFiniteValueException>(() => NoisyMean.WriteNext(Open([0, 0]), [Open([1, 1]), Open([1, float.NaN])], 8, run.Privacy!, SiteClip.First(run.Privacy!), CentralNoise.Of(run, 2, random), next, TestContext.Current.CancellationToken));
+        Assert.Throws<NonFiniteValueException>(() => NoisyMean.WriteNext(new NextModel(Open([0, 0]), next, new FedAvg()), [Open([1, 1]), Open([1, float.NaN])], 8, run.Privacy!, SiteClip.First(run.Privacy!), CentralNoise.Of(run, 2, random), TestContext.Current.CancellationToken));
         Assert.Equal(0, next.Length);
     }
 
@@ -104,7 +105,7 @@ public sealed class NoisyMeanTests
         using Stream model = Open(new float[count]);
         var next = new MemoryStream(new byte[count * sizeof(float)]);
         long before = GC.GetAllocatedBytesForCurrentThread();
-        NoisyMean.WriteNext(model, updates, count * sizeof(float), run.Privacy!, SiteClip.First(run.Privacy!), noise, next, TestContext.Current.CancellationToken);
+        NoisyMean.WriteNext(new NextModel(model, next, new FedAvg()), updates, count * sizeof(float), run.Privacy!, SiteClip.First(run.Privacy!), noise, TestContext.Current.CancellationToken);
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 2_000_000);
     }
 
@@ -114,7 +115,7 @@ public sealed class NoisyMeanTests
         int values = updates[0].Length;
         var sum = new ClippedSum([.. updates.Select(Open)], values * sizeof(float), SiteClip.Of(privacy, whole), step);
         long[] sums = new long[values];
-        for (int done = 0; done < values; done += FedAvg.BlockLength) sum.Read(sums.AsSpan(done, Math.Min(FedAvg.BlockLength, values - done)));
+        for (int done = 0; done < values; done += NextModel.BlockLength) sum.Read(sums.AsSpan(done, Math.Min(NextModel.BlockLength, values - done)));
         Assert.Equal(ClippedSum.SumPlain(privacy, updates, whole, step), sums.Append(sum.Votes()).Select(one => new BigInteger(one)));
         return sums;
     }
@@ -123,7 +124,7 @@ public sealed class NoisyMeanTests
     {
         var next = new MemoryStream();
         using SecureRandom random = SecureRandom.WithKnownKey([.. Enumerable.Repeat(key, 32)]);
-        NoisyMean.WriteNext(Open(model), [.. updates.Select(Open)], model.Length * sizeof(float), run.Privacy!, SiteClip.First(run.Privacy!), CentralNoise.Of(run, model.Length, random), next, TestContext.Current.CancellationToken);
+        NoisyMean.WriteNext(new NextModel(Open(model), next, new FedAvg()), [.. updates.Select(Open)], model.Length * sizeof(float), run.Privacy!, SiteClip.First(run.Privacy!), CentralNoise.Of(run, model.Length, random), TestContext.Current.CancellationToken);
         return MemoryMarshal.Cast<byte, float>(next.ToArray()).ToArray();
     }
 

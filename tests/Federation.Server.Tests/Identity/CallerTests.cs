@@ -91,7 +91,7 @@ public sealed class CallerTests : IAsyncLifetime
     [Fact]
     public async Task Call_WithAnothersRole_IsRefused()
     {
-        await Tiny.RefusedAsync(Refusal.WrongRole, StatusCode.PermissionDenied, () => ListAsync(_node.Credential), "Only an admin");
+        await Tiny.RefusedAsync(Refusal.WrongRole, StatusCode.PermissionDenied, () => ListAsync(_node.Credential), "Only an operator's credential");
         await Tiny.RefusedAsync(Refusal.WrongRole, StatusCode.PermissionDenied, () => HeartbeatAsync(Admin()), "Only a site");
         using CertificateAuthority ca = CertificateAuthority.Load(_test.Folder.Ca);
         await Tiny.RefusedAsync(Refusal.WrongRole, StatusCode.PermissionDenied, () => ListAsync(ca.Issue("coordinator", CertificateRole.Coordinator, DateTimeOffset.UtcNow)));

@@ -138,6 +138,7 @@ public sealed class RunMachineProperties
             12 or 13 => new EvaluationArrived(site, round, new EvaluationSums { Examples = (ulong)step.Number, Correct = 0, LogLossSum = 0.5, BrierSum = 0.25 }),
             14 when step is { Number: 9, Site: 4 } => new CancelRequested(),
             14 when step is { Number: 8, Site: 4 } => new AggregationFailed(round, "disk"),
+            14 when step.Number is 6 or 7 => new SiteRevoked(site),
             _ => new Tick(),
         };
     }

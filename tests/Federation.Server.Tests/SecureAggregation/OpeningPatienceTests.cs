@@ -2,6 +2,7 @@ using Federation.Privacy.SecureAggregation;
 using Federation.Server.Runs;
 using Federation.Server.SecureAggregation;
 using Federation.Server.Storage;
+using Federation.Server.Strategies;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
@@ -15,7 +16,7 @@ public sealed class OpeningPatienceTests : IDisposable
     private readonly SqliteStore _store = new(":memory:");
     private readonly RunContext _context;
 
-    public OpeningPatienceTests() => _context = new(_store, new BlobStore(Path.Combine(_folder.Path, "blobs")), new Spool(_folder.Path), new Sessions(_store, _time), new Traffic(), new Signal(), _time, NullLogger.Instance);
+    public OpeningPatienceTests() => _context = new(_store, new BlobStore(Path.Combine(_folder.Path, "blobs")), new Spool(_folder.Path), new Sessions(_store, _time), new Traffic(), new Signal(), _time, NullLogger.Instance, new StrategyBook(), new StrategyFiles(_folder.Path));
 
     public void Dispose()
     {

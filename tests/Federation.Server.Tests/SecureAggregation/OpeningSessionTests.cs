@@ -4,6 +4,7 @@ using Federation.Privacy.SecureAggregation;
 using Federation.Server.Runs;
 using Federation.Server.SecureAggregation;
 using Federation.Server.Storage;
+using Federation.Server.Strategies;
 using Google.Protobuf;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
@@ -28,7 +29,7 @@ public sealed class OpeningSessionTests : IDisposable
     public OpeningSessionTests()
     {
         var blobs = new BlobStore(Path.Combine(_folder.FullName, "blobs"));
-        _context = new RunContext(_store, blobs, new Spool(Path.Combine(_folder.FullName, "spool")), new Sessions(_store, _time), new Traffic(), new Signal(), _time, NullLogger.Instance);
+        _context = new RunContext(_store, blobs, new Spool(Path.Combine(_folder.FullName, "spool")), new Sessions(_store, _time), new Traffic(), new Signal(), _time, NullLogger.Instance, new StrategyBook(), new StrategyFiles(Path.Combine(_folder.FullName, "strategies")));
         _store.AddRun(new RunRecord("run", "run", "", "", _time.GetUtcNow(), "{}", false), new EventRecord(1, _time.GetUtcNow(), RunLog.Submitted, 0, "", "", "", null), new ModelRecord("run", 0, new string('0', 64), 0, _time.GetUtcNow()));
         _session = new OpeningSession(_context, "run", s_epoch.Round, s_epoch.Roster, [.. SecureEpoch.Sites.Select((site, i) => (site, FileOf(site, s_epoch.Contributions[i])))]);
         _members = [.. SecureEpoch.Sites.Select((_, i) => s_epoch.Member(i, OpeningRecord.Empty, _ => { }))];

@@ -2,6 +2,7 @@ using System.Text;
 using Federation.Privacy.SecureAggregation;
 using Federation.Server.Runs;
 using Federation.Server.Storage;
+using Federation.Server.Strategies;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
@@ -43,7 +44,7 @@ internal sealed class RunSchedule : IDisposable
         _mayRestore = (2 * federation.Threshold) - sites - 1 - liars; // so many lying or restored members the threshold resists
         Policy = new CommitteePolicy(maxOpenings: Random.Next(3) == 0 ? Random.Next(2, 5) : 100);
         var plan = new RunPlan(isReal ? 1 : Math.Max(1, Random.Next(-2, 4)), CommitteePolicy.FewestContributors, TimeSpan.FromSeconds(60), federation.Sites, Random.Next(3) > 0 ? null : Random.Next(1, 3), Secure: true, MaxOpenings: Policy.MaxOpenings);
-        Context = new RunContext(_store, blobs, new Spool(_spool), new Sessions(_store, Time), new Traffic(), new Signal(), Time, NullLogger.Instance);
+        Context = new RunContext(_store, blobs, new Spool(_spool), new Sessions(_store, Time), new Traffic(), new Signal(), Time, NullLogger.Instance, new StrategyBook(), new StrategyFiles(Path.Combine(_spool, "strategies")));
         _store.AddRun(new RunRecord(ScheduledCoordinator.Run, "run", "", "", _start, "{}", false), new EventRecord(1, _start, RunLog.Submitted, 0, "", "", "", null), new ModelRecord(ScheduledCoordinator.Run, 0, new string('0', 64), 0, _start));
         Coordinator = new ScheduledCoordinator(this, plan);
         Rules = new ScheduleRules(this);

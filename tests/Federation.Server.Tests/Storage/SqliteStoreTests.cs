@@ -128,16 +128,47 @@ public sealed class SqliteStoreTests : IDisposable
     public void Open_DatabaseOfANewerProgram_IsRefusedAndLeftAlone()
     {
         _store.Dispose();
-        using (var connection = new SqliteConnection($"Data Source={Database};Pooling=False"))
-        {
-            connection.Open();
-            using SqliteCommand command = connection.CreateCommand();
-            command.CommandText = "PRAGMA user_version=99";
-            command.ExecuteNonQuery();
-        }
+        Execute("PRAGMA user_version=99");
 
         var error = Assert.Throws<InvalidInputException>(() => new SqliteStore(Database));
         Assert.Contains("version 99", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Open_DatabaseOfVersion3_IsBroughtUpAndKeepsItsSites()
+    {
+        _store.AddInvitation("a", "secret", Now.AddDays(1));
+        _store.Enroll("a", "secret", Key, Now);
+        _store.AddInvitation("b", "other", Now.AddDays(1));
+        _store.Dispose();
+        Execute("DROP TABLE operators; DROP TABLE revoked_keys; ALTER TABLE sites DROP COLUMN revoked; PRAGMA user_version=3");
+
+        _store = new SqliteStore(Database);
+        Assert.Equal([("a", Key, null), ("b", null, null)], _store.Sites().Select(site => (site.Name, site.KeySha256, site.Revoked)));
+        Assert.Equal(new RevokedSite(Key, Now), _store.Revoke("a", Now));
+        Assert.Empty(_store.Operators());
+        Kill();
+        Assert.True(_store.IsRevoked(Key));
+    }
+
+    [Fact]
+    public void Revoke_ASite_TakesKeyAndInvitationsForGoodAndAgainChangesNothing()
+    {
+        foreach (string secret in new[] { "one", "open" }) _store.AddInvitation("a", secret, Now.AddDays(1));
+        _store.Enroll("a", "one", Key, Now);
+        Assert.Null(_store.Revoke("b", Now));
+        Assert.Equal(new RevokedSite(Key, Now), _store.Revoke("a", Now));
+        Assert.Equal(new RevokedSite(Key, Now), _store.Revoke("a", Now.AddDays(1)));
+
+        Kill();
+        SiteRecord revoked = _store.FindSite("a")!;
+        Assert.Equal((null, Now), (revoked.KeySha256, revoked.Revoked));
+        Assert.Equal(InvitationUse.AlreadyUsed, _store.Enroll("a", "open", OtherKey, Now));
+        _store.AddInvitation("a", "again", Now.AddDays(1));
+        Assert.Equal(InvitationUse.KeyRevoked, _store.Enroll("a", "again", Key, Now));
+        Assert.Equal(InvitationUse.Taken, _store.Enroll("a", "again", OtherKey, Now)); // what was refused did not use it up
+        Assert.Equal((OtherKey, null), (_store.FindSite("a")!.KeySha256, _store.FindSite("a")!.Revoked));
+        Assert.Equal((true, false), (_store.IsRevoked(Key), _store.IsRevoked(OtherKey)));
     }
 
     [Fact]
@@ -170,6 +201,17 @@ public sealed class SqliteStoreTests : IDisposable
         if (File.Exists(Database + "-wal")) File.Copy(Database + "-wal", survived + "-wal");
         _store.Dispose();
         _store = new SqliteStore(survived);
+    }
+
+    private void Execute(string sql)
+    {
+        using var connection = new SqliteConnection($"Data Source={Database};Pooling=False");
+        connection.Open();
+        using SqliteCommand command = connection.CreateCommand();
+#pragma warning disable CA2100 // literals of the tests above
+        command.CommandText = sql;
+#pragma warning restore CA2100
+        command.ExecuteNonQuery();
     }
 
     private static EventRecord Said(long sequence) => new(sequence, Now, "kind", 1, "a", "message", Hash, null);

@@ -30,6 +30,18 @@ public sealed class AuditLogTests : IDisposable
         if (!OperatingSystem.IsWindows()) Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(LogPath));
     }
 
+    [Fact]
+    public void Record_TheSameActManyTimes_HasALineEachTime()
+    {
+        using (AuditLog log = AuditLog.Open(LogPath, _time))
+        {
+            for (int i = 1; i <= 200; i++) Assert.Equal(i, log.Record("run-cancelled", "ann cancelled it.", "run-1").Number);
+        }
+
+        var found = AuditVerification.Of(LogPath);
+        Assert.Equal((0, 200), (found.Problems.Count, found.Entries.Count));
+    }
+
     [Fact] // the bytes that are hashed are part of the format
     public void Hash_OfAKnownLine_IsThatOfItsCanonicalBytes()
     {

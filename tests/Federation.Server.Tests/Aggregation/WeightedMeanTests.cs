@@ -1,13 +1,14 @@
 using System.Runtime.InteropServices;
 using CsCheck;
 using Federation.Server.Aggregation;
+using Federation.Server.Strategies;
 
 namespace Federation.Server.Tests.Aggregation;
 
-public sealed class FedAvgTests
+public sealed class WeightedMeanTests
 {
     [Fact]
-    public void WriteNext_AnyUpdates_IsTheExactMeanAddedAndRoundedOnce() => Gen.Select(Gen.Float[-10, 10].Array[1, 40], Gen.Int[1, 6], Gen.ULong[1, 1000], Gen.Int[0, int.MaxValue]).Sample(
+    public void AddAll_AnyUpdates_IsTheExactMeanAddedAndRoundedOnce() => Gen.Select(Gen.Float[-10, 10].Array[1, 40], Gen.Int[1, 6], Gen.ULong[1, 1000], Gen.Int[0, int.MaxValue]).Sample(
         (model, sites, weight, seed) =>
         {
             var random = new Random(seed);
@@ -22,7 +23,7 @@ public sealed class FedAvgTests
         iter: 300);
 
     [Fact]
-    public void WriteNext_UpdatesInAnotherOrder_IsTheSameToTheByte()
+    public void AddAll_UpdatesInAnotherOrder_IsTheSameToTheByte()
     {
         var random = new Random(7);
         float[][] updates = [.. Enumerable.Range(0, 9).Select(_ => Enumerable.Range(0, 50_000).Select(_ => (float)((random.NextDouble() - 0.5) * Math.Pow(10, random.Next(-20, 20)))).ToArray())];
@@ -33,7 +34,7 @@ public sealed class FedAvgTests
     }
 
     [Fact]
-    public void WriteNext_LargeModelOfManySites_TakesTheMemoryOfOneBlock()
+    public void AddAll_LargeModelOfManySites_TakesTheMemoryOfOneBlock()
     {
         const int count = 7_500_000; // 30 MB
         float[] values = new float[count];
@@ -42,13 +43,13 @@ public sealed class FedAvgTests
         using Stream model = Open(new float[count]);
         var next = new MemoryStream(new byte[count * sizeof(float)]);
         long before = GC.GetAllocatedBytesForCurrentThread();
-        FedAvg.WriteNext(model, updates, count * sizeof(float), 4, next, TestContext.Current.CancellationToken);
+        new NextModel(model, next, new FedAvg()).AddAll(new WeightedMean(updates, 4), count, TestContext.Current.CancellationToken);
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 2_000_000);
         Assert.Equal(values, MemoryMarshal.Cast<byte, float>(next.ToArray()).ToArray());
     }
 
     [Fact]
-    public void WriteNext_NewValueDoesNotFitFloat32_IsRefusedNamingTheCoordinate()
+    public void AddAll_NewValueDoesNotFitFloat32_IsRefusedNamingTheCoordinate()
     {
         var error = Assert.Throws<AggregationException>(() => Next([0, float.MaxValue], [[0, float.MaxValue], [0, float.MaxValue]], 1));
         Assert.Contains("Coordinate 1", error.Message, StringComparison.Ordinal);
@@ -58,15 +59,15 @@ public sealed class FedAvgTests
     [InlineData(0)]
     [InlineData(-1)]
     [InlineData(double.NaN)]
-    public void WriteNext_WeightIsNotPositive_IsRefused(double weight) => Assert.Throws<AggregationException>(() => Next([1], [[1]], weight));
+    public void AddAll_WeightIsNotPositive_IsRefused(double weight) => Assert.Throws<AggregationException>(() => Next([1], [[1]], weight));
 
     [Fact]
-    public void WriteNext_AnUpdateEndsEarly_IsRefused() => Assert.Throws<EndOfStreamException>(() => Next([1, 2], [[1]], 1));
+    public void AddAll_AnUpdateEndsEarly_IsRefused() => Assert.Throws<EndOfStreamException>(() => Next([1, 2], [[1]], 1));
 
     private static float[] Next(float[] model, float[][] updates, double weight)
     {
         var next = new MemoryStream();
-        FedAvg.WriteNext(Open(model), [.. updates.Select(Open)], model.Length * sizeof(float), weight, next, TestContext.Current.CancellationToken);
+        new NextModel(Open(model), next, new FedAvg()).AddAll(new WeightedMean([.. updates.Select(Open)], weight), model.Length, TestContext.Current.CancellationToken);
         return MemoryMarshal.Cast<byte, float>(next.ToArray()).ToArray();
     }
 

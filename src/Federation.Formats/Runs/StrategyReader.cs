@@ -1,0 +1,109 @@
+using System.Globalization;
+using Federation.Formats.Yaml;
+
+namespace Federation.Formats.Runs;
+
+/// <summary>Reads <c>strategy</c>: a kind, and the numbers that it takes.</summary>
+internal static class StrategyReader
+{
+    private const string Name = "strategy";
+
+    private static readonly Dictionary<string, StrategyKind> Kinds = new()
+    {
+        ["fedavg"] = StrategyKind.FedAvg,
+        ["fedavgm"] = StrategyKind.FedAvgM,
+        ["fedadagrad"] = StrategyKind.FedAdagrad,
+        ["fedadam"] = StrategyKind.FedAdam,
+        ["fedyogi"] = StrategyKind.FedYogi,
+        ["median"] = StrategyKind.Median,
+        ["trimmed-mean"] = StrategyKind.TrimmedMean,
+        ["krum"] = StrategyKind.Krum,
+        ["norm-bound"] = StrategyKind.NormBound,
+        ["custom"] = StrategyKind.Custom,
+    };
+
+    private static readonly Number
+        s_learningRate = new("learningRate", value => value is > 0 and <= 1000, "in (0, 1000]", 1),
+        s_adaptiveRate = s_learningRate with { Default = 0.1 },
+        s_beta1 = new("beta1", value => value is >= 0 and < 1, "in [0, 1)", 0.9),
+        s_beta2 = new("beta2", value => value is >= 0 and < 1, "in [0, 1)", 0.99),
+        s_tau = new("tau", value => value is > 0 and <= 1, "in (0, 1]", 1e-3);
+
+    private static readonly Dictionary<StrategyKind, Number[]> Numbers = new()
+    {
+        [StrategyKind.FedAvgM] = [s_learningRate, new("momentum", value => value is >= 0 and < 1, "in [0, 1)", 0.9)],
+        [StrategyKind.FedAdagrad] = [s_adaptiveRate, s_beta1 with { Default = 0 }, s_tau],
+        [StrategyKind.FedAdam] = [s_adaptiveRate, s_beta1, s_beta2, s_tau],
+        [StrategyKind.FedYogi] = [s_adaptiveRate, s_beta1, s_beta2, s_tau],
+        [StrategyKind.TrimmedMean] = [new("trim", value => value is >= 0 and < 0.5, "in [0, 0.5)", 0.1)],
+        [StrategyKind.Krum] = [new("malicious", IsCount, "that is whole, 0 to 10000,", 1), new("keep", value => value >= 1 && IsCount(value), "that is whole, 1 to 10000,", 1)],
+        [StrategyKind.NormBound] = [new("maxNorm", value => value is > 0 and <= 1e6, "in (0, 1000000]", null)],
+    };
+
+    private static readonly string[] s_all = [.. Numbers.Values.SelectMany(numbers => numbers).Select(number => number.Name).Distinct()];
+
+    private static readonly string[] s_own = ["name", "parameters"];
+
+    /// <param name="Default">Null: it has to be said.</param>
+    private sealed record Number(string Name, Func<double, bool> Valid, string Rule, double? Default);
+
+    public static StrategySpec Read(FieldReader fields)
+    {
+        if (fields.Map(Name, required: false) is not { } map) return StrategySpec.FedAvg;
+        StrategyKind kind = map.Choice("kind", Kinds);
+        Dictionary<string, double> numbers = [];
+        string? name = null;
+        if (kind == StrategyKind.Custom)
+        {
+            name = map.Text("name", Names.IsSiteName, Names.Rule);
+            ReadOwn(map, numbers);
+        }
+        else
+        {
+            Number[] own = Numbers.GetValueOrDefault(kind, []);
+            foreach (Number number in own) numbers[number.Name] = map.Number(number.Name, number.Valid, number.Rule, number.Default);
+            foreach (string other in s_all.Where(other => !numbers.ContainsKey(other) && map.Has(other)))
+            {
+                map.Add(other, $"belongs to {string.Join(" and ", Kinds.Where(entry => Numbers.GetValueOrDefault(entry.Value, []).Any(number => number.Name == other)).Select(entry => entry.Key))}.", own.Length == 0 ? "Remove it." : $"{map.Text("kind")} takes {string.Join(", ", own.Select(number => number.Name))}.");
+            }
+
+            foreach (string other in s_own.Where(map.Has)) map.Add(other, "belongs to kind: custom.", "Remove it.");
+        }
+
+        map.Close();
+        return new StrategySpec(kind, numbers, name);
+    }
+
+    /// <summary>What a strategy cannot work with.</summary>
+    public static void Check(FieldReader fields, RunSpec spec)
+    {
+        if (!spec.Strategy.SeesUpdates) return;
+        string kind = Kinds.Single(entry => entry.Value == spec.Strategy.Kind).Key;
+        if (spec.SecureAggregation is not null) fields.Add(Name, $"{kind} compares the sites' updates; under secure aggregation nobody sees one, and only their sum is opened.", "Write secureAggregation: none where the sites trust the coordinator with their updates; else write kind: fedavg.");
+        if (spec.Privacy is { IsCentral: true }) fields.Add(Name, $"{kind} is no clipped sum, which is what the coordinator's noise is measured for.", "Write kind: fedavg, or one of the other kinds that work on the mean.");
+        if (spec.Strategy.Kind != StrategyKind.Krum) return;
+        int least = Math.Max((2 * spec.Strategy.Count("malicious")) + 3, spec.Strategy.Count("malicious") + spec.Strategy.Count("keep"));
+        if (spec.Cohort.MinContributors < least) fields.Add(Name, FormattableString.Invariant($"krum with malicious: {spec.Strategy.Count("malicious")} and keep: {spec.Strategy.Count("keep")} needs {least} updates; cohort.minContributors is {spec.Cohort.MinContributors}."), "Raise cohort.minContributors, or lower these.");
+    }
+
+    private static void ReadOwn(FieldReader map, Dictionary<string, double> numbers)
+    {
+        switch (map.Value("parameters"))
+        {
+            case null: return;
+            case YamlMap own:
+                foreach ((string name, YamlValue value) in own.Fields)
+                {
+                    if (value is YamlScalar scalar && YamlText.TryNumber(scalar.Text, out double number) && double.IsFinite(number)) numbers[name] = number;
+                    else map.Add("parameters", string.Create(CultureInfo.InvariantCulture, $"{name} is {FieldReader.Show(value)}; the parameters of one's own strategy are numbers."));
+                }
+
+                return;
+            default:
+                map.Add("parameters", "has no fields.", "Write parameters: { alpha: 0.5 }.");
+                return;
+        }
+    }
+
+    private static bool IsCount(double value) => value is >= 0 and <= 10_000 && value == Math.Floor(value);
+}
