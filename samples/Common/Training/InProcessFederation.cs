@@ -1,6 +1,6 @@
 using Federation.Formats.Models;
 using Federation.Learning;
-using Federation.Server.Aggregation;
+using Federation.Server.Strategies;
 
 namespace Federation.Samples.Training;
 
