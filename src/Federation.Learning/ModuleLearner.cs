@@ -40,14 +40,16 @@ public sealed class ModuleLearner(
         List<string> mismatches = [];
         if (task.Schema is not null) mismatches.Add("The run trains on tables; this node's program holds a custom model. Submit a spec with model: { kind: custom }.");
         if (task.Spec.Privacy is { Unit: not DpUnit.Site } privacy) mismatches.AddRange(PrivateMismatches(privacy, task.Spec.Evaluate is not null));
-        if (train.Inputs.shape[0] == 0) mismatches.Add("This site has no training example.");
-        if (train.Inputs.shape[0] != train.Targets.shape[0]) mismatches.Add($"This site has {train.Inputs.shape[0]} inputs and {train.Targets.shape[0]} targets.");
+        // How many there are is said to nobody, and of a private run not even that there are none.
+        if (train.Inputs.shape[0] == 0 && task.Spec.Privacy is null) mismatches.Add("This site has no training example.");
+        if (train.Inputs.shape[0] != train.Targets.shape[0]) mismatches.Add("This site's program gives inputs and targets of different number.");
         mismatches.AddRange(ModuleState.Differences(Module, initial).Select(difference => $"The run's model is not this program's: {difference}"));
         return mismatches;
     }
 
     public TrainingResult Train(LearningTask task, int round, ModelState start, CancellationToken cancellationToken)
     {
+        if (train.Inputs.shape[0] == 0 && task.Spec.Privacy is { Unit: DpUnit.Site }) return TrainingResult.Nothing(start);
         if (task.Spec.Privacy is not { Unit: not DpUnit.Site } privacy) return LocalTraining.Run(Module, train.Inputs, train.Targets, loss, task, round, start, cancellationToken);
         if (PrivateMismatches(privacy, evaluates: false) is [var missing, ..]) throw new LearningException(missing);
         PrivacyUnits units = privacy.Unit == DpUnit.Person ? PrivacyUnits.ByKey(persons!, privacy.MaxUnitRecords) : PrivacyUnits.Records((int)train.Inputs.shape[0]);
@@ -59,7 +61,7 @@ public sealed class ModuleLearner(
     {
         List<string> mismatches = [];
         if (recordLosses is null) mismatches.Add("The run asks for differential privacy, which needs each record's own loss; this node's program gives ModuleLearner no recordLosses.");
-        if (privacy.Unit == DpUnit.Person && persons?.Count != train.Inputs.shape[0]) mismatches.Add($"The run's privacy unit is a person; this node's program gives ModuleLearner {(persons is null ? "no persons" : $"{persons.Count} persons for {train.Inputs.shape[0]} examples")}.");
+        if (privacy.Unit == DpUnit.Person && persons?.Count != train.Inputs.shape[0]) mismatches.Add($"The run's privacy unit is a person; this node's program gives ModuleLearner {(persons is null ? "no persons" : "not one for each example")}.");
         if (evaluates && test is not null) mismatches.Add("The run evaluates under differential privacy. Its noise is for figures that one record or person moves by 1 at most, and of what a program of one's own makes of its test examples nobody can say that. Remove evaluate from the run's spec, and let each site measure for itself.");
         mismatches.AddRange(ModelCheck.Problems(Module).Select(problem => problem.ToString()));
         return mismatches;

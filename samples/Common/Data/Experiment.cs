@@ -26,6 +26,15 @@ public sealed class Experiment
 
     public DataSchema Schema { get; }
 
+    /// <summary>What each site agrees to, as a file of its own: privacy as strong as the run's, within a budget of twice as much, for the run and one like it. For runs that are to repeat, noise that protects nobody: the sample's records are public.</summary>
+    public string PolicyText => Spec.Privacy switch
+    {
+        null => "minContributors: 3\n",
+        { InsecureSeededNoise: true } => "minContributors: 3\ninsecureSeededNoise: allowed\n",
+        { MaxEpsilon: { } most, Delta: var delta } => FormattableString.Invariant($"minContributors: 3\nprivacy: {{ maxEpsilon: {most}, maxDelta: {delta} }}\nbudget: {{ epsilon: {2 * most}, delta: {delta} }}\n"),
+        _ => throw new InvalidOperationException("The samples' private runs say what they cost at most."),
+    };
+
     /// <param name="spec">YAML; the choice and the seed take the place of what it says.</param>
     /// <param name="open">YAML of the spec without differential privacy; may be the same.</param>
     /// <exception cref="InvalidInputException">The choice contradicts itself.</exception>

@@ -56,6 +56,7 @@ internal static class FederatedRun
         PrivateFile.CreateFolder(folder);
         table.WriteTo(folder, experiment.Schema.Name);
         File.WriteAllText(Path.Combine(folder, SiteProcess.OpenSpecFile), experiment.OpenText);
+        File.WriteAllText(Path.Combine(folder, SiteProcess.PolicyFile), experiment.PolicyText);
         InviteSiteReply invitation = await operators.InviteSiteAsync(new InviteSiteRequest { Name = table.Site.Name }, cancellationToken: cancellationToken);
         PrivateFile.Write(Path.Combine(folder, SiteProcess.TokenFile), invitation.Token);
         return ChildProcess.Start(table.Site.Title, [SiteProcess.Verb, table.Site.Name, folder, experiment.Schema.Name, coordinator]);

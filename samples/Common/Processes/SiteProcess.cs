@@ -32,8 +32,8 @@ public sealed record SiteResult(IReadOnlyList<TestRow> Rows, IReadOnlyList<Local
 /// <summary>The hidden verb <c>site NAME FOLDER DATASET COORDINATOR</c>: enrols, takes part in one run, compares with a model of its own rows alone, audits its privacy and writes what its privacy officer files.</summary>
 internal static class SiteProcess
 {
-    /// <summary>Files of the site's folder, beside its table: the invitation, the spec of its own model, the result, the privacy report.</summary>
-    public const string Verb = "site", TokenFile = "token", OpenSpecFile = "open.yaml", ResultFile = "result.json", PrivacyReportFile = "privacy-report.html";
+    /// <summary>Files of the site's folder, beside its table: the invitation, its policy, the spec of its own model, the result, the privacy report.</summary>
+    public const string Verb = "site", TokenFile = "token", PolicyFile = "policy.yaml", OpenSpecFile = "open.yaml", ResultFile = "result.json", PrivacyReportFile = "privacy-report.html";
 
     public static async Task<int> RunAsync(string name, string folder, string dataSet, string coordinator)
     {
@@ -41,9 +41,9 @@ internal static class SiteProcess
         TorchDevice.SetThreads(1);
         string state = Path.Combine(folder, "node");
         await NodeEnrolment.EnrollAsync(new Uri(coordinator), await File.ReadAllTextAsync(Path.Combine(folder, TokenFile), parentGone), state, parentGone);
-        DataSource source = SiteTable.In(folder, dataSet);
-        // The sample's records are public, and some of its runs are to repeat.
-        var configuration = new NodeConfiguration { Coordinator = new Uri(coordinator), State = state, Data = [source], Policy = new() { AllowInsecureSeededNoise = true } };
+        NodePolicy policy = NodePolicy.Load(Path.Combine(folder, PolicyFile));
+        DataSource source = SiteTable.In(folder, dataSet) with { Budget = policy.Budget };
+        var configuration = new NodeConfiguration { Coordinator = new Uri(coordinator), State = state, Data = [source], Policy = policy };
         using var learner = new TabularLearner([source], torch.CPU);
         NodeOutcome outcome = await FederatedNode.RunAsync(new NodeOptions { Configuration = configuration, ExitAfterRun = true }, learner, NullLoggerFactory.Instance, parentGone);
         if (outcome.State != "completed") throw new ChildFailedException($"The run {outcome.State}. {outcome.Reason}");

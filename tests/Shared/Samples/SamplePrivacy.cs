@@ -29,6 +29,7 @@ internal static class SamplePrivacy
             string page = File.ReadAllText(sample.Output(Path.Combine("privacy", site + ".html")));
             Assert.Contains("The ledger is whole", page, StringComparison.Ordinal);
             Assert.Contains(says, page, StringComparison.Ordinal);
+            Assert.Equal(says == "without noise", page.Contains("No budget is set", StringComparison.Ordinal)); // each site's policy sets one
         });
     }
 }
