@@ -31,21 +31,33 @@ internal sealed class AgreedRuns(NodeFolder folder, string site, NodePolicy poli
         }
     }
 
-    /// <summary>Keeps the run if the policy allows it: what is not agreed to leaves nothing behind that a later task could use.</summary>
+    /// <summary>The run if the policy allows it; nothing is kept that a later task could use.</summary>
     /// <exception cref="ProtocolException">The run asks for less than the policy, or it is another one than was agreed to under its id.</exception>
-    public LearningTask Agree(RunDescription run)
+    public LearningTask Read(RunDescription run)
     {
         LearningTask task = Parse(run.RunId, run.SpecYaml, run.SchemaYaml);
         RequirePolicy(task);
         // What a site agreed to stays: a run that was to be encrypted cannot become another one under its name.
+        if (Has(run.RunId) && (SpecOf(run.RunId) != run.SpecYaml || SchemaOf(run.RunId) != run.SchemaYaml))
+        {
+            throw new ProtocolException(Refusal.AnotherOpening, $"The coordinator sent another spec or schema for run {run.RunId} than the one this site agreed to.");
+        }
+
+        return task;
+    }
+
+    /// <summary>This site takes part in the run no more.</summary>
+    public void Forget(string runId) => File.Delete(Path.Combine(folder.Run(runId), SpecFile));
+
+    /// <summary>Keeps the run if the policy allows it.</summary>
+    /// <exception cref="ProtocolException">As for <see cref="Read"/>.</exception>
+    public LearningTask Agree(RunDescription run)
+    {
+        LearningTask task = Read(run);
         if (!Has(run.RunId))
         {
             WholeFile.Write(Path.Combine(folder.Run(run.RunId), SchemaFile), run.SchemaYaml);
             WholeFile.Write(Path.Combine(folder.Run(run.RunId), SpecFile), run.SpecYaml); // last: with it the run counts as known
-        }
-        else if (SpecOf(run.RunId) != run.SpecYaml || SchemaOf(run.RunId) != run.SchemaYaml)
-        {
-            throw new ProtocolException(Refusal.AnotherOpening, $"The coordinator sent another spec or schema for run {run.RunId} than the one this site agreed to.");
         }
 
         return task;

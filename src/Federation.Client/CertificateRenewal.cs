@@ -18,13 +18,15 @@ internal sealed class CertificateRenewal(CoordinatorLink link, NodeFolder folder
     /// <summary>Ends when it is cancelled. What the coordinator refuses for good ends the node by its other calls.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        bool failed = false;
+        bool failed = false, first = true;
         while (!cancellationToken.IsCancellationRequested)
         {
             X509Certificate2 certificate = link.Credential.Certificate;
             DateTimeOffset now = time.GetUtcNow(), due = CertificateProfile.RenewalOf(certificate);
             TimeSpan pause = now < due ? due - now : failed ? (certificate.NotAfter.ToUniversalTime() - now) / 10 : TimeSpan.Zero;
-            if (pause > TimeSpan.Zero || failed) await Task.Delay(Bounded(pause), time, cancellationToken);
+            // Never at once again: by a clock that is ahead, or near the end of the CA, the new certificate is due, too.
+            if (pause > TimeSpan.Zero || !first) await Task.Delay(Bounded(pause), time, cancellationToken);
+            first = false;
             if (time.GetUtcNow() >= due) failed = !await TryRenewAsync(cancellationToken);
         }
     }

@@ -23,7 +23,7 @@ internal sealed class GuardedTasks(TaskWorker worker, NodeAudit audit, ILogger l
         catch (Exception error) when (OwnSlip.Is(error))
         {
             logger.LogError(error, "Run {Run}: the task {Task} could not be done: {Message}", run, task.TaskCase, error.Message);
-            string sentence = $"The task {task.TaskCase} could not be done ({error.GetType().Name}).";
+            string sentence = $"The task {task.TaskCase} could not be done; this site's log says why.";
             audit.Refused(kind, run!, round, sentence);
             await worker.GiveUpAsync(task, run!, round, sentence, cancellationToken);
         }

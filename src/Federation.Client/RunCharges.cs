@@ -2,6 +2,7 @@ using Federation.Formats.Runs;
 using Federation.Learning;
 using Federation.Privacy.Accounting;
 using Federation.Privacy.Ledger;
+using Federation.Privacy.SecureAggregation;
 using Microsoft.Extensions.Logging;
 
 namespace Federation.Client;
@@ -39,10 +40,18 @@ internal sealed class RunCharges(NodeLedgers ledgers, ILogger logger)
     /// <param name="values">Of the model.</param>
     /// <param name="cost">Of the release: against those who know no part of a shared noise (true), and against the coalition that the run guards against.</param>
     /// <exception cref="BudgetExceededException">It would go beyond the budget, or beyond what the run may cost; nothing was recorded.</exception>
+    /// <exception cref="ProtocolException">The run cannot be charged to this ledger at all.</exception>
     public long Reserve(LearningTask task, int values, int round, string purpose, Func<bool, PrivacyEvent> cost)
     {
         // After a restart of this node the run was agreed to by the process before.
-        if (!_limits.TryGetValue(task.RunId, out PrivacyLoss? limit)) _limits[task.RunId] = limit = ledgers.Forecast(task, values, DataSetOf(task)).Limit;
+        if (!_limits.TryGetValue(task.RunId, out PrivacyLoss? limit))
+        {
+            RunForecast forecast = ledgers.Forecast(task, values, DataSetOf(task));
+            if (task.Schema is null && ledgers.IsAmbiguous) throw new ProtocolException(Refusal.BelowPolicy, NodeLedgers.Ambiguous);
+            if (forecast is { Limit: null, Refusals: [var refusal, ..] }) throw new ProtocolException(Refusal.BelowPolicy, refusal);
+            _limits[task.RunId] = limit = forecast.Limit;
+        }
+
         return LedgerOf(task).Reserve(
             task.Spec.Privacy is { InsecureSeededNoise: true }
                 ? new Release(task.RunId, round, purpose, Recipient, [new NonPrivateEvent()])

@@ -52,7 +52,7 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
             int allowed = Allowed(ledger, budget, count => Events(count), rounds);
             if (allowed == 0) refusals.Add(Invariant($"What is left of the privacy budget of '{dataSet}' (ε = {budget!.Epsilon} at δ = {budget.Delta}, spent {spent:g4}) is too small for one round."));
             double after = allowed == 0 ? spent : ledger.Spent(spentAt, Events(allowed)).Epsilon;
-            return none with { Epsilon = epsilon, EpsilonCharged = charged, EpsilonOutside = outside, After = after, AllowedRounds = allowed, Limit = LimitOf(privacy, policy.Privacy, delta, charged, epsilon), Refusals = refusals };
+            return none with { Epsilon = epsilon, EpsilonCharged = charged, EpsilonOutside = outside, After = after, AllowedRounds = allowed, Limit = LimitOf(privacy, delta, charged, epsilon, PrivacyCost.Epsilon(Repeated(task.Spec, Events), delta)), Refusals = refusals };
         }
         catch (UnreachableTargetException error)
         {
@@ -104,17 +104,19 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
             ? Invariant($"The run protects a site, at ε = {epsilon:g4}; at δ = {delta} the ledger of '{dataSet}' is charged ε = {charged:g4} for each record; this site's policy allows {most}. A smaller maxEpsilon in the spec is right, or 'maxEpsilon: {Math.Ceiling(charged)}' in the policy's privacy; with 'unit: site' there it is about the site.")
             : null;
 
-    /// <summary>What the spec says that a unit may cost, else what its rounds cost (with a thousandth for grids, which depend on the cohort), and no more than the policy allows. Rounds that are asked for again, whose updates may have been seen, count.</summary>
-    /// <remarks>With a site as the unit the ledger is charged more than the spec speaks of. What it is charged grows with the rounds at least as fast as the site's own ε, so that in proportion it is bounded on the safe side.</remarks>
-    private static PrivacyLoss? LimitOf(PrivacySpec privacy, PrivacyPolicy? asked, double delta, double charged, double epsilon)
+    /// <summary>The run's rounds, and as many again as may have to be repeated: a tenth of them, at least three. Of those that were abandoned something may have been seen.</summary>
+    private static IReadOnlyList<PrivacyEvent> Repeated(RunSpec spec, Func<int, IReadOnlyList<PrivacyEvent>> events)
     {
-        double limit = privacy switch
-        {
-            { MaxEpsilon: null } => charged * 1.001,
-            { Unit: DpUnit.Site, MaxEpsilon: { } most } => charged * Math.Max(1.001, most / epsilon),
-            { MaxEpsilon: { } most } => most,
-        };
-        if (asked is { MaxEpsilon: { } allowed } && asked.Unit != DpUnit.Site) limit = Math.Min(limit, allowed);
+        int more = Math.Max(3, spec.Rounds / 10);
+        return spec.Statistics is null ? events(spec.Rounds + more) : [.. events(1).Select(one => new RepeatedEvent(one, 1 + more))];
+    }
+
+    /// <summary>What the rounds and those repeated cost (with a thousandth for grids, which depend on the cohort), or what the spec's maxEpsilon leaves room for where that is more.</summary>
+    /// <remarks>With a site as the unit the ledger is charged more than the spec speaks of. What it is charged grows with the rounds at least as fast as the site's own ε, so that in proportion it is bounded on the safe side.</remarks>
+    private static PrivacyLoss? LimitOf(PrivacySpec privacy, double delta, double charged, double epsilon, double repeated)
+    {
+        double room = privacy.MaxEpsilon is not { } most ? 0 : privacy.Unit == DpUnit.Site ? charged * most / epsilon : most;
+        double limit = Math.Max(repeated * 1.001, room);
         return double.IsFinite(limit) ? new PrivacyLoss(limit, delta, NeighboringRelation.AddOrRemoveOne) : null;
     }
 

@@ -29,6 +29,7 @@ namespace Federation.Client;
 internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILocalLearner learner, RunCharges? charges, CommitteeDuty duty, SecureContribution contribution, SiteStatistics statistics, AgreedRuns runs, NodeAudit audit, Func<JoinRequest> join, ILogger logger)
 {
     private const string ModelFile = "model.safetensors", StatisticsFile = "statistics.json";
+    private readonly OwnMeasurement _measurement = new(folder, learner, logger);
 
     public Task DoAsync(NodeTask task, CancellationToken cancellationToken) => task.TaskCase switch
     {
@@ -54,7 +55,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         string? inFull = null;
         try
         {
-            LearningTask task = runs.Agree(check.Run);
+            LearningTask task = runs.Read(check.Run);
             ModelState? initial = task.Spec.Statistics is null ? await LoadModelAsync(check.ModelSha256, cancellationToken) : null;
             IReadOnlyList<string> Costs() => charges?.Check(task, initial?.Header.ValueCount ?? 0) ?? [];
             IReadOnlyList<string> Fits() => initial is null ? statistics.Check(task) : learner.Check(task, initial);
@@ -63,6 +64,9 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             IReadOnlyList<string> beyond = isKnown ? Costs() : [];
             if ((mismatches = beyond.Count > 0 ? beyond : Fits()).Count == 0 && !isKnown) mismatches = beyond = Costs();
             if (beyond is [var first, ..]) audit.Refused(NodeAudit.Run, check.Run.RunId, 0, first);
+            // What this site refuses is not kept: no later task can begin it.
+            if (mismatches.Count == 0) runs.Agree(check.Run);
+            else runs.Forget(check.Run.RunId);
             if (mismatches.Count == 0 && learner.NotesOn(task) is [_, ..] notes) logger.LogWarning("Run {Run}:{NewLine}{Notes}", check.Run.RunId, Environment.NewLine, string.Join(Environment.NewLine, notes));
         }
         catch (Exception error) when (error is InvalidInputException or LearningException or SafetensorsException or ProtocolException || IsPassing(error))
@@ -136,7 +140,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         ModelState start = await LoadModelAsync(train.ModelSha256, cancellationToken);
         SiteRound? secure = train.Secure is null ? null : await contribution.CheckAsync(task, runs.SpecOf(train.RunId), runs.SchemaOf(train.RunId), train.Secure, Opening.Update, round, train.ModelSha256, start.Header.ValueCount, cancellationToken);
         if (secure is not null) contribution.RequireNew(secure);
-        Measure(task, round - 1, train.ModelSha256, start, cancellationToken);
+        _measurement.Of(task, round - 1, train.ModelSha256, start, cancellationToken);
         int cohort = secure?.Descriptor.Cohort.Count ?? task.Spec.Cohort.MinContributors;
         // Before anything is drawn: a crash from here on wastes the round's part of the budget, and never spends less than was released.
         long reservation = charges!.Reserve(task, start.Header.ValueCount, round, SentUpdate.PurposeOf(task), outside => PrivacyCost.OfRound(task.Spec, start.Header.ValueCount, cohort, outside));
@@ -240,7 +244,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         // First: whatever becomes of the result, nothing of the run's keys is kept.
         StoredUpdate.DropBefore(folder, ended.RunId, int.MaxValue);
         duty.Forget(ended.RunId);
-        if (ended.ModelSha256.Length > 0 && await KeepAsync(ended, ended.ModelSha256, ModelFile, cancellationToken) is var model && runs.Find(ended.RunId) is { } task) MeasureFinal(task, ended, model, cancellationToken);
+        if (ended.ModelSha256.Length > 0 && await KeepAsync(ended, ended.ModelSha256, ModelFile, cancellationToken) is var model && runs.Find(ended.RunId) is { } task) _measurement.OfFinal(task, ended, model, cancellationToken);
         if (ended.StatisticsSha256.Length > 0) await KeepAsync(ended, ended.StatisticsSha256, StatisticsFile, cancellationToken);
         logger.LogInformation("Run {Run} {State} after {Rounds} rounds. {Reason}", ended.RunId, ended.State, ended.Rounds, ended.Reason);
     }
@@ -252,27 +256,6 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         File.Copy(blob, path + ".new", overwrite: true);
         File.Move(path + ".new", path, overwrite: true);
         return path;
-    }
-
-    private void MeasureFinal(LearningTask task, RunEnded ended, string model, CancellationToken cancellationToken)
-    {
-        try
-        {
-            Measure(task, (int)Math.Min(ended.Rounds, int.MaxValue), ended.ModelSha256, ModelState.Read(model), cancellationToken);
-        }
-        catch (Exception error) when (error is LearningException or InvalidInputException)
-        {
-            logger.LogWarning("The final model was not evaluated here: {Message}", error.Message);
-        }
-    }
-
-    /// <summary>A global model on this site's own test rows; stays in this site's folder.</summary>
-    private void Measure(LearningTask task, int round, string modelSha256, ModelState model, CancellationToken cancellationToken)
-    {
-        string runFolder = folder.Run(task.RunId);
-        if (LocalMetrics.Has(runFolder, round)) return;
-        Formats.Evaluation.EvaluationSums sums = learner.Evaluate(task, model, cancellationToken);
-        if (sums.Examples > 0) LocalMetrics.Append(runFolder, round, modelSha256, sums.ToMetrics());
     }
 
     private async Task<ModelState> LoadModelAsync(string sha256, CancellationToken cancellationToken)

@@ -30,7 +30,8 @@ public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device dev
         if (task.Schema is null || task.Spec.Data is null || task.Spec.Task is null) return ["The run trains a custom model; this node is set up for tables. Start the program that holds the model."];
         List<string> mismatches = [];
         if (SourceOf(task).Schema is { } own) mismatches.AddRange(SchemaComparison.Mismatches(DataSchema.Load(own), task.Schema));
-        IReadOnlyList<Problem> problems = ProblemsOf(() => Load(task));
+        // A file that is described otherwise is not read: what a wrong separator or heading makes of it would be said.
+        IReadOnlyList<Problem> problems = mismatches.Count > 0 ? [] : ProblemsOf(() => Load(task));
         using nn.Module<Tensor, Tensor> module = TabularModel.Create(task.Spec, task.Schema, 0);
         mismatches.AddRange(ModuleState.Differences(module, initial).Select(difference => $"The run's model does not fit its spec and schema: {difference}"));
         return problems.Count == 0 ? mismatches : throw new InvalidInputException([.. mismatches.Select(mismatch => new Problem(mismatch)), .. problems]);

@@ -63,6 +63,19 @@ public sealed class AgreedRunsTests : IDisposable
         Assert.Equal((Spec, Schema), (_runs.SpecOf("run"), _runs.SchemaOf("run")));
     }
 
+    [Fact] // what a site only looked at, or refused, no later task finds
+    public void Read_KeepsNothing_AndForgetEndsAnAgreement()
+    {
+        var description = new RunDescription { RunId = "run", SpecYaml = Spec, SchemaYaml = Schema };
+        Assert.Equal("agreed", _runs.Read(description).Spec.Name);
+        Assert.Null(_runs.Find("run"));
+        Agree();
+        Assert.NotNull(_runs.Find("run"));
+        _runs.Forget("run");
+        Assert.Null(_runs.Find("run"));
+        _runs.Forget("run");
+    }
+
     private void Agree() => _runs.Agree(new RunDescription { RunId = "run", SpecYaml = Spec, SchemaYaml = Schema });
 
     private string Refused(string spec, string schema) => Assert.Throws<ProtocolException>(() => _runs.Agree(new RunDescription { RunId = "run", SpecYaml = spec, SchemaYaml = schema })).Message;

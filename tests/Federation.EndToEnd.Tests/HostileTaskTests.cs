@@ -36,7 +36,7 @@ public sealed class HostileTaskTests : IAsyncDisposable
     public Task CheckData_WithoutARun_CostsTheTask() => SurvivedAsync("the task CheckData without a run", _ => task => task.CheckData is null ? null : new NodeTask { CheckData = new CheckData() });
 
     [Fact] // what no check of a task's form can see
-    public Task Train_WithALearnerThatReturnsNothing_CostsTheTask() => SurvivedAsync("The task Train could not be done (NullReferenceException).", _ => task => task.Train is null ? null : task, new SlippingLearner(RunningSites.Steps["a"]));
+    public Task Train_WithALearnerThatReturnsNothing_CostsTheTask() => SurvivedAsync("The task Train could not be done; this site's log says why.", _ => task => task.Train is null ? null : task, new SlippingLearner(RunningSites.Steps["a"]));
 
     [Fact]
     public Task Train_UnderAModelThatIsNoHash_CostsTheTask() => SurvivedAsync("which is no SHA-256", _ => task =>

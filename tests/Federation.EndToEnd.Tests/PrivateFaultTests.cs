@@ -45,25 +45,38 @@ public sealed class PrivateFaultTests
         Assert.Equal(Cost(Rounds), Spent(federation, "b"), 1e-3 * Cost(Rounds));
     }
 
-    [Fact] // there is no budget, and the run still costs no more than its spec says: a round that is paid for twice is the last one's
-    public async Task Run_WhoseRoundIsPaidForTwice_CostsNoMoreThanItsSpecSays()
+    [Fact] // there is no budget, and still the run ends at a site where its rounds come again and again
+    public async Task Run_WhoseRoundsAreRepeated_CostsASiteNoMoreThanItsLimit()
     {
         await using TestFederation federation = await TestFederation.StartAsync();
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        string spec = s_yaml.Replace(", maxEpsilon: 1000", "", StringComparison.Ordinal);
         await EnrollAsync(federation);
-        Task<NodeOutcome>[] others = [.. s_sites[1..].Select(site => RunAsync(federation, site))];
-        using ILocalLearner stopping = new Stopping(SyntheticSites.Learner(SyntheticSites.Write(federation.Folder, "a")), stop);
-        Task<NodeOutcome> first = federation.RunNodeAsync("a", stopping, data: [SyntheticSites.Write(federation.Folder, "a")], cancellationToken: stop.Token);
-        string spec = s_yaml.Replace("maxEpsilon: 1000", FormattableString.Invariant($"maxEpsilon: {Cost(Rounds) * 1.01}"), StringComparison.Ordinal);
+        Task<NodeOutcome>[] nodes = [.. s_sites.Select(site => RunAsync(federation, site))];
         string run = await federation.SubmitAsync(spec, SyntheticSites.SchemaYaml, SyntheticSites.Initial(spec));
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => first);
-        NodeOutcome outcome = await RunAsync(federation, "a");
-        await Task.WhenAll(others);
-        Assert.Equal("completed", outcome.State);
-        RunDetails details = await federation.ShowAsync(run);
-        Assert.Equal([4, 4, 3], details.Rounds.Select(round => round.Contributors.Count));
-        Assert.Equal([1, 1, 2], Records(federation, "a").OfType<ReservedRecord>().Select(record => record.Release.Round));
-        Assert.InRange(Spent(federation, "a"), 0.99 * Cost(Rounds), 1.01 * Cost(Rounds));
+        await Task.WhenAll(nodes);
+        RunForecast forecast = Forecast(federation, run, spec);
+        Assert.Equal(Cost(Rounds), forecast.EpsilonCharged, 1e-3 * Cost(Rounds));
+        Assert.Equal(Cost(Rounds + 3), forecast.Limit!.Epsilon, 2e-3 * Cost(Rounds + 3));
+        using PrivacyLedger ledger = PrivacyLedger.Open(new NodeFolder(federation.NodeState("a")).Ledger, "synthetic", new(PrivacyUnit.Record, NeighboringRelation.AddOrRemoveOne), TimeProvider.System);
+        for (int again = 0; again < 3; again++) ledger.Reserve(new Release(run, Rounds, "update", "x", [s_round]), forecast.Limit);
+        Assert.Throws<BudgetExceededException>(() => ledger.Reserve(new Release(run, Rounds, "update", "x", [s_round]), forecast.Limit));
+        ledger.Reserve(new Release("another", 1, "update", "x", [s_round]), forecast.Limit);
+    }
+
+    [Fact] // an operator's weights can make the loss of some test rows no number: whether an update comes may not tell of it
+    public async Task Run_WhoseModelCannotBeMeasured_GetsItsUpdatesAllTheSame()
+    {
+        await using TestFederation federation = await TestFederation.StartAsync();
+        await EnrollAsync(federation);
+        Task<NodeOutcome>[] nodes = [.. s_sites.Select(site =>
+        {
+            DataSource data = SyntheticSites.Write(federation.Folder, site);
+            return federation.RunNodeAsync(site, site == "a" ? new Unmeasurable(SyntheticSites.Learner(data)) : SyntheticSites.Learner(data), data: [data]);
+        })];
+        string run = await SubmitAsync(federation);
+        await Task.WhenAll(nodes);
+        Assert.All((await federation.ShowAsync(run)).Rounds, round => Assert.Equal(s_sites, round.Contributors));
+        Assert.Equal(Cost(Rounds), Spent(federation, "a"), 1e-3 * Cost(Rounds));
     }
 
     [Fact] // a private run's schema is its operator's to choose: that a site holds a certain record is no answer to it
@@ -113,6 +126,12 @@ public sealed class PrivateFaultTests
         Assert.Equal(Cost(2 * Rounds), Spent(federation, "a"), 1e-3 * Cost(2 * Rounds));
     }
 
+    private static RunForecast Forecast(TestFederation federation, string run, string spec)
+    {
+        using PrivacyLedger ledger = PrivacyLedger.Open(new NodeFolder(federation.NodeState("b")).Ledger, "synthetic", new(PrivacyUnit.Record, NeighboringRelation.AddOrRemoveOne), TimeProvider.System);
+        return RunForecast.Of(new LearningTask(run, "b", RunSpec.Parse(spec, "x"), SyntheticSites.Schema), values: 4, "synthetic", new NodePolicy(), ledger, null, null);
+    }
+
     private static async Task EnrollAsync(TestFederation federation)
     {
         foreach (string site in s_sites) await federation.EnrollAsync(site);
@@ -136,6 +155,18 @@ public sealed class PrivateFaultTests
     }
 
     private static double Cost(int rounds) => PrivacyCost.Epsilon([new RepeatedEvent(s_round, rounds)], 1e-5);
+
+    /// <summary>Its figures on test rows are no numbers.</summary>
+    private sealed class Unmeasurable(ILocalLearner inner) : ILocalLearner
+    {
+        public IReadOnlyList<string> Check(LearningTask task, ModelState initial) => inner.Check(task, initial);
+
+        public TrainingResult Train(LearningTask task, int round, ModelState start, CancellationToken cancellationToken) => inner.Train(task, round, start, cancellationToken);
+
+        public Federation.Formats.Evaluation.EvaluationSums Evaluate(LearningTask task, ModelState model, CancellationToken cancellationToken) => inner.Evaluate(task, model, cancellationToken) with { LogLossSum = double.NaN, BrierSum = double.NaN };
+
+        public void Dispose() => inner.Dispose();
+    }
 
     /// <summary>Its node is stopped while it trains for the first time.</summary>
     private sealed class Stopping(ILocalLearner inner, CancellationTokenSource stop) : ILocalLearner

@@ -168,6 +168,7 @@ public sealed class TabularDataSetTests
         string all = string.Join('\n', SchemaComparison.Mismatches(site, Schema));
         foreach (string expected in new[] { "';' here", "measures months, the run years", "[0, 1200] goes beyond", "'-9'", "'AB' is unknown", "holds a number, the run expects a label" }) Assert.Contains(expected, all);
         Assert.Empty(SchemaComparison.Mismatches(Schema, Schema));
+        Assert.Contains("its first record is no heading", Assert.Single(SchemaComparison.Mismatches(Schema with { Header = false }, Schema)), StringComparison.Ordinal);
     }
 
     [Fact] // Any text as a data file

@@ -10,6 +10,7 @@ public static class SchemaComparison
     {
         List<string> mismatches = [];
         if (!run.Header && (site.Header || site.Columns.Count != run.Columns.Count)) mismatches.Add($"The run expects {run.Columns.Count} columns without a heading line; this site's file is described otherwise.");
+        if (run.Header && !site.Header) mismatches.Add("The run expects a heading line; this site's file has none, and its first record is no heading.");
         if (site.Separator != run.Separator) mismatches.Add($"Fields are separated by '{site.Separator}' here; the run expects '{run.Separator}'.");
         if (site.Version != run.Version && site.Version is not null) mismatches.Add($"This site's data has the version '{site.Version}'; the run expects {(run.Version is null ? "none" : $"'{run.Version}'")}.");
         foreach (Column wanted in run.Columns.Where(column => column.Kind != ColumnKind.Ignore))

@@ -11,10 +11,10 @@ public sealed class PoissonSampler
     private readonly ulong _threshold;
     private readonly SecureRandom _random;
 
-    /// <exception cref="ArgumentOutOfRangeException">There is no unit.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The number of units is negative.</exception>
     public PoissonSampler(int units, SamplingRate rate, SecureRandom random)
     {
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(units);
+        ArgumentOutOfRangeException.ThrowIfNegative(units);
         (Units, Rate, _random) = (units, rate, random);
         // Exact: scaling by 2⁶⁴ changes no digit.
         _threshold = rate.Value == 1 ? ulong.MaxValue : (ulong)Math.ScaleB(rate.Value, 64);

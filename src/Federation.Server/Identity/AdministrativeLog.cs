@@ -36,7 +36,7 @@ public sealed class AdministrativeLog : IDisposable
     /// <param name="kind">One of this type's constants.</param>
     /// <param name="who">Name and role, or what did it by itself.</param>
     /// <param name="what">A sentence that goes on after the name.</param>
-    /// <exception cref="IOException">It could not be written.</exception>
+    /// <exception cref="ActNotRecordedException">It could not be written; the act stands.</exception>
     public void Record(string kind, string who, string what, string run = "")
     {
         try
@@ -46,9 +46,12 @@ public sealed class AdministrativeLog : IDisposable
         catch (IOException error)
         {
             _logger.LogError("Not in the audit log, which cannot be written ({Message}): {Kind}: {Who} {What} {Run}", error.Message, kind, who, what, run);
-            throw;
+            throw new ActNotRecordedException(error);
         }
     }
 
     public void Dispose() => _log.Dispose();
 }
+
+/// <summary>Something was done, and the audit log has no line of it.</summary>
+public sealed class ActNotRecordedException(IOException error) : IOException($"It was done, and the coordinator's audit log could not be written: {error.Message}", error);

@@ -65,6 +65,10 @@ public sealed class CallerInterceptor(CertificateAuthority ca, RunContext shared
         {
             throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, error.Problems);
         }
+        catch (ActNotRecordedException error)
+        {
+            throw RpcError.Refuse(StatusCode.Internal, Refusal.StorageFull, error.Message, repair: "Do not ask for it again. The coordinator's own log has the line; its operator must make room.");
+        }
         catch (Exception error) when (DiskFull.Is(error))
         {
             shared.Logger.LogError("The coordinator's disk is full: {Message}", error.Message);

@@ -39,7 +39,7 @@ public sealed class RunHost
         Spec = RunSpec.Parse(record.SpecYaml, record.Name + ".yaml");
         Schema = record.SchemaYaml.Length == 0 ? null : DataSchema.Parse(record.SchemaYaml, "schema");
         _modelHeader = new Lazy<SafetensorsHeader>(() => ReadHeader(state.ModelSha256));
-        Strategy = context.Strategies.Of(Spec.Strategy);
+        Strategy = state.IsOver ? new FedAvg() : context.Strategies.Of(Spec.Strategy); // of one that is over nothing more is made
         Secure = Spec.SecureAggregation is null ? null : new SecureRun(context, this);
     }
 

@@ -62,7 +62,7 @@ public sealed class PoissonSamplerTests
     public void PoissonSampler_NoUnits_IsRefused()
     {
         using SecureRandom random = new();
-        Assert.Throws<ArgumentOutOfRangeException>(() => new PoissonSampler(0, new(1), random));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new PoissonSampler(-1, new(1), random));
     }
 
     /// <summary>Sizes with fewer than eight expected go together.</summary>
