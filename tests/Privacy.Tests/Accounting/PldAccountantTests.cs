@@ -56,7 +56,8 @@ public sealed class PldAccountantTests
             }
 
             double coarse = At(1e-4), fine = At(3e-6);
-            Assert.True(fine <= coarse * (1 + 1e-5), $"{run}, δ {delta}, {direction}: {fine:R} above {coarse:R}");
+            // What is cut off is planned for each grid, and counts as infinite loss: with single steps of little noise that differs by some 2e-5, both above the exact figure.
+            Assert.True(fine <= coarse * (1 + 1e-4), $"{run}, δ {delta}, {direction}: {fine:R} above {coarse:R}");
             Assert.True(coarse <= (fine * 1.001) + 1e-6 || double.IsPositiveInfinity(coarse), $"{run}, δ {delta}, {direction}: {coarse:R} far above {fine:R}");
         }
     }, iter: 30);
