@@ -54,13 +54,16 @@ internal sealed class AgreedRuns(NodeFolder folder, string site, NodePolicy poli
     public LearningTask Agree(RunDescription run)
     {
         LearningTask task = Read(run);
-        if (!Has(run.RunId))
-        {
-            WholeFile.Write(Path.Combine(folder.Run(run.RunId), SchemaFile), run.SchemaYaml);
-            WholeFile.Write(Path.Combine(folder.Run(run.RunId), SpecFile), run.SpecYaml); // last: with it the run counts as known
-        }
-
+        Keep(run);
         return task;
+    }
+
+    /// <summary>Keeps a run that was <see cref="Read"/>.</summary>
+    public void Keep(RunDescription run)
+    {
+        if (Has(run.RunId)) return;
+        WholeFile.Write(Path.Combine(folder.Run(run.RunId), SchemaFile), run.SchemaYaml);
+        WholeFile.Write(Path.Combine(folder.Run(run.RunId), SpecFile), run.SpecYaml); // last: with it the run counts as known
     }
 
     public string SpecOf(string runId) => File.ReadAllText(Path.Combine(folder.Run(runId), SpecFile));

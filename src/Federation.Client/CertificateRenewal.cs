@@ -39,7 +39,7 @@ internal sealed class CertificateRenewal(CoordinatorLink link, NodeFolder folder
         {
             Credential renewed = await AskAsync(link.Credential, cancellationToken);
             // On disk before it is used: what the coordinator has issued is not lost.
-            PrivateFile.Write(folder.Certificate, $"{renewed.Certificate.ExportCertificatePem()}\n{renewed.CaCertificate.ExportCertificatePem()}\n");
+            folder.SaveCertificate(renewed.Certificate, renewed.CaCertificate);
             link.Use(renewed);
             logger.LogInformation("The certificate was renewed; it is valid until {Until:u}", renewed.Certificate.NotAfter.ToUniversalTime());
             return true;
@@ -62,10 +62,7 @@ internal sealed class CertificateRenewal(CoordinatorLink link, NodeFolder folder
         var request = new CertificateRequest(CertificateProfile.Subject(present.Name, CertificateRole.Site), key, HashAlgorithmName.SHA256);
         RenewCertificateReply reply = await new Node.NodeClient(link).RenewCertificateAsync(new RenewCertificateRequest { CertificateSigningRequest = ByteString.CopyFrom(request.CreateSigningRequest()) }, cancellationToken: cancellationToken);
         using X509Certificate2 certificate = X509CertificateLoader.LoadCertificate(reply.Certificate.Span);
-        bool right = CertificateProfile.StatusOf(certificate, present.CaCertificate, time.GetUtcNow()) == CertificateStatus.Valid
-            && CertificateProfile.NameOf(certificate) == present.Name
-            && CertificateProfile.RoleOf(certificate) == CertificateRole.Site
-            && certificate.PublicKey.ExportSubjectPublicKeyInfo().AsSpan().SequenceEqual(key.ExportSubjectPublicKeyInfo());
+        bool right = CertificateProfile.IsOf(certificate, present.CaCertificate, present.Name, key, time.GetUtcNow()) && CertificateProfile.RoleOf(certificate) == CertificateRole.Site;
         return right ? Credential.Of(certificate, key, present.CaCertificate) : throw new InvalidDataException("The coordinator answered with a certificate that is not this site's.");
     }
 }

@@ -34,14 +34,12 @@ public static class NodeEnrolment
         using X509Certificate2 certificate = X509CertificateLoader.LoadCertificate(reply.Certificate.Span);
         using X509Certificate2 ca = X509CertificateLoader.LoadCertificate(reply.CaCertificate.Span);
         bool right = CertificateProfile.SpkiSha256(ca) == invitation.CaSpkiSha256
-            && CertificateProfile.StatusOf(certificate, ca, (time ?? TimeProvider.System).GetUtcNow()) == CertificateStatus.Valid
-            && CertificateProfile.NameOf(certificate) == invitation.Site
-            && certificate.PublicKey.ExportSubjectPublicKeyInfo().AsSpan().SequenceEqual(key.ExportSubjectPublicKeyInfo());
+            && CertificateProfile.IsOf(certificate, ca, invitation.Site, key, (time ?? TimeProvider.System).GetUtcNow());
         if (!right) throw new InvalidInputException(new Problem("The coordinator answered with a certificate that is not this site's.", Repair: "Compare the clocks of both machines, and ask the operator."));
 
         // The certificate last: with it the folder counts as enrolled.
         PrivateFile.Write(folder.Key, key.ExportPkcs8PrivateKeyPem() + "\n");
-        PrivateFile.Write(folder.Certificate, $"{certificate.ExportCertificatePem()}\n{ca.ExportCertificatePem()}\n");
+        folder.SaveCertificate(certificate, ca);
         return invitation.Site;
     }
 

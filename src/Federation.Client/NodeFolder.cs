@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using Federation.Formats;
 using Federation.Privacy.Canonical;
 using Federation.Privacy.SecureAggregation;
@@ -25,6 +26,9 @@ public sealed class NodeFolder
 
     /// <summary>The certificate and the CA's.</summary>
     public string Certificate => In("identity.pem");
+
+    /// <summary>Writes <see cref="Certificate"/>, whole or not at all.</summary>
+    public void SaveCertificate(X509Certificate2 certificate, X509Certificate2 ca) => PrivateFile.Write(Certificate, $"{certificate.ExportCertificatePem()}\n{ca.ExportCertificatePem()}\n");
 
     public string Lock => In("lock");
 

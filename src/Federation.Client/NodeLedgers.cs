@@ -1,4 +1,5 @@
 using Federation.Formats.Configuration;
+using Federation.Formats.Data;
 using Federation.Learning;
 using Federation.Privacy.Accounting;
 using Federation.Privacy.Ledger;
@@ -24,13 +25,12 @@ public sealed class NodeLedgers(NodeConfiguration configuration, NodeFolder fold
 
     public static string OwnDataSetOf(NodeConfiguration configuration) => configuration.Data is [var only] ? only.Id : "own-data";
 
-    /// <summary>What such a run is told.</summary>
-    public const string Ambiguous = "The run names no data set, and this node has several, some with a privacy budget: it cannot tell which one to charge.";
+    /// <summary>What a run of one's own model is told, which names no data set, where it could read one that has a budget in another ledger; null: it is clear which one to charge.</summary>
+    public static string? AmbiguityOf(NodeConfiguration configuration, DataSchema? schema) => schema is null && configuration.Data.Count > 1 && configuration.Data.Any(source => source.Budget is not null)
+        ? "The run names no data set, and this node has several, some with a privacy budget: it cannot tell which one to charge."
+        : null;
 
-    /// <summary>Whether a run of one's own model, which names no data set, could read one that has a budget in another ledger.</summary>
-    public bool IsAmbiguous => IsAmbiguousOf(configuration);
-
-    public static bool IsAmbiguousOf(NodeConfiguration configuration) => configuration.Data.Count > 1 && configuration.Data.Any(source => source.Budget is not null);
+    public string? AmbiguityOf(LearningTask task) => AmbiguityOf(configuration, task.Schema);
 
     /// <summary>Of its own entry, else the policy's, which is for every data set.</summary>
     public static PrivacyBudget? BudgetOf(NodeConfiguration configuration, DataSource? source) => source is null ? configuration.Policy.Budget : source.Budget;

@@ -7,7 +7,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Federation.Client;
 
-/// <summary>What runs cost this site's data sets: foretold before a run begins, and paid before anything is drawn or leaves. No run costs more than it said, whatever rounds the coordinator asks for.</summary>
+/// <summary>What runs cost this site's data sets: foretold before a run begins, and paid before anything is drawn or leaves. A run ends here at its limit, whatever rounds the coordinator asks for.</summary>
 internal sealed class RunCharges(NodeLedgers ledgers, ILogger logger)
 {
     private readonly Dictionary<string, PrivacyLoss?> _limits = [];
@@ -26,7 +26,7 @@ internal sealed class RunCharges(NodeLedgers ledgers, ILogger logger)
     /// <exception cref="LedgerException">The ledger cannot be used.</exception>
     public IReadOnlyList<string> Check(LearningTask task, int values)
     {
-        if (task.Schema is null && ledgers.IsAmbiguous) return [NodeLedgers.Ambiguous];
+        if (ledgers.AmbiguityOf(task) is { } ambiguous) return [ambiguous];
         RunForecast forecast = ledgers.Forecast(task, values, DataSetOf(task));
         if (forecast.Refusals.Count > 0) return forecast.Refusals;
         _limits[task.RunId] = forecast.Limit;
@@ -46,8 +46,8 @@ internal sealed class RunCharges(NodeLedgers ledgers, ILogger logger)
         // After a restart of this node the run was agreed to by the process before.
         if (!_limits.TryGetValue(task.RunId, out PrivacyLoss? limit))
         {
+            if (ledgers.AmbiguityOf(task) is { } ambiguous) throw new ProtocolException(Refusal.BelowPolicy, ambiguous);
             RunForecast forecast = ledgers.Forecast(task, values, DataSetOf(task));
-            if (task.Schema is null && ledgers.IsAmbiguous) throw new ProtocolException(Refusal.BelowPolicy, NodeLedgers.Ambiguous);
             if (forecast is { Limit: null, Refusals: [var refusal, ..] }) throw new ProtocolException(Refusal.BelowPolicy, refusal);
             _limits[task.RunId] = limit = forecast.Limit;
         }

@@ -46,7 +46,7 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
             double charged = PrivacyCost.Epsilon(Events(rounds), delta), epsilon = charged;
             if (privacy.Unit == DpUnit.Site) epsilon = PrivacyCost.Epsilon(PrivacyCost.OfUnit(task.Spec, task.Schema, values, cohort, rounds, outside: false), delta);
             double outside = privacy.Noise != NoiseSource.Shared ? epsilon : PrivacyCost.Epsilon(PrivacyCost.OfUnit(task.Spec, task.Schema, values, cohort, rounds, outside: true), delta);
-            if (epsilon > privacy.MaxEpsilon) refusals.Add(Invariant($"The run costs each {privacy.UnitName} ε = {epsilon:g4} at δ = {delta} over {(rounds == 1 ? "1 round" : $"{rounds} rounds")}; its own spec allows {privacy.MaxEpsilon}."));
+            if (epsilon > privacy.MaxEpsilon) refusals.Add(Invariant($"The run costs each {privacy.UnitName} ε = {epsilon:g4} at δ = {delta} over {none.Rounds}; its own spec allows {privacy.MaxEpsilon}."));
             if (AboveThePolicy(policy.Privacy, privacy, dataSet, epsilon, charged, delta) is { } above) refusals.Add(above);
             if (policy.Privacy is { } asked && double.IsPositiveInfinity(asked.Unit == DpUnit.Site ? epsilon : charged)) refusals.Add("The run's noise is so little that no ε can be shown; this site's policy asks for differential privacy.");
             int allowed = Allowed(ledger, budget, count => Events(count), rounds);

@@ -57,17 +57,23 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         {
             LearningTask task = runs.Read(check.Run);
             ModelState? initial = task.Spec.Statistics is null ? await LoadModelAsync(check.ModelSha256, cancellationToken) : null;
-            IReadOnlyList<string> Costs() => charges?.Check(task, initial?.Header.ValueCount ?? 0) ?? [];
-            IReadOnlyList<string> Fits() => initial is null ? statistics.Check(task) : learner.Check(task, initial);
             // A run that this site would not pay for learns nothing of its table; a ledger is opened for no table that is not there.
             bool isKnown = charges?.Knows(task) == true;
-            IReadOnlyList<string> beyond = isKnown ? Costs() : [];
-            if ((mismatches = beyond.Count > 0 ? beyond : Fits()).Count == 0 && !isKnown) mismatches = beyond = Costs();
-            if (beyond is [var first, ..]) audit.Refused(NodeAudit.Run, check.Run.RunId, 0, first);
+            mismatches = isKnown ? Costs() : Fits();
+            if (mismatches.Count == 0) mismatches = isKnown ? Fits() : Costs();
             // What this site refuses is not kept: no later task can begin it.
-            if (mismatches.Count == 0) runs.Agree(check.Run);
+            if (mismatches.Count == 0) runs.Keep(check.Run);
             else runs.Forget(check.Run.RunId);
             if (mismatches.Count == 0 && learner.NotesOn(task) is [_, ..] notes) logger.LogWarning("Run {Run}:{NewLine}{Notes}", check.Run.RunId, Environment.NewLine, string.Join(Environment.NewLine, notes));
+
+            IReadOnlyList<string> Fits() => initial is null ? statistics.Check(task) : learner.Check(task, initial);
+
+            IReadOnlyList<string> Costs()
+            {
+                IReadOnlyList<string> beyond = charges?.Check(task, initial?.Header.ValueCount ?? 0) ?? [];
+                if (beyond is [var first, ..]) audit.Refused(NodeAudit.Run, check.Run.RunId, 0, first);
+                return beyond;
+            }
         }
         catch (Exception error) when (error is InvalidInputException or LearningException or SafetensorsException or ProtocolException || IsPassing(error))
         {

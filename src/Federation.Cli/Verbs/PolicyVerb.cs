@@ -31,7 +31,7 @@ internal static class PolicyVerb
         DataSource? source = configuration.Data.FirstOrDefault(source => source.Id == dataSet);
         RunForecast forecast = Forecast(configuration, task, submission.Initial?.Header.ValueCount ?? 0, dataSet, source);
         if (source is null && schema is not null) forecast = forecast with { Refusals = [.. forecast.Refusals, $"This node has no data set '{dataSet}'."] };
-        if (schema is null && NodeLedgers.IsAmbiguousOf(configuration)) forecast = forecast with { Refusals = [.. forecast.Refusals, NodeLedgers.Ambiguous] };
+        if (NodeLedgers.AmbiguityOf(configuration, schema) is { } ambiguous) forecast = forecast with { Refusals = [.. forecast.Refusals, ambiguous] };
         if (configuration.Role == NodeRole.Evaluator) forecast = forecast with { Refusals = [.. forecast.Refusals, "This node is an evaluator: it trains in no run."] };
         PolicyAnswer answer = Answer(forecast);
         invocation.Output.Result(answer, Lines(answer, forecast));

@@ -84,6 +84,13 @@ public static class CertificateProfile
         return until - ((until - from) / 3);
     }
 
+    /// <summary>Whether this key, private or public, is the certificate's.</summary>
+    public static bool HasKey(X509Certificate2 certificate, AsymmetricAlgorithm key) => certificate.PublicKey.ExportSubjectPublicKeyInfo().AsSpan().SequenceEqual(key.ExportSubjectPublicKeyInfo());
+
+    /// <summary>Whether a coordinator's answer to a signing request is the asker's: of the CA, in date, of this name and key.</summary>
+    public static bool IsOf(X509Certificate2 certificate, X509Certificate2 ca, string name, AsymmetricAlgorithm key, DateTimeOffset now) =>
+        StatusOf(certificate, ca, now) == CertificateStatus.Valid && NameOf(certificate) == name && HasKey(certificate, key);
+
     /// <summary>SHA-256 of the subject public key info, lower-case hex.</summary>
     public static string SpkiSha256(X509Certificate2 certificate) => Sha256Hex.Of(certificate.PublicKey.ExportSubjectPublicKeyInfo());
 

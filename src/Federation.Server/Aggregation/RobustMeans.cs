@@ -17,22 +17,30 @@ internal sealed class VisibleUpdate(string site, Stream file, ulong weight)
     }
 
     public void Rewind() => file.Position = _start;
+
+    /// <summary>So many coordinates of all updates are held at once: 16,384, or fewer where the updates are many; 64 MiB at most.</summary>
+    public static int AtOnce(int updates) => Math.Min(NextModel.BlockLength, Math.Max(1, (1 << 24) / updates));
+
+    /// <summary>The next coordinates of all, one update after the other.</summary>
+    public static void ReadAll(IReadOnlyList<VisibleUpdate> updates, Span<float> rows, int coordinates)
+    {
+        for (int row = 0; row < updates.Count; row++) updates[row].Read(rows.Slice(row * coordinates, coordinates));
+    }
 }
 
 /// <summary>In each coordinate the mean of what is left when the ⌊βn⌋ largest and the ⌊βn⌋ smallest of n are taken away; with β = ½ the median (Yin, Chen, Kannan, Bartlett 2018, Definitions 1 and 2).</summary>
-/// <remarks>Memory: 16,384 coordinates of all updates, or fewer where they are many: 64 MiB at most.</remarks>
 /// <param name="trim">β, in [0, ½].</param>
 internal sealed class TrimmedMean(IReadOnlyList<VisibleUpdate> updates, double trim) : IMeanUpdate
 {
-    private readonly float[] _rows = new float[updates.Count * Math.Min(NextModel.BlockLength, Math.Max(1, (1 << 24) / updates.Count))], _column = new float[updates.Count];
+    private readonly float[] _rows = new float[updates.Count * VisibleUpdate.AtOnce(updates.Count)], _column = new float[updates.Count];
 
     public void Read(Span<double> mean)
     {
-        int most = _rows.Length / updates.Count;
+        int most = VisibleUpdate.AtOnce(updates.Count);
         for (; !mean.IsEmpty; mean = mean[Math.Min(most, mean.Length)..])
         {
             int length = Math.Min(most, mean.Length);
-            for (int row = 0; row < updates.Count; row++) updates[row].Read(_rows.AsSpan(row * length, length));
+            VisibleUpdate.ReadAll(updates, _rows, length);
             for (int i = 0; i < length; i++)
             {
                 for (int row = 0; row < updates.Count; row++) _column[row] = _rows[(row * length) + i];
@@ -90,13 +98,13 @@ internal static class Krum
 
     private static double[,] Squares(IReadOnlyList<VisibleUpdate> updates, long values)
     {
-        int n = updates.Count, most = Math.Min(NextModel.BlockLength, Math.Max(1, (1 << 24) / n));
+        int n = updates.Count, most = VisibleUpdate.AtOnce(n);
         double[,] squares = new double[n, n];
         float[] rows = new float[n * most];
         for (; values > 0; values -= Math.Min(most, values))
         {
             int length = (int)Math.Min(most, values);
-            for (int row = 0; row < n; row++) updates[row].Read(rows.AsSpan(row * length, length));
+            VisibleUpdate.ReadAll(updates, rows, length);
             for (int i = 0; i < n; i++)
             {
                 for (int j = 0; j < i; j++) squares[i, j] = squares[j, i] += Square(rows.AsSpan(i * length, length), rows.AsSpan(j * length, length));

@@ -38,7 +38,7 @@ public sealed class CertificateAuthority : IDisposable
         {
             string pem = File.ReadAllText(pemPath);
             X509Certificate2 certificate = X509Certificate2.CreateFromPem(pem);
-            return ReadKey(pem) is { } key && IsKeyOf(certificate, key) ? new CertificateAuthority(certificate, key) : throw new CryptographicException("It holds no key of its certificate.");
+            return ReadKey(pem) is { } key && CertificateProfile.HasKey(certificate, key) ? new CertificateAuthority(certificate, key) : throw new CryptographicException("It holds no key of its certificate.");
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or CryptographicException or ArgumentException)
         {
@@ -58,23 +58,15 @@ public sealed class CertificateAuthority : IDisposable
         return Credential.Of(certificate, key, X509CertificateLoader.LoadCertificate(Certificate.RawData));
     }
 
-    /// <summary>A site's certificate for the key of its signing request, whose subject is not looked at.</summary>
-    /// <exception cref="CryptographicException">The request is malformed, its signature is wrong, or its key is not P-256.</exception>
-    public X509Certificate2 IssueSite(string site, byte[] signingRequest, DateTimeOffset now, TimeSpan lifetime) => Issue(site, CertificateRole.Site, signingRequest, now, lifetime);
-
-    /// <summary>As <see cref="IssueSite"/>, for any role.</summary>
+    /// <summary>A certificate for the key of a signing request, whose subject is not looked at.</summary>
     /// <exception cref="CryptographicException">The request is malformed, its signature is wrong, or its key is not P-256.</exception>
     public X509Certificate2 Issue(string name, CertificateRole role, byte[] signingRequest, DateTimeOffset now, TimeSpan lifetime)
     {
         CertificateRequest request = CertificateRequest.LoadSigningRequest(signingRequest, HashAlgorithmName.SHA256);
         using ECDsa key = request.PublicKey.GetECDsaPublicKey() ?? throw new CryptographicException("The key is no elliptic-curve key; P-256 is right.");
-        ECCurve curve = key.ExportParameters(false).Curve;
-        if (!curve.IsNamed || curve.Oid.Value != ECCurve.NamedCurves.nistP256.Oid.Value) throw new CryptographicException("The key is not on P-256.");
+        if (CurveOf(key) != "nistP256") throw new CryptographicException("The key is not on P-256.");
         return Sign(new CertificateRequest(CertificateProfile.Subject(name, role), request.PublicKey, Hash), role, now, lifetime);
     }
-
-    /// <summary>Whether this is the private key of the certificate.</summary>
-    internal static bool IsKeyOf(X509Certificate2 certificate, AsymmetricAlgorithm key) => certificate.PublicKey.ExportSubjectPublicKeyInfo().AsSpan().SequenceEqual(key.ExportSubjectPublicKeyInfo());
 
     /// <summary>The first private key of a PEM file; null: it holds none that is ECDSA or RSA.</summary>
     internal static AsymmetricAlgorithm? ReadKey(string pem)

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Federation.Formats;
+using Federation.Protocol.Identity;
 
 namespace Federation.Server.Identity;
 
@@ -27,7 +28,7 @@ public static class OwnAuthority
             problems.AddRange(error.Problems);
         }
 
-        if (key is not null && !CertificateAuthority.IsKeyOf(certificate, key)) problems.Add(new Problem("The key does not belong to the certificate.", keyPath, Repair: $"Name the key that {certificatePath} was made for."));
+        if (key is not null && !CertificateProfile.HasKey(certificate, key)) problems.Add(new Problem("The key does not belong to the certificate.", keyPath, Repair: $"Name the key that {certificatePath} was made for."));
         if (problems.Count == 0) return new CertificateAuthority(certificate, key!);
         certificate.Dispose();
         key?.Dispose();

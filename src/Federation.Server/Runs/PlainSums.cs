@@ -44,7 +44,7 @@ internal sealed class PlainSums(RunContext context, RunHost run)
     }
 
     /// <summary>Durable before the event is.</summary>
-    public static Aggregated Keep(Aggregated aggregated, StrategyState? state)
+    private static Aggregated Keep(Aggregated aggregated, StrategyState? state)
     {
         state?.Keep();
         return aggregated with { StrategyKept = state is not null };

@@ -13,12 +13,12 @@ using Microsoft.AspNetCore.Http;
 namespace Federation.Server.Services;
 
 /// <summary>Turns an invitation into a certificate.</summary>
-public sealed class EnrolmentService(CertificateAuthority ca, SiteCertificates certificates, EnrolmentTries tries, RunContext shared, ICoordinatorStore store, TimeProvider time, Signal signal) : Enrolment.EnrolmentBase
+public sealed class EnrolmentService(CertificateAuthority ca, SiteCertificates certificates, EnrolmentTries tries, RunContext shared) : Enrolment.EnrolmentBase
 {
     public override Task<EnrollReply> Enroll(EnrollRequest request, ServerCallContext context)
     {
         string? named = request.Token.Split('.') is [_, var site, ..] && Names.IsSiteName(site) ? site : null;
-        string? invited = named is not null && store.FindSite(named) is not null ? named : null;
+        string? invited = named is not null && shared.Store.FindSite(named) is not null ? named : null;
         return Task.FromResult(tries.Try(context.GetHttpContext().Connection.RemoteIpAddress, invited, () => Enrol(request, context.Peer)));
     }
 
@@ -26,9 +26,9 @@ public sealed class EnrolmentService(CertificateAuthority ca, SiteCertificates c
     {
         InvitationToken token = Parse(request.Token);
         if (token.CaSpkiSha256 != ca.SpkiSha256) throw RpcError.Refuse(StatusCode.PermissionDenied, Refusal.TokenForeign, "The invitation is another federation's.", "token");
-        DateTimeOffset now = time.GetUtcNow();
+        DateTimeOffset now = shared.Time.GetUtcNow();
         using X509Certificate2 certificate = certificates.Issue(token.Site, request.CertificateSigningRequest); // before the token is used up
-        switch (store.Enroll(token.Site, token.SecretSha256, CertificateProfile.SpkiSha256(certificate), now))
+        switch (shared.Store.Enroll(token.Site, token.SecretSha256, CertificateProfile.SpkiSha256(certificate), now))
         {
             case InvitationUse.Unknown: throw Refuse(Refusal.TokenUnknown, "The invitation is unknown.");
             case InvitationUse.AlreadyUsed: throw Refuse(Refusal.TokenUsed, "The invitation was used already.");
@@ -36,7 +36,7 @@ public sealed class EnrolmentService(CertificateAuthority ca, SiteCertificates c
             case InvitationUse.KeyRevoked: throw RpcError.Refuse(StatusCode.PermissionDenied, Refusal.Revoked, "This key was revoked; it cannot be enrolled again.", "certificate_signing_request", "Enrol in a new state folder, with a new key; the invitation is still good.");
         }
 
-        signal.Raise();
+        shared.Signal.Raise();
         shared.Acts?.Record(AdministrativeLog.Enrolled, token.Site, $"(site, from {from}) enrolled with the key {CertificateProfile.SpkiSha256(certificate)}.");
         return new EnrollReply { Certificate = ByteString.CopyFrom(certificate.RawData), CaCertificate = ByteString.CopyFrom(ca.Certificate.RawData) };
     }

@@ -35,6 +35,10 @@ internal sealed class BudgetCheck(NeighboringRelation relation)
         return fits;
     }
 
+    /// <summary>What has been reserved here.</summary>
+    /// <param name="known">Of the same ledger.</param>
+    public Spending Spent(Spending known) => known.OnlyOf(_tally, relation);
+
     /// <param name="what">Is bounded, for the message.</param>
     /// <param name="before">What is spent without the new events.</param>
     /// <exception cref="BudgetExceededException">They do not fit.</exception>

@@ -11,7 +11,7 @@ internal sealed class LedgerChain
     private readonly HashSet<long> _reservations = [];
     private readonly Dictionary<string, long> _acknowledged = [];
     private readonly HashSet<string> _lost = [];
-    private readonly Dictionary<string, (BudgetCheck Check, Spending Spent)> _runs = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, BudgetCheck> _runs = new(StringComparer.Ordinal);
 
     public OpenedRecord? Opened { get; private set; }
 
@@ -34,8 +34,16 @@ internal sealed class LedgerChain
     /// <summary>How far a recipient has seen this chain, as far as the chain itself tells.</summary>
     public long AcknowledgedBy(string recipient) => _acknowledged.GetValueOrDefault(recipient);
 
-    /// <summary>What one run has reserved.</summary>
-    public (BudgetCheck Check, Spending Spent) OfRun(string run) => _runs.TryGetValue(run, out (BudgetCheck, Spending) known) ? known : (new BudgetCheck(Opened!.Terms.Relation), new Spending());
+    /// <param name="what">Is bounded, for the message.</param>
+    /// <param name="most">For all releases of the run together, this one included.</param>
+    /// <param name="known">What the ledger has spent.</param>
+    /// <exception cref="BudgetExceededException">They would cost more.</exception>
+    public void RequireWithin(string what, PrivacyLoss most, Release release, Spending known)
+    {
+        BudgetCheck run = OfRun(release.Run);
+        Spending spent = run.Spent(known);
+        run.Require(what, new(most.Epsilon, most.Delta), release.Events, spent, spent.With(release.Events, Opened!.Terms.Relation));
+    }
 
     /// <summary>Whether the chain that ended in this record was lost, and paid for here.</summary>
     public bool HasPaidFor(string lostHash) => _lost.Contains(lostHash);
@@ -102,7 +110,7 @@ internal sealed class LedgerChain
                 return null;
             case ReservedRecord reserved:
                 _reservations.Add(reserved.Number);
-                return Reserve(record.Charge) ?? ReserveOf(reserved.Release.Run, record.Charge);
+                return Reserve(record.Charge, reserved.Release.Run);
             case LostRecord lost:
                 // What others have seen of the lost chain is not this one.
                 _acknowledged.Clear();
@@ -117,19 +125,15 @@ internal sealed class LedgerChain
         }
     }
 
-    private string? ReserveOf(string run, IReadOnlyList<PrivacyEvent> events)
-    {
-        (BudgetCheck check, Spending spent) = OfRun(run);
-        check.Add(events);
-        _runs[run] = (check, spent.With(events, Opened!.Terms.Relation));
-        return null;
-    }
+    private BudgetCheck OfRun(string run) => _runs.TryGetValue(run, out BudgetCheck? known) ? known : new(Opened!.Terms.Relation);
 
-    private string? Reserve(IReadOnlyList<PrivacyEvent> events)
+    /// <param name="run">Whose reservation it is; null: no run's.</param>
+    private string? Reserve(IReadOnlyList<PrivacyEvent> events, string? run = null)
     {
         try
         {
             Check!.Add(events);
+            if (run is not null) (_runs[run] = OfRun(run)).Add(events);
             return null;
         }
         catch (Exception error) when (error is OverflowException or UnsupportedEventException)

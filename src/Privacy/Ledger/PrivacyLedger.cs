@@ -93,7 +93,7 @@ public sealed class PrivacyLedger : IDisposable
             {
                 Spending after = _spending.With(release.Events, Terms.Relation);
                 if (_chain.Budget is { } budget) _chain.Check!.Require($"The budget of '{_dataSet}'", budget, release.Events, _spending, after);
-                if (most is { } loss && _chain.OfRun(release.Run) is var (run, spent)) run.Require($"What run {release.Run} may cost '{_dataSet}'", new(loss.Epsilon, loss.Delta), release.Events, spent, spent.With(release.Events, Terms.Relation));
+                if (most is not null) _chain.RequireWithin($"What run {release.Run} may cost '{_dataSet}'", most, release, _spending);
                 return (new ReservedRecord(_chain.Count, Now, release), after);
             });
             return _chain.Count - 1;

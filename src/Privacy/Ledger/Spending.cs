@@ -26,9 +26,13 @@ internal sealed class Spending
     /// <summary>These events on top; this stays as it is.</summary>
     /// <exception cref="OverflowException">More repetitions than a 64-bit count holds.</exception>
     /// <exception cref="UnsupportedEventException">An event means nothing under this relation.</exception>
-    public Spending With(IEnumerable<PrivacyEvent> events, NeighboringRelation relation)
+    public Spending With(IEnumerable<PrivacyEvent> events, NeighboringRelation relation) => With(EventTally.Of(events, relation), relation);
+
+    /// <summary>These events alone, by the divergences that are known already.</summary>
+    public Spending OnlyOf(EventTally tally, NeighboringRelation relation) => new Spending(new double[Divergences.Length], 0, _cache).With(tally, relation);
+
+    private Spending With(EventTally tally, NeighboringRelation relation)
     {
-        EventTally tally = EventTally.Of(events, relation);
         double[] sums = [.. Divergences];
         foreach ((PrivacyEvent one, long count) in tally.Counts)
         {

@@ -34,7 +34,7 @@ public sealed class RevocationTests : IAsyncLifetime
         await nodes[0].BeginAsync(run, 1, model, update);
         using AsyncClientStreamingCall<UploadChunk, UploadReply> upload = nodes[0].Client.Upload(cancellationToken: Cancelled);
         await upload.RequestStream.WriteAsync(new UploadChunk { RunId = run, Round = 1, UpdateSha256 = Sha256Hex.Of(update), Data = ByteString.CopyFrom(update.AsSpan(0, 10)) }, Cancelled);
-        await UntilAsync(() => _test.Coordinator.Calls.Count("a") == 1);
+        await Condition.HoldsAsync(() => _test.Coordinator.Calls.Count("a") == 1);
         Task<NodeTask> elsewhere = Poll(nodes[1]);
         Assert.Equal(run, (await elsewhere).Train.RunId);
 
@@ -55,7 +55,7 @@ public sealed class RevocationTests : IAsyncLifetime
     {
         TestNode[] nodes = await _test.EnrolAllAsync("a", "b");
         Task<NodeTask> poll = Poll(nodes[0]), other = Poll(nodes[1]);
-        await UntilAsync(() => _test.Coordinator.Sessions.Polls("a") == 1 && _test.Coordinator.Sessions.Polls("b") == 1);
+        await Condition.HoldsAsync(() => _test.Coordinator.Sessions.Polls("a") == 1 && _test.Coordinator.Sessions.Polls("b") == 1);
         await RevokeAsync("a");
         await RevokedAsync(() => poll.WaitAsync(Soon, Cancelled));
         Assert.False(other.IsCompleted);
@@ -91,7 +91,7 @@ public sealed class RevocationTests : IAsyncLifetime
         using AsyncServerStreamingCall<Chunk> download = node.Client.Download(new DownloadRequest { Sha256 = model.Sha256 }, cancellationToken: Cancelled);
         Assert.True(await download.ResponseStream.MoveNext(Cancelled));
         await RevokeAsync("a");
-        await UntilAsync(() => _test.Coordinator.Calls.Count("a") == 0); // the reader never reads on
+        await Condition.HoldsAsync(() => _test.Coordinator.Calls.Count("a") == 0); // the reader never reads on
     }
 
     [Fact]
@@ -154,11 +154,6 @@ public sealed class RevocationTests : IAsyncLifetime
     private static Task<NodeTask> Poll(TestNode node) => node.Client.NextTaskAsync(new NextTaskRequest(), cancellationToken: Cancelled).ResponseAsync;
 
     private static Task<RpcException> RevokedAsync(Func<Task> call) => Tiny.RefusedAsync(Refusal.Revoked, StatusCode.Unauthenticated, call, "'a' was revoked");
-
-    private static async Task UntilAsync(Func<bool> holds)
-    {
-        while (!holds()) await Task.Delay(5, Cancelled);
-    }
 
     private async Task<RevokeSiteReply> RevokeAsync(string site) => await _test.Operator.RevokeSiteAsync(new RevokeSiteRequest { Name = site }, cancellationToken: Cancelled);
 

@@ -13,46 +13,46 @@ public sealed class SigningRequestTests : IDisposable
     public void Dispose() => _ca.Dispose();
 
     [Fact]
-    public void IssueSite_RequestForAnotherNameAndRole_GetsTheInvitedNameAsSite()
+    public void Issue_RequestForAnotherNameAndRole_GetsTheInvitedNameAsSite()
     {
-        using X509Certificate2 certificate = _ca.IssueSite("a", Request(ECCurve.NamedCurves.nistP256, CertificateProfile.Subject("admin", CertificateRole.Admin)), DateTimeOffset.UtcNow, TimeSpan.FromDays(30));
+        using X509Certificate2 certificate = _ca.Issue("a", CertificateRole.Site, Request(ECCurve.NamedCurves.nistP256, CertificateProfile.Subject("admin", CertificateRole.Admin)), DateTimeOffset.UtcNow, TimeSpan.FromDays(30));
         Assert.Equal(("a", CertificateRole.Site), (CertificateProfile.NameOf(certificate), CertificateProfile.RoleOf(certificate)));
         Assert.Equal(CertificateStatus.Valid, CertificateProfile.StatusOf(certificate, _ca.Certificate, DateTimeOffset.UtcNow));
     }
 
     [Fact]
-    public void IssueSite_RequestAskingToBeACa_GetsNoSuchExtension()
+    public void Issue_RequestAskingToBeACa_GetsNoSuchExtension()
     {
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var request = new CertificateRequest("CN=a", key, HashAlgorithmName.SHA256);
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
-        using X509Certificate2 certificate = _ca.IssueSite("a", request.CreateSigningRequest(), DateTimeOffset.UtcNow, TimeSpan.FromDays(30));
+        using X509Certificate2 certificate = _ca.Issue("a", CertificateRole.Site, request.CreateSigningRequest(), DateTimeOffset.UtcNow, TimeSpan.FromDays(30));
         Assert.False(Assert.Single(certificate.Extensions.OfType<X509BasicConstraintsExtension>()).CertificateAuthority);
     }
 
     [Fact]
-    public void IssueSite_KeyOnAnotherCurve_IsRefused() =>
-        Assert.Throws<CryptographicException>(() => _ca.IssueSite("a", Request(ECCurve.NamedCurves.nistP384), DateTimeOffset.UtcNow, TimeSpan.FromDays(30)));
+    public void Issue_KeyOnAnotherCurve_IsRefused() =>
+        Assert.Throws<CryptographicException>(() => _ca.Issue("a", CertificateRole.Site, Request(ECCurve.NamedCurves.nistP384), DateTimeOffset.UtcNow, TimeSpan.FromDays(30)));
 
     [Fact]
-    public void IssueSite_RsaKey_IsRefused()
+    public void Issue_RsaKey_IsRefused()
     {
         using var key = RSA.Create(2048);
         byte[] request = new CertificateRequest("CN=a", key, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1).CreateSigningRequest();
-        Assert.Throws<CryptographicException>(() => _ca.IssueSite("a", request, DateTimeOffset.UtcNow, TimeSpan.FromDays(30)));
+        Assert.Throws<CryptographicException>(() => _ca.Issue("a", CertificateRole.Site, request, DateTimeOffset.UtcNow, TimeSpan.FromDays(30)));
     }
 
     [Fact]
-    public void IssueSite_SignatureIsNotTheKeys_IsRefused()
+    public void Issue_SignatureIsNotTheKeys_IsRefused()
     {
         byte[] request = Request(ECCurve.NamedCurves.nistP256);
         request[^1] ^= 1;
-        Assert.Throws<CryptographicException>(() => _ca.IssueSite("a", request, DateTimeOffset.UtcNow, TimeSpan.FromDays(30)));
+        Assert.Throws<CryptographicException>(() => _ca.Issue("a", CertificateRole.Site, request, DateTimeOffset.UtcNow, TimeSpan.FromDays(30)));
     }
 
     /// <summary>Whatever bytes come, the answer is a certificate or a <see cref="CryptographicException"/>, as the service expects.</summary>
     [Fact]
-    public void IssueSite_HostileBytes_AreRefused()
+    public void Issue_HostileBytes_AreRefused()
     {
         byte[] request = Request(ECCurve.NamedCurves.nistP256);
         Gen.Select(Gen.Int[0, request.Length - 1], Gen.Byte, Gen.Int[0, request.Length]).Sample(
@@ -84,7 +84,7 @@ public sealed class SigningRequestTests : IDisposable
     {
         try
         {
-            _ca.IssueSite("a", request, DateTimeOffset.UtcNow, TimeSpan.FromDays(30)).Dispose();
+            _ca.Issue("a", CertificateRole.Site, request, DateTimeOffset.UtcNow, TimeSpan.FromDays(30)).Dispose();
         }
         catch (Exception error) when (error is CryptographicException or NotSupportedException or ArgumentException)
         {

@@ -19,10 +19,10 @@ public sealed class LivenessTests
         TestNode[] nodes = await test.EnrolAllAsync("a");
         using var dies = new CancellationTokenSource();
         AsyncUnaryCall<NodeTask> poll = nodes[0].Client.NextTaskAsync(new NextTaskRequest(), cancellationToken: dies.Token);
-        await UntilAsync(() => test.Coordinator.Sessions.Polls("a") == 1);
+        await Condition.HoldsAsync(() => test.Coordinator.Sessions.Polls("a") == 1);
         await dies.CancelAsync();
         await Assert.ThrowsAsync<RpcException>(async () => await poll);
-        await UntilAsync(() => !test.Coordinator.Sessions.IsLive("a"));
+        await Condition.HoldsAsync(() => !test.Coordinator.Sessions.IsLive("a"));
         await nodes[0].Client.HeartbeatAsync(new HeartbeatRequest());
         Assert.True(test.Coordinator.Sessions.IsLive("a"));
     }
@@ -34,12 +34,12 @@ public sealed class LivenessTests
         TestNode[] nodes = await test.EnrolAllAsync("a");
         using var dies = new CancellationTokenSource();
         AsyncUnaryCall<NodeTask> old = nodes[0].Client.NextTaskAsync(new NextTaskRequest(), cancellationToken: dies.Token);
-        await UntilAsync(() => test.Coordinator.Sessions.Polls("a") == 1);
+        await Condition.HoldsAsync(() => test.Coordinator.Sessions.Polls("a") == 1);
         Task<NodeTask> poll = nodes[0].NextAsync();
-        await UntilAsync(() => test.Coordinator.Sessions.Polls("a") == 2);
+        await Condition.HoldsAsync(() => test.Coordinator.Sessions.Polls("a") == 2);
         await dies.CancelAsync();
         await Assert.ThrowsAsync<RpcException>(async () => await old);
-        await UntilAsync(() => test.Coordinator.Sessions.Polls("a") == 1);
+        await Condition.HoldsAsync(() => test.Coordinator.Sessions.Polls("a") == 1);
         Assert.True(test.Coordinator.Sessions.IsLive("a"));
         string run = await test.SubmitAsync();
         Assert.Equal(run, (await poll).CheckData.Run.RunId);
@@ -106,10 +106,5 @@ public sealed class LivenessTests
         await new Operator.OperatorClient(test.Channel(coordinator.OperatorsAddress, admin)).ListSitesAsync(new ListSitesRequest());
         await Tiny.RefusedAsync(Refusal.WrongRole, StatusCode.PermissionDenied, async () =>
             await new Operator.OperatorClient(test.Channel(coordinator.NodesAddress, admin)).ListSitesAsync(new ListSitesRequest()));
-    }
-
-    private static async Task UntilAsync(Func<bool> holds)
-    {
-        while (!holds()) await Task.Delay(5, TestContext.Current.CancellationToken);
     }
 }

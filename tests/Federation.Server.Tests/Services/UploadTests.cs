@@ -49,7 +49,7 @@ public sealed class UploadTests : IAsyncLifetime
         using (AsyncClientStreamingCall<UploadChunk, UploadReply> call = _nodes[0].Client.Upload())
         {
             await call.RequestStream.WriteAsync(new UploadChunk { RunId = _run, Round = 1, UpdateSha256 = Good.Sha256, Data = ByteString.CopyFrom(update.AsSpan(0, 60)) });
-            await UntilAsync(() => File.Exists(SpoolFile) && new FileInfo(SpoolFile).Length == 60);
+            await Condition.HoldsAsync(() => File.Exists(SpoolFile) && new FileInfo(SpoolFile).Length == 60);
         } // disposed without completing: the stream is reset, as when the peer dies
 
         BeginUploadReply begun = await _nodes[0].BeginAsync(_run, 1, Model, update);
@@ -65,7 +65,7 @@ public sealed class UploadTests : IAsyncLifetime
         await _nodes[0].BeginAsync(_run, 1, Model, update);
         using AsyncClientStreamingCall<UploadChunk, UploadReply> hanging = _nodes[0].Client.Upload();
         await hanging.RequestStream.WriteAsync(new UploadChunk { RunId = _run, Round = 1, UpdateSha256 = Good.Sha256, Data = ByteString.CopyFrom(update.AsSpan(0, 60)) });
-        await UntilAsync(() => File.Exists(SpoolFile) && new FileInfo(SpoolFile).Length == 60);
+        await Condition.HoldsAsync(() => File.Exists(SpoolFile) && new FileInfo(SpoolFile).Length == 60);
 
         BeginUploadReply begun = await _nodes[0].BeginAsync(_run, 1, Model, update); // would wait for ever behind a dead peer
         await _nodes[0].SendAsync(_run, 1, update, (int)begun.Offset);
@@ -274,11 +274,6 @@ public sealed class UploadTests : IAsyncLifetime
         await Tiny.RefusedAsync(Refusal.StorageFull, StatusCode.ResourceExhausted, () => _nodes[0].SendAsync(_run, 1, update, (int)begun.Offset), "disk is full");
         File.Delete(SpoolFile);
         await FinishAsync(_nodes);
-    }
-
-    private static async Task UntilAsync(Func<bool> holds)
-    {
-        while (!holds()) await Task.Delay(5, TestContext.Current.CancellationToken);
     }
 
     /// <summary>These sites contribute the good update; the round then makes the model that it makes without any fault.</summary>
