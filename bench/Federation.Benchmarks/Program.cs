@@ -1,5 +1,6 @@
 using BenchmarkDotNet.Running;
 using Federation.Benchmarks;
+using Federation.Benchmarks.Load;
 
 // Whole measurements print a table and need no more than this process; `kernels` hands over to BenchmarkDotNet.
 return args switch
@@ -15,6 +16,10 @@ return args switch
     ["secagg-round", .. var rest] => await SecureRoundBenchmark.Run(rest),
     ["dpsgd", .. var rest] => DpSgdBenchmark.Run(rest),
     ["mnist", .. var rest] => MnistBenchmark.Run(rest),
+    ["server-load", .. var rest] => await ServerLoadBenchmark.Run(rest),
+    [CoordinatorProcess.Verb, var folder] => await CoordinatorProcess.RunAsync(folder),
+    [LoadNodes.Verb, var folder, var coordinator, var parameters] => await LoadNodes.RunAsync(folder, new Uri(coordinator), int.Parse(parameters, System.Globalization.CultureInfo.InvariantCulture)),
+    ["kill", .. var rest] => await KillBenchmark.Run(rest),
     ["kernels", .. var rest] => Kernels(rest),
     _ => Usage(),
 };
@@ -39,6 +44,8 @@ static int Usage()
         bench secagg-round [--parameters N] [--nodes n] [--bits b]   one whole secure round over gRPC on loopback
         bench dpsgd [--model mlp|cnn|resnet18] [--batch N] [--optimizer sgd|adam] [--threads T] [--physical N] [--steps N] [--json]   a DP-SGD step beside the plain one
         bench mnist [--epsilon 3] [--batch 8192] [--epochs 100] [--clip 0.1] [--rate 10] [--tanh 0|1] [--sites N] [--validate] [--json]   DP-SGD to (ε, δ) on FED_DATA/mnist, accuracy
+        bench server-load [--nodes 1000] [--rounds 20] [--selected 100] [--parameters 1000] [--secure-aggregation none|threshold-bfv] [--json]   rounds without training over mutual TLS: time, memory, calls
+        bench kill [--count 200] [--rounds 20] [--seed 1] [--json]   coordinator and nodes killed at random moments of secure runs: are the models the same bytes?
         bench kernels [BenchmarkDotNet's options]
         """);
     return 2;

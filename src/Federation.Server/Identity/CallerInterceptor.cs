@@ -20,7 +20,7 @@ public sealed record Listener(bool IsOperators);
 /// Checks who calls before any service sees the message: TLS has proven the key, this decides whether the certificate may do it. The site is the certificate's subject and its key the registered one.
 /// A call under way ends when its site's key no longer counts. Turns what services throw into rich statuses, and counts message bytes of the nodes.
 /// </summary>
-public sealed class CallerInterceptor(CertificateAuthority ca, RunContext shared, OpenCalls calls, OperatorAccess operators) : Interceptor
+public sealed class CallerInterceptor(SeenCertificates certificates, RunContext shared, OpenCalls calls, OperatorAccess operators) : Interceptor
 {
     private const string SiteKey = "site", OperatorKey = "operator", HttpKey = "__HttpContext", Enrolment = "/federation.v1.Enrolment/", Node = "/federation.v1.Node/", Operator = "/federation.v1.Operator/";
 
@@ -104,10 +104,9 @@ public sealed class CallerInterceptor(CertificateAuthority ca, RunContext shared
         if (context.Method.StartsWith(Enrolment, StringComparison.Ordinal)) return null;
         if (onOperators) return AuthenticateOperator(context, http);
         X509Certificate2 certificate = RequireCertificate(http, onOperators);
-        CertificateRole? role = CertificateProfile.RoleOf(certificate);
-        string? name = CertificateProfile.NameOf(certificate);
+        (CertificateRole? role, string? name, string key) = certificates.FactsOf(certificate);
         if (role != CertificateRole.Site || name is null || !Names.IsSiteName(name)) throw RpcError.Refuse(StatusCode.PermissionDenied, Refusal.WrongRole, "Only a site's certificate may act as a node.");
-        OpenCall open = Begin(name, () => RequireKey(name, CertificateProfile.SpkiSha256(certificate)), context, http);
+        OpenCall open = Begin(name, () => RequireKey(name, key), context, http);
         context.UserState[SiteKey] = name;
         shared.Sessions.Touch(name);
         return open;
@@ -146,7 +145,7 @@ public sealed class CallerInterceptor(CertificateAuthority ca, RunContext shared
     {
         X509Certificate2 certificate = http.Connection.ClientCertificate
             ?? throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.NoCertificate, "The call came without a certificate.", repair: onOperators ? "Use the admin credential that `fed server init` wrote, or what `fed operator issue` made." : "Enrol first: `fed node enroll`.");
-        switch (CertificateProfile.StatusOf(certificate, ca.Certificate, shared.Time.GetUtcNow()))
+        switch (certificates.StatusOf(certificate))
         {
             case CertificateStatus.Foreign:
                 throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.ForeignCertificate, "The certificate was not issued by this federation.", repair: onOperators ? "Name the credential of this federation with --credential." : "Enrol at this coordinator with an invitation of its operator.");

@@ -94,11 +94,12 @@ internal sealed class Fed : IAsyncDisposable
         await kill.WaitForExitAsync();
     }
 
-    public async Task<FedResult> EndAsync()
+    /// <param name="hang">After so long it counts as stuck; null: a minute.</param>
+    public async Task<FedResult> EndAsync(TimeSpan? hang = null)
     {
         try
         {
-            await Task.WhenAll(_process.WaitForExitAsync(), _readingOutput, _readingError).WaitAsync(Hang);
+            await Task.WhenAll(_process.WaitForExitAsync(), _readingOutput, _readingError).WaitAsync(hang ?? Hang);
         }
         catch (TimeoutException)
         {
