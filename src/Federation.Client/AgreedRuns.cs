@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Federation.Formats;
 using Federation.Formats.Configuration;
 using Federation.Formats.Data;
@@ -9,9 +10,12 @@ using Federation.V1;
 namespace Federation.Client;
 
 /// <summary>The runs that this site has agreed to: what its policy allows, kept with spec and schema in the run's folder.</summary>
-internal sealed class AgreedRuns(NodeFolder folder, string site, NodePolicy policy)
+internal sealed class AgreedRuns(NodeFolder folder, string site, NodePolicy policy, RunApproval approval)
 {
-    private const string SpecFile = "spec.yaml", SchemaFile = "schema.yaml";
+    private const string SpecFile = "spec.yaml", SchemaFile = "schema.yaml", SubmissionFile = "submission.json";
+
+    // A file that was cut short or written by another lacks a field: that is no submission.
+    private static readonly JsonSerializerOptions s_strict = new() { RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true };
 
     /// <summary>Whether this site has agreed to the run.</summary>
     public bool Has(string runId) => Find(runId) is not null;
@@ -23,24 +27,27 @@ internal sealed class AgreedRuns(NodeFolder folder, string site, NodePolicy poli
         try
         {
             LearningTask task = Parse(runId, SpecOf(runId), SchemaOf(runId));
+            SubmissionOf(runId);
             return task.Schema is not null || task.Spec.Data is null ? task : null;
         }
-        catch (ProtocolException)
+        catch (Exception error) when (error is ProtocolException or JsonException)
         {
             return null;
         }
     }
 
     /// <summary>The run if the policy allows it; nothing is kept that a later task could use.</summary>
-    /// <exception cref="ProtocolException">The run asks for less than the policy, or it is another one than was agreed to under its id.</exception>
+    /// <exception cref="ProtocolException">The run asks for less than the policy, lacks an approval that it asks for, or is another one than was agreed to under its id.</exception>
     public LearningTask Read(RunDescription run)
     {
         LearningTask task = Parse(run.RunId, run.SpecYaml, run.SchemaYaml);
-        RequirePolicy(task);
+        RequireTerms(task); // first: nobody is to sign what this site refuses in any case
+        SignedSubmission submission = RunApproval.Read(run);
+        approval.Require(task, run.SpecYaml, run.SchemaYaml, submission);
         // What a site agreed to stays: a run that was to be encrypted cannot become another one under its name.
-        if (Has(run.RunId) && (SpecOf(run.RunId) != run.SpecYaml || SchemaOf(run.RunId) != run.SchemaYaml))
+        if (Has(run.RunId) && (SpecOf(run.RunId) != run.SpecYaml || SchemaOf(run.RunId) != run.SchemaYaml || !RunApproval.IsSame(SubmissionOf(run.RunId), submission)))
         {
-            throw new ProtocolException(Refusal.AnotherOpening, $"The coordinator sent another spec or schema for run {run.RunId} than the one this site agreed to.");
+            throw new ProtocolException(Refusal.AnotherOpening, $"The coordinator sent another spec, schema or initial model for run {run.RunId} than the one this site agreed to.");
         }
 
         return task;
@@ -61,7 +68,13 @@ internal sealed class AgreedRuns(NodeFolder folder, string site, NodePolicy poli
     /// <summary>Keeps a run that was <see cref="Read"/>.</summary>
     public void Keep(RunDescription run)
     {
-        if (Has(run.RunId)) return;
+        SignedSubmission submission = RunApproval.Read(run);
+        string signatures = JsonSerializer.Serialize(submission), kept = Path.Combine(folder.Run(run.RunId), SubmissionFile);
+        bool has = Has(run.RunId);
+        if (has && File.Exists(kept) && File.ReadAllText(kept) == signatures) return;
+        approval.Keep(run, submission); // before anything is done for it
+        WholeFile.Write(kept, signatures); // the same submission may have more signatures now
+        if (has) return;
         WholeFile.Write(Path.Combine(folder.Run(run.RunId), SchemaFile), run.SchemaYaml);
         WholeFile.Write(Path.Combine(folder.Run(run.RunId), SpecFile), run.SpecYaml); // last: with it the run counts as known
     }
@@ -70,8 +83,40 @@ internal sealed class AgreedRuns(NodeFolder folder, string site, NodePolicy poli
 
     public string SchemaOf(string runId) => File.ReadAllText(Path.Combine(folder.Run(runId), SchemaFile));
 
-    /// <exception cref="ProtocolException">The run asks for less than this site's policy; it may have become stricter since the site agreed.</exception>
+    /// <summary>What is kept of the run's signatures; of a run that an older program agreed to, none.</summary>
+    /// <exception cref="JsonException">The file was not written to its end, or by another.</exception>
+    public SignedSubmission SubmissionOf(string runId)
+    {
+        string path = Path.Combine(folder.Run(runId), SubmissionFile);
+        return File.Exists(path) ? JsonSerializer.Deserialize<SignedSubmission>(File.ReadAllText(path), s_strict) ?? throw new JsonException("null") : RunApproval.None;
+    }
+
+    /// <summary>For a run that is kept: before it is trained in.</summary>
+    /// <exception cref="ProtocolException">The run asks for less than this site's policy, or lacks an approval; it may have become stricter since the site agreed.</exception>
     public void RequirePolicy(LearningTask task)
+    {
+        RequireTerms(task);
+        approval.Require(task, SpecOf(task.RunId), SchemaOf(task.RunId), SubmissionOf(task.RunId));
+    }
+
+    /// <summary>For duties that are not about this site's own records: its part in the run's keys.</summary>
+    /// <exception cref="ProtocolException">This site's policy asks for approvals, and the run has not got them here.</exception>
+    public void RequireApproval(string runId)
+    {
+        if (policy.Approval is null) return;
+        LearningTask task = Find(runId) ?? throw new ProtocolException(Refusal.NotApproved, $"This site's policy asks for approvals, and it has not agreed to run {runId}: it has no part in the run's keys.");
+        approval.Require(task, SpecOf(runId), SchemaOf(runId), SubmissionOf(runId));
+    }
+
+    /// <summary>The model that a run's first round starts from, and round 0 evaluates, is the one that was approved. What later rounds start from nobody can sign beforehand.</summary>
+    /// <exception cref="ProtocolException">It is another.</exception>
+    public void RequireModel(LearningTask task, int round, string modelSha256)
+    {
+        if (policy.Approval is null || task.Spec.Statistics is not null || SubmissionOf(task.RunId).InitialModelSha256 is var initial && initial == modelSha256) return;
+        throw new ProtocolException(Refusal.NotApproved, $"Round {round} is to begin with the model {modelSha256}; the run's initial model is {initial}.");
+    }
+
+    private void RequireTerms(LearningTask task)
     {
         if (policy.Refusals(task.Spec, task.Schema) is [_, ..] weaker) throw new ProtocolException(Refusal.BelowPolicy, string.Join(" ", weaker));
     }

@@ -56,7 +56,7 @@ public static class FederatedNode
         using ECDsa identity = credential.Certificate.GetECDsaPrivateKey()!;
         using CommitteeStore committee = folder.OpenCommitteeStore();
         using var audit = new NodeAudit(folder.Audit, options.Time, logger);
-        var runs = new AgreedRuns(folder, credential.Name, options.Configuration.Policy);
+        var runs = new AgreedRuns(folder, credential.Name, options.Configuration.Policy, new RunApproval(folder, CertificateProfile.SpkiSha256(credential.CaCertificate), options.Configuration.Policy));
         using var duty = new CommitteeDuty(client, folder, credential.Name, identity, options.Configuration.Policy, committee, runs, audit, logger);
         var contribution = new SecureContribution(client, folder, credential.Name, identity, options.Configuration.Policy, committee, options.Configuration.Threads, logger);
         var worker = new TaskWorker(

@@ -63,6 +63,9 @@ public sealed class NodeFolder
     /// <summary>A run's own folder.</summary>
     public string Run(string runId) => Folder("runs", RequireRun(runId));
 
+    /// <summary>Which run a signed submission is, by its hash: a file that stays when the run is over.</summary>
+    public string Submission(string sha256) => System.IO.Path.Combine(Folder("submissions"), sha256);
+
     /// <summary>Where a round's update waits until the run has moved on.</summary>
     public string Updates(string runId) => Folder("updates", RequireRun(runId));
 

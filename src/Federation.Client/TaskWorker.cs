@@ -53,6 +53,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     {
         IReadOnlyList<string> mismatches;
         string? inFull = null;
+        bool waits = false;
         try
         {
             LearningTask task = runs.Read(check.Run);
@@ -77,13 +78,13 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         }
         catch (Exception error) when (error is InvalidInputException or LearningException or SafetensorsException or ProtocolException || IsPassing(error))
         {
-            (mismatches, inFull) = (SiteWords.Of(error), error.Message);
+            (mismatches, inFull, waits) = (SiteWords.Of(error), error.Message, error is ProtocolException { Reason: Refusal.AwaitsApproval });
             audit.Note(NodeAudit.Run, check.Run.RunId, 0, error);
         }
 
         if (mismatches.Count == 0) logger.LogInformation("Ready for run {Run}", check.Run.RunId);
-        else logger.LogWarning("Not taking part in run {Run}:{NewLine}{Mismatches}", check.Run.RunId, Environment.NewLine, inFull ?? string.Join(Environment.NewLine, mismatches));
-        await client.ReportReadinessAsync(new ReadinessReport { RunId = check.Run.RunId, Mismatches = { mismatches } }, cancellationToken: cancellationToken);
+        else logger.LogWarning("{Not} taking part in run {Run}:{NewLine}{Mismatches}", waits ? "Not yet" : "Not", check.Run.RunId, Environment.NewLine, inFull ?? string.Join(Environment.NewLine, mismatches));
+        await client.ReportReadinessAsync(new ReadinessReport { RunId = check.Run.RunId, Mismatches = { mismatches }, AwaitsApproval = waits }, cancellationToken: cancellationToken);
     }
 
     private async Task TrainAsync(Train train, CancellationToken cancellationToken)
@@ -99,6 +100,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         try
         {
             runs.RequirePolicy(task);
+            if (round == 1) runs.RequireModel(task, round, train.ModelSha256);
             PrivacyLedger ledger = charges!.LedgerOf(task);
             bool secure = task.Spec.SecureAggregation is not null;
             string purpose = SentUpdate.PurposeOf(task);
@@ -121,7 +123,10 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         {
             logger.LogWarning("Round {Round}: {Message}", round, error.Message);
             audit.Note(NodeAudit.Training, train.RunId, round, error);
-            await FailAsync(train.RunId, round, error, cancellationToken);
+            // The policy asks for more signatures than when this site agreed: it is asked again, now and whenever one has come.
+            bool waits = error is ProtocolException { Reason: Refusal.AwaitsApproval };
+            await FailAsync(train.RunId, waits ? 0 : round, error, cancellationToken);
+            if (waits) await client.JoinAsync(join(), cancellationToken: cancellationToken);
         }
         catch (RpcException error) when (ConnectionErrors.IsRefusal(error))
         {
@@ -183,6 +188,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             // A trainer evaluates only runs that it has agreed to; an evaluator's test set is public.
             if (charges is not null && !runs.Has(evaluate.Run.RunId)) throw new ProtocolException(Refusal.BelowPolicy, $"This site has not agreed to run {evaluate.Run.RunId}.");
             LearningTask task = runs.Agree(evaluate.Run);
+            if (evaluate.Round == 0) runs.RequireModel(task, 0, evaluate.ModelSha256);
             if (charges is not null && task.Spec is { Privacy: not null } and not { SecureAggregation: not null, Evaluate.NoiseMultiplier: > 0 }) throw new ProtocolException(Refusal.BelowPolicy, "The run is differentially private, and its spec says no noise for sums over this site's test rows.");
             ModelState model = await LoadModelAsync(evaluate.ModelSha256, cancellationToken);
             Formats.Evaluation.EvaluationSums sums = learner.Evaluate(task, model, cancellationToken);

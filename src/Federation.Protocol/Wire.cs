@@ -1,5 +1,8 @@
 using Federation.Formats.Evaluation;
+using Federation.Formats.Runs;
+using Federation.Privacy.Canonical;
 using Federation.Privacy.Ledger;
+using Federation.Privacy.SecureAggregation;
 using Google.Protobuf;
 
 namespace Federation.Protocol;
@@ -80,8 +83,36 @@ public static class Wire
         Signature = ByteString.CopyFrom(head.Signature),
     };
 
+    /// <param name="message">Null: what an older program sent, which signs nothing.</param>
+    /// <exception cref="Grpc.Core.RpcException">A hash, nonce, key or signature has no such form.</exception>
+    public static SignedSubmission ToDomain(this V1.RunSubmission? message)
+    {
+        if (message is null) return new("", [], null, []);
+        Require(message.InitialModelSha256.Length == 0 || Sha256Hex.IsValid(message.InitialModelSha256), "submission.initial_model_sha256", "The initial model's hash is no SHA-256 in lower-case hex.");
+        Require(message.Nonce.Length is 0 or SignedSubmission.NonceBytes, "submission.nonce", $"The nonce has {message.Nonce.Length} bytes; {SignedSubmission.NonceBytes}, or none, are right.");
+        Require(message.Approvals.Count <= SignedSubmission.MostApprovals, "submission.approvals", $"{message.Approvals.Count} signatures are too many; {SignedSubmission.MostApprovals} at most are right.");
+        return new(message.InitialModelSha256, message.Nonce.ToByteArray(), message.Submitter?.ToDomain(), [.. message.Approvals.Select(ToDomain)]);
+    }
+
+    public static V1.RunSubmission ToMessage(this SignedSubmission submission) => new()
+    {
+        InitialModelSha256 = submission.InitialModelSha256,
+        Nonce = ByteString.CopyFrom(submission.Nonce),
+        Submitter = submission.Submitter?.ToMessage(),
+        Approvals = { submission.Approvals.Select(ToMessage) },
+    };
+
+    /// <exception cref="Grpc.Core.RpcException">The key or the signature has another length.</exception>
+    public static RunSignature ToDomain(this V1.KeySignature message)
+    {
+        Require(message.PublicKey.Length == P256Key.Bytes && message.Signature.Length == RunSignature.SignatureBytes, "signature", $"A key of {message.PublicKey.Length} and a signature of {message.Signature.Length} bytes are none of P-256; {P256Key.Bytes} and {RunSignature.SignatureBytes} are right.");
+        return new(message.PublicKey.ToByteArray(), message.Signature.ToByteArray());
+    }
+
+    public static V1.KeySignature ToMessage(this RunSignature signature) => new() { PublicKey = ByteString.CopyFrom(signature.PublicKey), Signature = ByteString.CopyFrom(signature.Signature) };
+
     private static void Require(bool holds, string field, string message)
     {
-        if (!holds) throw RpcError.Refuse(Grpc.Core.StatusCode.InvalidArgument, Refusal.Invalid, message, field);
+        if (!holds) throw RpcError.Refuse(Grpc.Core.StatusCode.InvalidArgument, Protocol.Refusal.Invalid, message, field);
     }
 }

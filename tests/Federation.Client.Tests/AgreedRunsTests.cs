@@ -24,7 +24,7 @@ public sealed class AgreedRunsTests : IDisposable
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("fed-agreed");
     private readonly AgreedRuns _runs;
 
-    public AgreedRunsTests() => _runs = new(new NodeFolder(_folder.FullName), "a", new NodePolicy());
+    public AgreedRunsTests() => _runs = ApprovedRunsTests.Runs(_folder.FullName, new NodePolicy());
 
     public void Dispose() => _folder.Delete(recursive: true);
 

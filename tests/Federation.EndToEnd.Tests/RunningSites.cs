@@ -1,6 +1,8 @@
+using System.Security.Cryptography;
 using Federation.Client;
 using Federation.Formats.Configuration;
 using Federation.Formats.Models;
+using Federation.Formats.Runs;
 using Federation.Learning;
 using Federation.V1;
 using EvaluationSums = Federation.Formats.Evaluation.EvaluationSums;
@@ -78,11 +80,14 @@ internal sealed class RunningSites : IAsyncDisposable
 
     /// <param name="settings">More settings of secure aggregation.</param>
     /// <param name="extra">Another line of the spec.</param>
-    public Task<string> SubmitAsync(int rounds, string deadline = "60s", string settings = "threshold: 3", int values = Values, string extra = "")
+    /// <param name="key">That it is signed with; null: unsigned.</param>
+    public Task<string> SubmitAsync(int rounds, string deadline = "60s", string settings = "threshold: 3", int values = Values, string extra = "", ECDsa? key = null)
     {
         // Weights of 1 and small steps: the grid is fine enough to tell sums apart.
         string secure = $"{{ kind: threshold-bfv, maxWeight: 1{(settings.Length == 0 ? "" : ", ")}{settings} }}";
-        return Federation.SubmitAsync($"{OneVector.Spec(rounds, least: 3, secure, deadline)}\n{extra}", "", OneVector.Initial(values));
+        string spec = $"{OneVector.Spec(rounds, least: 3, secure, deadline)}\n{extra}";
+        ModelState initial = OneVector.Initial(values);
+        return Federation.SubmitAsync(spec, "", initial, key is null ? null : SignedSubmission.Make(Federation.Sha256, spec, "", initial.Sha256, key));
     }
 
     public Task ContributedAsync(string run, string site, int round) => Federation.WaitForAsync(run, "contributed", happened => happened.Site == site && happened.Round == round);

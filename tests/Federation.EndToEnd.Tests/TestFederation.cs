@@ -1,7 +1,9 @@
 using Federation.Client;
 using Federation.Formats.Configuration;
 using Federation.Formats.Models;
+using Federation.Formats.Runs;
 using Federation.Learning;
+using Federation.Protocol;
 using Federation.Protocol.Identity;
 using Federation.Server;
 using Federation.Server.Identity;
@@ -99,7 +101,18 @@ internal sealed class TestFederation : IAsyncDisposable
         return Roster.Decode(bytes.ToArray()).Hash;
     }
 
-    public async Task<string> SubmitAsync(string specYaml, string schemaYaml, ModelState initial)
+    /// <summary>Of the key of its CA.</summary>
+    public string Sha256
+    {
+        get
+        {
+            using CertificateAuthority ca = CertificateAuthority.Load(new CoordinatorFolder(State).Ca);
+            return ca.SpkiSha256;
+        }
+    }
+
+    /// <param name="submission">Null: unsigned.</param>
+    public async Task<string> SubmitAsync(string specYaml, string schemaYaml, ModelState initial, SignedSubmission? submission = null)
     {
         byte[] bytes = initial.ToBytes();
         using AsyncClientStreamingCall<BlobChunk, BlobReply> upload = Operator.UploadBlob();
@@ -111,7 +124,7 @@ internal sealed class TestFederation : IAsyncDisposable
 
         await upload.RequestStream.CompleteAsync();
         await upload.ResponseAsync;
-        return (await Operator.SubmitRunAsync(new SubmitRunRequest { SpecYaml = specYaml, SchemaYaml = schemaYaml, InitialModelSha256 = initial.Sha256 })).RunId;
+        return (await Operator.SubmitRunAsync(new SubmitRunRequest { SpecYaml = specYaml, SchemaYaml = schemaYaml, InitialModelSha256 = initial.Sha256, Nonce = submission?.ToMessage().Nonce ?? ByteString.Empty, Submitter = submission?.ToMessage().Submitter })).RunId;
     }
 
     /// <summary>Waits for an event of this kind; fails when the run ends without it.</summary>

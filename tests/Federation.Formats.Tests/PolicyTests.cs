@@ -21,6 +21,9 @@ public sealed class PolicyTests : IDisposable
         columns: [age, chol, cp, disease]
         privacy: { unit: record, minNoiseMultiplier: 0.8, maxEpsilon: 3, maxDelta: 1e-5, noise: any }
         budget: { epsilon: 8, delta: 1e-5 }
+        submitters: [ { name: Ann, key: "sha256:0000000000000000000000000000000000000000000000000000000000000000" } ]
+        cosigners: { required: 1, keys: [ { name: Bob, key: "sha256:1111111111111111111111111111111111111111111111111111111111111111" } ] }
+        approved: { specs: [ "sha256:2222222222222222222222222222222222222222222222222222222222222222" ], models: [] }
         """;
 
     private static readonly DataSchema s_schema = DataSchema.Parse("name: heart-disease\ncolumns:\n  - { name: age, kind: number, unit: years, range: [0, 99] }\n  - { name: chol, kind: number, unit: mg/dl, range: [0, 600] }\n  - { name: ward, kind: ignore }\n  - { name: disease, kind: label, categories: [0, 1] }", "schema.yaml");

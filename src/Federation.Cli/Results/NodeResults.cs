@@ -27,4 +27,13 @@ internal sealed record FinishedNode(string Run, string State, string? ModelSha25
 /// <param name="Spent">ε so far, at the budget's δ.</param>
 /// <param name="After">ε after the rounds that are allowed.</param>
 internal sealed record PolicyAnswer(
-    string Run, string DataSet, bool Accepted, IReadOnlyList<string> Refusals, int Rounds, int AllowedRounds, string? Unit, string? Noise, double? NoiseMultiplier, double Delta, double Epsilon, double EpsilonCharged, double EpsilonOutside, BudgetEntry? Budget, double Spent, double After);
+    string Run, string DataSet, bool Accepted, IReadOnlyList<string> Refusals, int Rounds, int AllowedRounds, string? Unit, string? Noise, double? NoiseMultiplier, double Delta, double Epsilon, double EpsilonCharged, double EpsilonOutside, BudgetEntry? Budget, double Spent, double After)
+{
+    /// <summary>Of spec, schema and initial model together: what a policy approves.</summary>
+    public required string SpecSha256 { get; init; }
+
+    /// <summary>Null: the run asks for statistics.</summary>
+    public required string? InitialModelSha256 { get; init; }
+
+    public required ApprovalNeeds Signatures { get; init; }
+}

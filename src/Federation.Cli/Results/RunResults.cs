@@ -1,10 +1,13 @@
 using Federation.Cli.Terminal;
+using Federation.Protocol;
 
 namespace Federation.Cli.Results;
 
 /// <param name="State">At the end where the verb watched, else just after submission.</param>
 /// <param name="ModelSha256">The newest global model; null: the run asks for statistics.</param>
-internal sealed record SubmittedRun(string Run, string Name, string State, string? ModelSha256, string? Reason);
+/// <param name="SpecSha256">Of spec, schema and initial model together: what sites approve.</param>
+/// <param name="KeySha256">Of the key that it is signed with; null: unsigned.</param>
+internal sealed record SubmittedRun(string Run, string Name, string State, string? ModelSha256, string SpecSha256, string? KeySha256, string? Reason);
 
 internal sealed record RunList(IReadOnlyList<RunEntry> Runs);
 
@@ -18,14 +21,16 @@ internal sealed record RunEntry(string Run, string Name, string State, uint Comp
 /// <param name="ModelSha256">Null: the run asks for statistics.</param>
 /// <param name="SecureAggregation">Null: none.</param>
 /// <param name="StatisticsSha256">What a run for statistics opened; null: nothing yet, or the run trains.</param>
-internal sealed record RunDetail(RunEntry Run, IReadOnlyList<RunSiteEntry> Sites, IReadOnlyList<RoundEntry> Rounds, string? ModelSha256, SecureAggregationEntry? SecureAggregation, string? StatisticsSha256)
+/// <param name="Submission">Null: an older coordinator took the run.</param>
+internal sealed record RunDetail(RunEntry Run, IReadOnlyList<RunSiteEntry> Sites, IReadOnlyList<RoundEntry> Rounds, string? ModelSha256, SecureAggregationEntry? SecureAggregation, string? StatisticsSha256, SubmissionEntry? Submission)
 {
     public static RunDetail Of(V1.RunDetails details) => new(
         RunEntry.Of(details.Summary), [.. details.Sites.Select(RunSiteEntry.Of)], [.. details.Rounds.Select(RoundEntry.Of)], details.ModelSha256.Length == 0 ? null : details.ModelSha256,
-        details.SecureAggregation is { } secure ? SecureAggregationEntry.Of(secure) : null, details.StatisticsSha256.Length == 0 ? null : details.StatisticsSha256);
+        details.SecureAggregation is { } secure ? SecureAggregationEntry.Of(secure) : null, details.StatisticsSha256.Length == 0 ? null : details.StatisticsSha256,
+        details.Submission is { } submission ? SubmissionEntry.Of(submission.ToDomain(), details.SpecYaml, details.SchemaYaml) : null);
 }
 
-/// <param name="Mismatches">Why it was refused or failed, everything that is wrong.</param>
+/// <param name="Mismatches">Why it was refused or failed, everything that is wrong; which approvals it waits for.</param>
 internal sealed record RunSiteEntry(string Site, string State, IReadOnlyList<string> Mismatches)
 {
     public static RunSiteEntry Of(V1.RunSite site) => new(site.Name, site.State, [.. site.Mismatches]);

@@ -6,6 +6,8 @@ using Federation.Cli.CommandLine;
 using Federation.Cli.Results;
 using Federation.Cli.Terminal;
 using Federation.Formats;
+using Federation.Formats.Configuration;
+using Federation.Privacy.Canonical;
 using Federation.Protocol.Identity;
 using Federation.V1;
 using Google.Protobuf;
@@ -27,12 +29,24 @@ internal static class OperatorVerbs
 
     public static Verb Create() => new Verb("operator", "Issue operators' credentials, see them and revoke them.", "fed operator issue ann --role operator -o ann.pem\nfed operator list\nfed operator revoke ann")
         .With(
+            new Verb("key", "Show the hash of the key that you sign runs with, as sites' policies name it, and its words. Connects to nobody.", "fed operator key --key study.key\nfed operator key --credential ann.pem", "operator-key")
+                .With(OperatorConnection.Key, CommonOptions.Credential, CommonOptions.State).Does(KeyAsync),
             new Verb("issue", "Make a credential for another operator: a certificate, whose key is made here and sent nowhere, or a bearer token.", "fed operator issue ann --role operator -o ann.pem\nfed operator issue dashboard --role viewer --token > token", "operator-issue")
                 .With(Name, Role, Token, OutputPath, Days, CommonOptions.Force).With(OperatorConnection.Options).Does(IssueAsync),
             new Verb("list", "Show every operator: role, kind of credential, until when it is valid.", "fed operator list", "operator-list")
                 .With(OperatorConnection.Options).Does(ListAsync),
             new Verb("revoke", "End what an operator may do, at once and for good.", "fed operator revoke ann", "operator-revoke")
                 .With(Name).With(OperatorConnection.Options).Does(RevokeAsync));
+
+    private static Task<int> KeyAsync(Invocation invocation)
+    {
+        string path = invocation.Get(OperatorConnection.Key) ?? OperatorConnection.CredentialPath(invocation);
+        using ECDsa key = SigningKey.Load(path);
+        string sha256 = Sha256Hex.Of(key.ExportSubjectPublicKeyInfo()), words = Proquint.OfHash(sha256);
+        invocation.Output.Result(new PublicKeyReport(path, sha256, words), $"{RosterPin.Prefix}{sha256}", words);
+        if (!invocation.Output.Json) invocation.Output.Note("Give the hash to the sites, and compare the words with each on a way that the coordinator has no part in; they write it into 'submitters' or 'cosigners' of their policy.");
+        return Task.FromResult(ExitCode.Done);
+    }
 
     private static async Task<int> IssueAsync(Invocation invocation)
     {

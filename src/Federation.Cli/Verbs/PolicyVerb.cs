@@ -33,7 +33,8 @@ internal static class PolicyVerb
         if (source is null && schema is not null) forecast = forecast with { Refusals = [.. forecast.Refusals, $"This node has no data set '{dataSet}'."] };
         if (NodeLedgers.AmbiguityOf(configuration, schema) is { } ambiguous) forecast = forecast with { Refusals = [.. forecast.Refusals, ambiguous] };
         if (configuration.Role == NodeRole.Evaluator) forecast = forecast with { Refusals = [.. forecast.Refusals, "This node is an evaluator: it trains in no run."] };
-        PolicyAnswer answer = Answer(forecast);
+        if (configuration.Policy.Approval is { } approval) forecast = forecast with { Refusals = [.. forecast.Refusals, .. approval.Unlisted(submission.SpecSha256, submission.Initial?.Sha256 ?? "")] };
+        PolicyAnswer answer = Answer(forecast, submission, configuration.Policy);
         invocation.Output.Result(answer, Lines(answer, forecast));
         return Task.FromResult(answer.Accepted ? ExitCode.Done : ExitCode.Failed);
     }
@@ -55,15 +56,22 @@ internal static class PolicyVerb
         }
     }
 
-    private static PolicyAnswer Answer(RunForecast forecast)
+    private static PolicyAnswer Answer(RunForecast forecast, Submission submission, NodePolicy policy)
     {
         RunSpec spec = forecast.Task.Spec;
         PrivacySpec? privacy = spec.Privacy;
         double? sigma = privacy is null || !double.IsFinite(forecast.Epsilon) ? null : spec.Sigma;
         return new(
             spec.Name, forecast.DataSet, forecast.Refusals.Count == 0, forecast.Refusals, spec.Rounds, forecast.AllowedRounds, privacy?.UnitName, privacy?.Noise.ToString().ToLowerInvariant(), sigma,
-            forecast.Delta, forecast.Epsilon, forecast.EpsilonCharged, forecast.EpsilonOutside, forecast.Budget is { } budget ? new(budget.Epsilon, budget.Delta) : null, forecast.Spent, forecast.After);
+            forecast.Delta, forecast.Epsilon, forecast.EpsilonCharged, forecast.EpsilonOutside, forecast.Budget is { } budget ? new(budget.Epsilon, budget.Delta) : null, forecast.Spent, forecast.After)
+        {
+            SpecSha256 = submission.SpecSha256,
+            InitialModelSha256 = submission.Initial?.Sha256,
+            Signatures = ApprovalNeeds.Of(policy.Approval),
+        };
     }
+
+    private static string Names(IEnumerable<KeyEntry> keys) => string.Join(", ", keys.Select(key => $"'{key.Name}' (key {Text.Short(key.KeySha256)}…)"));
 
     private static IEnumerable<string> Lines(PolicyAnswer answer, RunForecast forecast)
     {
@@ -84,6 +92,9 @@ internal static class PolicyVerb
             yield return "There is no budget on the data set: its ledger only counts.";
         }
 
+        yield return $"Spec sha256:{answer.SpecSha256}{(answer.InitialModelSha256 is { } model ? $", initial model sha256:{model}" : "")}";
+        if (answer.Signatures.Submitters is { } submitters) yield return $"It has to be submitted by {Names(submitters)}.";
+        if (answer.Signatures.CosignersRequired > 0) yield return $"It has to be co-signed by {answer.Signatures.CosignersRequired} of {Names(answer.Signatures.Cosigners)}; until then this site waits.";
         yield return answer.Accepted ? "Accepted: this site would take part." : "Refused: this site would not take part.";
         foreach (string reason in answer.Refusals) yield return "  " + reason;
     }

@@ -13,6 +13,7 @@ internal static class RunText
         RunEntry run = detail.Run;
         yield return $"Run {run.Run} ({run.Name}): {run.State}, {run.CompletedRounds} of {run.Rounds} rounds, submitted {Text.Local(run.Submitted)}";
         if (run.Reason is { } reason) yield return $"Reason: {reason}";
+        foreach (string line in Signatures(detail.Submission)) yield return line;
         if (detail.ModelSha256 is { } model) yield return $"Model {model}";
         if (detail.StatisticsSha256 is not null) yield return $"Statistics: `fed data stats --run {run.Run}` shows them";
         foreach (string line in Secure(detail.SecureAggregation)) yield return line;
@@ -33,6 +34,15 @@ internal static class RunText
         if (detail.Rounds.All(round => round.Opening is null)) yield break;
         yield return "";
         foreach (string line in TextTable.Lines([">round", ">epoch", "opened by", ">contributions", ">training", ">opening", ">decoding", "transcript"], detail.Rounds.Skip(left).Where(round => round.Opening is not null).Select(OpeningRow))) yield return line;
+    }
+
+    /// <summary>What is signed, and with which keys.</summary>
+    public static IEnumerable<string> Signatures(SubmissionEntry? submission)
+    {
+        if (submission is null) yield break;
+        yield return $"Spec sha256:{submission.SpecSha256}{(submission.InitialModelSha256 is { } initial ? $", initial model sha256:{initial}" : "")}";
+        yield return submission.KeySha256 is { } key ? $"Submitted with the key sha256:{key}" : "Submitted unsigned: sites whose policy names submitters take no part";
+        foreach (string approval in submission.Approvals) yield return $"Co-signed with the key sha256:{approval}";
     }
 
     private static IEnumerable<string> Secure(SecureAggregationEntry? secure)

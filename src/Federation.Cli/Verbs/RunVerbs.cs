@@ -17,8 +17,8 @@ internal static class RunVerbs
 
     public static Verb Create() => new Verb("run", "Start, follow and end training jobs.", "fed run submit run.yaml --watch\nfed run show")
         .With(
-            new Verb("submit", "Start a run: the spec, its schema and its initial model go to the coordinator.", "fed run submit run.yaml --watch", "run-submit")
-                .With(SpecFile, Watch).With(OperatorConnection.Options).Does(SubmitAsync),
+            new Verb("submit", "Start a run: the spec, its schema and its initial model are signed and go to the coordinator.", "fed run submit run.yaml --watch\nfed run submit run.yaml --key study.key", "run-submit")
+                .With(SpecFile, Watch, OperatorConnection.Key).With(OperatorConnection.Options).Does(SubmitAsync),
             new Verb("list", "Show all runs, the newest first.", "fed run list", "run-list").With(OperatorConnection.Options).Does(ListAsync),
             new Verb("show", "Show a run: its sites with everything that keeps them out, its rounds, its bytes.", "fed run show latest", "run-show")
                 .With(Run).With(OperatorConnection.Options).Does(ShowAsync),
@@ -26,22 +26,23 @@ internal static class RunVerbs
                 .With(Run).With(OperatorConnection.Options).Does(WatchAsync),
             new Verb("cancel", "End a run; its newest model stays.", "fed run cancel latest", "run-show").With(Run).With(OperatorConnection.Options).Does(CancelAsync),
             new Verb("rotate-keys", "Have the committee make new keys before the run's next round.", "fed run rotate-keys latest", "run-show").With(Run).With(OperatorConnection.Options).Does(RotateAsync),
+            ApproveVerb.Create(Run),
             TranscriptVerb.Create(Run));
 
     private static async Task<int> SubmitAsync(Invocation invocation)
     {
         var submission = Submission.Prepare(invocation.Get(SpecFile));
         using OperatorConnection connection = OperatorConnection.Open(invocation);
-        string run = await submission.SendAsync(connection.Client, invocation.Cancellation);
+        (string run, string? key) = await submission.SendAsync(connection, invocation);
         if (!invocation.Get(Watch))
         {
-            invocation.Output.Result(new SubmittedRun(run, submission.Spec.Name, "preparing", submission.Initial?.Sha256, null), run);
+            invocation.Output.Result(new SubmittedRun(run, submission.Spec.Name, "preparing", submission.Initial?.Sha256, submission.SpecSha256, key, null), run);
             return ExitCode.Done;
         }
 
         if (!invocation.Output.Json) invocation.Output.Result(run, run);
         RunDetail ended = await RunWatcher.FollowAsync(connection.Client, run, invocation, printEvents: false);
-        if (invocation.Output.Json) invocation.Output.Result(new SubmittedRun(run, submission.Spec.Name, ended.Run.State, ended.ModelSha256, ended.Run.Reason));
+        if (invocation.Output.Json) invocation.Output.Result(new SubmittedRun(run, submission.Spec.Name, ended.Run.State, ended.ModelSha256, submission.SpecSha256, key, ended.Run.Reason));
         return RunWatcher.CodeOf(ended);
     }
 

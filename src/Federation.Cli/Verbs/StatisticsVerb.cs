@@ -43,7 +43,7 @@ internal static class StatisticsVerb
     public static Verb Create() => new Verb(
         "stats", "Counts, missing values, mean, deviation and quantiles over all consenting sites: of the sums only the total is opened. Sites consent with `statistics: allowed` in the policy of their node.yaml.",
         "fed data stats heart-disease.schema.yaml --column age --column chol\nfed data stats heart-disease.schema.yaml --column age --bins 10 --epsilon 0.5 --noise shared\nfed data stats --run latest", "data-stats")
-        .With(SchemaFile, Run, Columns, Bins, Sites, Least, Epsilon, Delta, Noise, Deadline).With(OperatorConnection.Options).Does(StatsAsync);
+        .With(SchemaFile, Run, Columns, Bins, Sites, Least, Epsilon, Delta, Noise, Deadline, OperatorConnection.Key).With(OperatorConnection.Options).Does(StatsAsync);
 
     private static async Task<int> StatsAsync(Invocation invocation)
     {
@@ -51,7 +51,7 @@ internal static class StatisticsVerb
         if (schemaPath is null == earlier is null) throw new InvalidInputException(new Problem("Name a data schema to ask the sites, or --run to show what was opened.", Field: schemaPath is null ? "SCHEMA" : Run.Name));
         Submission? submission = schemaPath is null ? null : Prepare(invocation, schemaPath);
         using OperatorConnection connection = OperatorConnection.Open(invocation);
-        string run = earlier ?? await submission!.SendAsync(connection.Client, invocation.Cancellation);
+        string run = earlier ?? (await submission!.SendAsync(connection, invocation)).Run;
         if (submission is not null)
         {
             invocation.Output.Note($"Asked in run {run}.");

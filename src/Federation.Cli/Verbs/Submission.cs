@@ -1,4 +1,6 @@
 using System.Buffers;
+using System.Security.Cryptography;
+using Federation.Cli.CommandLine;
 using Federation.Formats;
 using Federation.Formats.Data;
 using Federation.Formats.Models;
@@ -41,15 +43,23 @@ internal sealed record Submission(RunSpec Spec, string SpecYaml, string SchemaYa
         return new Submission(spec, yaml, schemaYaml, SpecProblems.Place(path, () => TabularModel.Initial(spec, schema, folder)));
     }
 
-    /// <summary>Uploads the initial model and submits.</summary>
-    /// <returns>The run's id.</returns>
+    /// <summary>The hash that sites approve.</summary>
+    public string SpecSha256 => SignedSubmission.SpecSha256(SpecYaml, SchemaYaml, InitialSha256);
+
+    private string InitialSha256 => Initial?.Sha256 ?? "";
+
+    /// <summary>Uploads the initial model, signs and submits.</summary>
+    /// <returns>The run's id, and the hash of the key that it is signed with; null: unsigned.</returns>
+    /// <exception cref="InvalidInputException">The key that was named cannot be used.</exception>
     /// <exception cref="RpcException">The coordinator refused, or cannot be reached.</exception>
-    public async Task<string> SendAsync(Operator.OperatorClient client, CancellationToken cancellation)
+    public async Task<(string Run, string? KeySha256)> SendAsync(OperatorConnection connection, Invocation invocation)
     {
-        if (Initial is not null) await UploadAsync(client, Initial, cancellation);
-        var request = new SubmitRunRequest { SpecYaml = SpecYaml, SchemaYaml = SchemaYaml, InitialModelSha256 = Initial?.Sha256 ?? "" };
-        SubmitRunReply reply = await client.SubmitRunAsync(request, cancellationToken: cancellation);
-        return reply.RunId;
+        using ECDsa? key = connection.KeyFor(invocation);
+        if (Initial is not null) await UploadAsync(connection.Client, Initial, invocation.Cancellation);
+        V1.RunSubmission signed = SignedSubmission.Make(connection.FederationSha256, SpecYaml, SchemaYaml, InitialSha256, key).ToMessage();
+        var request = new SubmitRunRequest { SpecYaml = SpecYaml, SchemaYaml = SchemaYaml, InitialModelSha256 = InitialSha256, Nonce = signed.Nonce, Submitter = signed.Submitter };
+        SubmitRunReply reply = await connection.Client.SubmitRunAsync(request, cancellationToken: invocation.Cancellation);
+        return (reply.RunId, signed.Submitter?.ToDomain().KeySha256);
     }
 
     private static async Task UploadAsync(Operator.OperatorClient client, ModelState initial, CancellationToken cancellation)

@@ -66,6 +66,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
             round = (int)Math.Min(request.Opening.Round, int.MaxValue);
             if (store.Find(request.Opening.Run) is not { } kept) throw new LostShareException("This site holds no share of the run's key.");
             using CommitteeShare share = kept.Share;
+            runs.RequireApproval(request.Opening.Run);
             ulong epoch = kept.Certificate.Descriptor.Epoch;
             // Keys are made anew between rounds, so nothing of an older epoch is left to open: whoever asks wants to know what this site says to it.
             if (request.Opening.Epoch < epoch) throw new ProtocolException(Refusal.WrongEpoch, $"The {request.Opening} is to be opened after this site has taken a share of epoch {epoch}: with new keys nothing of the old ones is opened.");
@@ -158,6 +159,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
         string hash = Privacy.Canonical.Sha256Hex.Of(task.Descriptor_.Span);
         if (!_attempts.TryGetValue(task.RunId, out Attempt? attempt) || attempt.Descriptor != hash)
         {
+            runs.RequireApproval(task.RunId);
             if (task.Step != 0) throw new ProtocolException(Refusal.UnexpectedMessage, "This site has restarted and has erased what it had of this attempt.");
             Drop(task.RunId);
             Roster roster = Roster.Decode(await ReadAsync(task.RosterSha256, cancellationToken));

@@ -18,6 +18,7 @@ namespace Federation.Formats.Configuration;
 /// <param name="Budget">Of every data set whose own entry names none.</param>
 /// <param name="KeepSetsApart">Two opened sums of one run are over the same sites, or differ in at least the minimum of contributors.</param>
 /// <param name="AllowInsecureSeededNoise">Whether runs are taken part in whose noise follows from their seed: experiments on records that need no protection.</param>
+/// <param name="Approval">Whose signatures and which hashes a run needs; null: none.</param>
 public sealed partial record NodePolicy(
     int MinContributors = CommitteePolicy.FewestContributors,
     int MaxColluding = 1,
@@ -31,7 +32,8 @@ public sealed partial record NodePolicy(
     PrivacyPolicy? Privacy = null,
     PrivacyBudget? Budget = null,
     bool KeepSetsApart = false,
-    bool AllowInsecureSeededNoise = false)
+    bool AllowInsecureSeededNoise = false,
+    ApprovalPolicy? Approval = null)
 {
     /// <summary>The row of the threat table that holds where nobody has pinned the roster.</summary>
     public const string Unpinned = "The roster comes from the coordinator's CA: secrecy holds against a coordinator that follows the protocol, not against one that invents sites.";

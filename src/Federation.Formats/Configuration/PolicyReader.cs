@@ -53,7 +53,8 @@ internal static class PolicyReader
             ReadPrivacy(policy),
             ReadBudget(policy),
             policy.Choice<bool>("contributorSets", SetsChoices, false),
-            policy.Choice<bool>("insecureSeededNoise", Permissions, false));
+            policy.Choice<bool>("insecureSeededNoise", Permissions, false),
+            ApprovalReader.Read(policy));
         policy.Close();
         return read;
     }

@@ -42,6 +42,7 @@ public sealed class OperatorAccess(ICoordinatorStore store, TimeProvider time)
         ["InviteSite"] = OperatorRole.Operator,
         ["UploadBlob"] = OperatorRole.Operator,
         ["SubmitRun"] = OperatorRole.Operator,
+        ["ApproveRun"] = OperatorRole.Operator,
         ["CancelRun"] = OperatorRole.Operator,
         ["RotateKeys"] = OperatorRole.Operator,
         ["DownloadModel"] = OperatorRole.Operator,

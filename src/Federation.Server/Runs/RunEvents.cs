@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Federation.Formats.Evaluation;
+using Federation.Formats.Runs;
 using Federation.Protocol;
 
 namespace Federation.Server.Runs;
@@ -16,7 +17,11 @@ public abstract record RunEvent;
 /// <summary>Time went by, or sites came or went.</summary>
 public sealed record Tick : RunEvent;
 
-public sealed record SiteAnswered(string Site, IReadOnlyList<string> Mismatches) : RunEvent;
+/// <param name="AwaitsApproval">Nothing is wrong but that somebody has not signed yet.</param>
+public sealed record SiteAnswered(string Site, IReadOnlyList<string> Mismatches, bool AwaitsApproval = false) : RunEvent;
+
+/// <summary>A co-signature that is right; whether it counts, each site's policy says.</summary>
+public sealed record ApprovalSigned(RunSignature Approval) : RunEvent;
 
 /// <summary>A node process started; what kept its site out may be mended, so it is asked again.</summary>
 public sealed record SiteJoined(string Site) : RunEvent;
@@ -119,7 +124,7 @@ public sealed record KeepEvaluation(int Round, EvaluationSums Sums) : RunEffect;
 /// <summary>Kinds of <see cref="Announce"/>.</summary>
 public static class RunLog
 {
-    public const string Submitted = "submitted", SiteReady = "site-ready", SiteRefused = "site-refused", SiteFailed = "site-failed", Waiting = "waiting", RoundOpened = "round-opened",
+    public const string Submitted = "submitted", SiteReady = "site-ready", SiteRefused = "site-refused", SiteWaits = "site-waits", SiteFailed = "site-failed", Approved = "approved", Waiting = "waiting", RoundOpened = "round-opened",
         Contributed = "contributed", RoundClosed = "round-closed", RoundAbandoned = "round-abandoned", Model = "model", Evaluated = "evaluated", Statistics = "statistics", KeysMade = "keys-made", KeysFailed = "keys-failed", Opening = "opening", Opened = "opened", OpeningFailed = "opening-failed", Refused = "refused", Completed = "completed", Failed = "failed", Cancelled = "cancelled";
 }
 

@@ -30,6 +30,7 @@ public static class RunMachine
             EvaluationSealed report => SecureRules.Evaluate(state, report),
             EvaluationOpened opened => SecureRules.FinishEvaluation(state, opened),
             StatisticsOpened opened => SecureRules.FinishStatistics(state, opened, now),
+            ApprovalSigned signed => SiteRules.Approve(state, signed),
             CancelRequested => End(state, RunEnd.Cancelled, "Cancelled by the operator."),
             EpochMade made => SecureRules.Made(state, made, roster, now),
             EpochFailed failed => SecureRules.Failed(state, failed, roster, now),
@@ -155,8 +156,8 @@ public static class RunMachine
     private static Transition? AdvancePreparing(RunState state, Preparing preparing, Roster roster, DateTimeOffset now)
     {
         if (Hopeless(state) is var (reason, told)) return End(state, RunEnd.Failed, reason, told);
-        // A site that the spec names and that is not enrolled as a trainer cannot answer.
-        bool answered = state.Sites.All(site => site.Value.Standing != SiteStanding.Checking || !roster.Trainers.Contains(site.Key)) && Ready(state).Count() >= state.Plan.MinContributors;
+        // A site that the spec names and that is not enrolled as a trainer cannot answer; one that waits for a signature may get it in time.
+        bool answered = state.Sites.All(site => site.Value.Standing is not (SiteStanding.Checking or SiteStanding.Awaiting) || !roster.Trainers.Contains(site.Key)) && Ready(state).Count() >= state.Plan.MinContributors;
         return answered || now >= preparing.Deadline ? OpenOrWait(state, roster, now) : null;
     }
 
@@ -174,7 +175,7 @@ public static class RunMachine
         string? tooFew = hasKeys ? SecureRules.TooFewAccept(state) : null;
         if (cohort.Count < state.Plan.MinContributors || tooFew is not null)
         {
-            string reason = tooFew ?? string.Create(CultureInfo.InvariantCulture, $"{cohort.Count} of {state.Plan.MinContributors} needed sites are ready and connected.{(hasKeys ? SecureRules.OtherRoster(state) : "")}");
+            string reason = tooFew ?? string.Create(CultureInfo.InvariantCulture, $"{cohort.Count} of {state.Plan.MinContributors} needed sites are ready and connected.{SiteRules.Waiting(state)}{(hasKeys ? SecureRules.OtherRoster(state) : "")}");
             return new Transition(state with { Phase = new Waiting(reason) }, [new Announce(RunLog.Waiting, reason, state.Round)]);
         }
 

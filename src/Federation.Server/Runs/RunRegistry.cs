@@ -32,11 +32,12 @@ public sealed class RunRegistry
     public RunHost? Find(string id) => _runs.FirstOrDefault(run => run.Id == id);
 
     /// <param name="initialModel">The blob's hash; of a run for statistics, the hash of query and data version.</param>
-    public RunHost Add(RunSpec spec, string specYaml, string schemaYaml, string initialModel)
+    /// <param name="submission">Null: without a nonce, so that nobody can sign it.</param>
+    public RunHost Add(RunSpec spec, string specYaml, string schemaYaml, string initialModel, SignedSubmission? submission = null)
     {
         DateTimeOffset now = _context.Time.GetUtcNow();
         string id = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8));
-        RunState state = RunState.Submitted(RunPlan.Of(spec), initialModel, now);
+        RunState state = RunState.Submitted(RunPlan.Of(spec), initialModel, now, submission);
         var record = new RunRecord(id, spec.Name, specYaml, schemaYaml, now, JsonSerializer.Serialize(state), false);
         string message = spec.Statistics is not null
             ? string.Create(CultureInfo.InvariantCulture, $"Submitted: statistics of at least {spec.Cohort.MinContributors} sites.")

@@ -28,6 +28,9 @@ public enum SiteStanding
     Checking,
     Ready,
 
+    /// <summary>Its policy asks for signatures, or an approval of its own, that are missing.</summary>
+    Awaiting,
+
     /// <summary>Its data does not fit the run.</summary>
     Refused,
 
@@ -35,7 +38,7 @@ public enum SiteStanding
     Failed,
 }
 
-/// <param name="Reasons">Why it was refused, or failed.</param>
+/// <param name="Reasons">Why it was refused, or failed; what it waits for.</param>
 /// <param name="Failures">Rounds failed in a row.</param>
 public sealed record RunSite(SiteStanding Standing, ImmutableArray<string> Reasons, int Failures = 0)
 {
@@ -116,15 +119,17 @@ public sealed record Ended(RunEnd How, string Reason) : RunPhase;
 /// <param name="LostOpenings">Rounds in a row whose sum could not be opened.</param>
 /// <param name="SiteClip">Site-level differential privacy: the norm that the next updates are clipped to, vote and weight included; null: that of the spec.</param>
 /// <param name="StrategyRound">The round after which the strategy kept what it goes on with; 0: nothing.</param>
-public sealed record RunState(RunPlan Plan, RunPhase Phase, ImmutableSortedDictionary<string, RunSite> Sites, int Round, int CompletedRounds, string ModelSha256, int Epoch = 0, EpochKeys? Keys = null, string StatisticsSha256 = "", int LostOpenings = 0, double? SiteClip = null, int StrategyRound = 0)
+/// <param name="Submission">What is signed beside spec and schema, and by whom; null: an older program took the run.</param>
+public sealed record RunState(RunPlan Plan, RunPhase Phase, ImmutableSortedDictionary<string, RunSite> Sites, int Round, int CompletedRounds, string ModelSha256, int Epoch = 0, EpochKeys? Keys = null, string StatisticsSha256 = "", int LostOpenings = 0, double? SiteClip = null, int StrategyRound = 0, SignedSubmission? Submission = null)
 {
-    public static RunState Submitted(RunPlan plan, string initialModel, DateTimeOffset now) => new(
+    public static RunState Submitted(RunPlan plan, string initialModel, DateTimeOffset now, SignedSubmission? submission = null) => new(
         plan,
         new Preparing(now + plan.Deadline),
         (plan.Sites ?? []).ToImmutableSortedDictionary(site => site, _ => RunSite.Asked, StringComparer.Ordinal),
         0,
         0,
-        initialModel);
+        initialModel,
+        Submission: submission);
 
     public string PhaseName => Phase switch
     {

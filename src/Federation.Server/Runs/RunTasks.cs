@@ -1,3 +1,4 @@
+using Federation.Protocol;
 using Federation.Server.Storage;
 using Federation.V1;
 using NodeRole = Federation.Formats.Configuration.NodeRole;
@@ -28,7 +29,7 @@ public sealed class RunTasks(RunRegistry runs, RunContext context)
         lock (_lock) _givenUp.Add((run, round, site));
     }
 
-    public static RunDescription Describe(RunHost run) => new() { RunId = run.Id, SpecYaml = run.Record.SpecYaml, SchemaYaml = run.Record.SchemaYaml };
+    public static RunDescription Describe(RunHost run) => new() { RunId = run.Id, SpecYaml = run.Record.SpecYaml, SchemaYaml = run.Record.SchemaYaml, Submission = run.State.Submission?.ToMessage() };
 
     private NodeTask? ForTrainer(RunHost run, string site)
     {

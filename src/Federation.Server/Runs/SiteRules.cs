@@ -1,3 +1,4 @@
+using Federation.Formats.Runs;
 using Federation.Protocol;
 
 namespace Federation.Server.Runs;
@@ -8,18 +9,44 @@ internal static class SiteRules
     public static Transition Answer(RunState state, SiteAnswered answered)
     {
         if (!state.Sites.TryGetValue(answered.Site, out RunSite? site)) return RunMachine.Refuse(state, Refusal.NotInCohort, "The run does not ask this site.");
-        SiteStanding standing = answered.Mismatches.Count == 0 ? SiteStanding.Ready : SiteStanding.Refused;
+        SiteStanding standing = answered.Mismatches.Count == 0 ? SiteStanding.Ready : answered.AwaitsApproval ? SiteStanding.Awaiting : SiteStanding.Refused;
         if (site.Standing != SiteStanding.Checking) return new Transition(state, [], Duplicate: true);
         RunState next = state with { Sites = state.Sites.SetItem(answered.Site, new RunSite(standing, [.. answered.Mismatches])) };
-        return new Transition(next, [standing == SiteStanding.Ready
-            ? new Announce(RunLog.SiteReady, $"{answered.Site} is ready.", Site: answered.Site)
-            : new Announce(RunLog.SiteRefused, $"{answered.Site} does not fit the run: {string.Join(" ", answered.Mismatches)}", Site: answered.Site)]);
+        string reasons = string.Join(" ", answered.Mismatches);
+        return new Transition(next, [standing switch
+        {
+            SiteStanding.Ready => new Announce(RunLog.SiteReady, $"{answered.Site} is ready.", Site: answered.Site),
+            SiteStanding.Awaiting => new Announce(RunLog.SiteWaits, $"{answered.Site} waits: {reasons}", Site: answered.Site),
+            _ => new Announce(RunLog.SiteRefused, $"{answered.Site} does not fit the run: {reasons}", Site: answered.Site),
+        }]);
+    }
+
+    /// <summary>One more signature: whoever waits for one is asked again.</summary>
+    public static Transition Approve(RunState state, ApprovalSigned signed)
+    {
+        if (state.Submission is not { Nonce.Length: > 0 } submission) return RunMachine.Refuse(state, Refusal.Invalid, "The run was submitted in a way that nobody can co-sign; `fed run submit` submits one that can be.");
+        if (submission.Approvals.Any(approval => approval.KeySha256 == signed.Approval.KeySha256)) return new Transition(state, [], Duplicate: true);
+        if (submission.Approvals.Count >= SignedSubmission.MostApprovals) return RunMachine.Refuse(state, Refusal.Invalid, $"The run has {SignedSubmission.MostApprovals} co-signatures; more are not taken.");
+        string[] waiting = [.. state.Sites.Where(site => site.Value.Standing == SiteStanding.Awaiting).Select(site => site.Key)];
+        RunState next = state with
+        {
+            Submission = submission with { Approvals = [.. submission.Approvals, signed.Approval] },
+            Sites = state.Sites.SetItems(waiting.Select(site => KeyValuePair.Create(site, RunSite.Asked))),
+        };
+        return new Transition(next, [new Announce(RunLog.Approved, $"Co-signed with the key sha256:{signed.Approval.KeySha256}.{(waiting.Length == 0 ? "" : $" Asked again: {string.Join(", ", waiting)}.")}", state.Round)]);
+    }
+
+    /// <summary>Who waits for an approval, for a sentence about what is waited for; empty: nobody.</summary>
+    public static string Waiting(RunState state)
+    {
+        string[] sites = [.. state.Sites.Where(site => site.Value.Standing == SiteStanding.Awaiting).Select(site => site.Key)];
+        return sites.Length == 0 ? "" : $" {string.Join(", ", sites)} {(sites.Length == 1 ? "waits" : "wait")} for approval; `fed run show` says of what, `fed run approve` co-signs.";
     }
 
     public static Transition Rejoin(RunState state, SiteJoined joined)
     {
         RunState next = SecureRules.Joined(state, joined.Site);
-        if (state.Sites.TryGetValue(joined.Site, out RunSite? site) && site.Standing is (SiteStanding.Refused or SiteStanding.Failed)) next = next with { Sites = state.Sites.SetItem(joined.Site, RunSite.Asked) };
+        if (state.Sites.TryGetValue(joined.Site, out RunSite? site) && site.Standing is (SiteStanding.Awaiting or SiteStanding.Refused or SiteStanding.Failed)) next = next with { Sites = state.Sites.SetItem(joined.Site, RunSite.Asked) };
         return new Transition(next, [], Duplicate: ReferenceEquals(next, state));
     }
 

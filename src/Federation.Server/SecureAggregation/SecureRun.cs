@@ -219,7 +219,9 @@ internal sealed class SecureRun(RunContext context, RunHost run)
         Roster roster = RosterBook.Current(context);
         int threshold = SecureEncoding.ThresholdOf(Spec, roster.Sites.Count);
         if (roster.Sites.Count < threshold) return $"Keys need {threshold} members, and {roster.Sites.Count} sites are enrolled that train: enrol more, or cancel the run and submit it with a lower `threshold`.";
-        string[] members = SecureRules.Committee(roster.Sites.Keys, wanted, threshold);
+        string[] able = [.. roster.Sites.Keys.Where(site => run.State.Sites.GetValueOrDefault(site)?.Standing != SiteStanding.Awaiting)];
+        if (able.Length < threshold) return $"Keys need {threshold} members.{SiteRules.Waiting(run.State)}";
+        string[] members = SecureRules.Committee(able, wanted, threshold);
         int there = members.Count(context.Sessions.IsLive);
         if (there < threshold) return $"Keys need {threshold} members to be connected; {there} of {members.Length} sites are.";
         if (members.Length > CommitteePolicy.LargestCommittee)

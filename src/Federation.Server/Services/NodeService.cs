@@ -108,7 +108,7 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
 
     public override Task<ReadinessReply> ReportReadiness(ReadinessReport request, ServerCallContext call)
     {
-        RequireTaken(RunOf(request.RunId).Apply(new SiteAnswered(CallerInterceptor.SiteOf(call), Bound(request.Mismatches))));
+        RequireTaken(RunOf(request.RunId).Apply(new SiteAnswered(CallerInterceptor.SiteOf(call), Bound(request.Mismatches), request.AwaitsApproval)));
         return Task.FromResult(new ReadinessReply());
     }
 

@@ -45,7 +45,7 @@ internal static class OperatorMessages
     public static RunDetails Describe(RunHost run, IEnumerable<RoundRecord> rounds, IEnumerable<string> transcripts)
     {
         RunState state = run.State;
-        var details = new RunDetails { Summary = Summarize(run), ModelSha256 = state.Plan.Statistics ? "" : state.ModelSha256, StatisticsSha256 = state.StatisticsSha256, SpecYaml = run.Record.SpecYaml, SchemaYaml = run.Record.SchemaYaml, SecureAggregation = SecureMessages.Of(run, transcripts) };
+        var details = new RunDetails { Summary = Summarize(run), ModelSha256 = state.Plan.Statistics ? "" : state.ModelSha256, StatisticsSha256 = state.StatisticsSha256, SpecYaml = run.Record.SpecYaml, SchemaYaml = run.Record.SchemaYaml, SecureAggregation = SecureMessages.Of(run, transcripts), Submission = state.Submission?.ToMessage() };
         int room = Limits.MessageBytes - details.CalculateSize() - (Limits.MessageBytes / 8);
         foreach ((string name, Runs.RunSite site) in state.Sites)
         {

@@ -105,15 +105,16 @@ public sealed partial class OperatorService(RunRegistry runs, RunContext context
         if (length > LongestDocuments) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongSize, $"Spec and schema have {length} bytes; together {LongestDocuments} are allowed.", "schema_yaml");
         RunSpec spec = RunSpec.Parse(request.SpecYaml, "spec");
         if (spec.Data is null && request.SchemaYaml.Length > 0) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, "A run of one's own model has no data schema.", "schema_yaml", "Leave it empty.");
-        if (spec.Statistics is not null) return Task.FromResult(Submitted(call, AddStatistics(spec, request)));
+        SignedSubmission submission = RequireSubmission(request);
+        if (spec.Statistics is not null) return Task.FromResult(Submitted(call, AddStatistics(spec, request, submission)));
         if (spec.Data is not null) RequireLabel(spec, DataSchema.Parse(request.SchemaYaml, "schema"));
         RequireInitialModel(request.InitialModelSha256);
-        return Task.FromResult(Submitted(call, runs.Add(spec, request.SpecYaml, request.SchemaYaml, request.InitialModelSha256)));
+        return Task.FromResult(Submitted(call, runs.Add(spec, request.SpecYaml, request.SchemaYaml, request.InitialModelSha256, submission)));
     }
 
     private SubmitRunReply Submitted(ServerCallContext call, RunHost run)
     {
-        Record(call, AdministrativeLog.Submitted, $"submitted the run '{run.Record.Name}', spec {Sha256Hex.Of(Encoding.UTF8.GetBytes(run.Record.SpecYaml))}.", run.Id);
+        Record(call, AdministrativeLog.Submitted, $"submitted the run '{run.Record.Name}', spec {Sha256Hex.Of(Encoding.UTF8.GetBytes(run.Record.SpecYaml))}, {(run.State.Submission?.Submitter is { } signature ? $"signed with the key {signature.KeySha256}" : "unsigned")}.", run.Id);
         return new SubmitRunReply { RunId = run.Id };
     }
 
@@ -183,7 +184,7 @@ public sealed partial class OperatorService(RunRegistry runs, RunContext context
         BlobStreams.SendAsync(context.Blobs, request, responses, (_, _) => { }, call.CancellationToken);
 
     /// <summary>Of one query and version of the data one sum is opened: what is known already is not asked again.</summary>
-    private RunHost AddStatistics(RunSpec spec, SubmitRunRequest request)
+    private RunHost AddStatistics(RunSpec spec, SubmitRunRequest request, SignedSubmission submission)
     {
         StatisticsQuery query = StatisticsQuery.Of(spec, DataSchema.Parse(request.SchemaYaml, "schema"));
         if (runs.All.FirstOrDefault(run => run.State.StatisticsSha256.Length > 0 && run.State.ModelSha256 == query.DataSha256) is { } known)
@@ -192,7 +193,7 @@ public sealed partial class OperatorService(RunRegistry runs, RunContext context
         }
 
         if (spec.Cohort.Sites is { } named) RequireSet(named, spec.Cohort.MinContributors);
-        return runs.Add(spec, request.SpecYaml, request.SchemaYaml, query.DataSha256);
+        return runs.Add(spec, request.SpecYaml, request.SchemaYaml, query.DataSha256, submission);
     }
 
     /// <summary>Sites that are there, and not almost those of an earlier question: nobody would be asked, or answer.</summary>

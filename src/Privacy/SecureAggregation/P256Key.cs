@@ -3,8 +3,9 @@ using System.Security.Cryptography;
 namespace Federation.Privacy.SecureAggregation;
 
 /// <summary>Public keys as they travel: SubjectPublicKeyInfo of an uncompressed point on P-256, in the one form that there is. Looked at before any library reads it.</summary>
-internal static class P256Key
+public static class P256Key
 {
+    /// <summary>Of a key.</summary>
     public const int Bytes = 91;
 
     private static readonly byte[] s_prefix = Convert.FromHexString("3059301306072a8648ce3d020106082a8648ce3d03010703420004");

@@ -78,6 +78,15 @@ public enum Refusal
 
     /// <summary>This site has contributed to the model before, and that sum was opened as far as it knows.</summary>
     ContributedBefore,
+
+    /// <summary>Not signed, or not by a key of this site's policy, or another thing than was signed.</summary>
+    NotApproved,
+
+    /// <summary>Nothing is missing but signatures or approvals that may still come.</summary>
+    AwaitsApproval,
+
+    /// <summary>The signed submission is that of a run before.</summary>
+    SubmittedBefore,
 }
 
 /// <summary>A message or a request is refused; nothing has changed by it.</summary>

@@ -23,7 +23,7 @@ public sealed class RunMachineProperties
     public void AnySequence_OfEvents_KeepsTheRules() => Runs.Sample(
         run =>
         {
-            RunState state = RunState.Submitted(run.Plan, Scenario.Initial, Scenario.Start);
+            RunState state = RunState.Submitted(run.Plan, Scenario.Initial, Scenario.Start, new(Scenario.Initial, [1], null, []));
             DateTimeOffset now = Scenario.Start;
             var counted = new Dictionary<(int Round, string Site), Contribution>();
             foreach (Step step in run.Steps)
@@ -44,7 +44,7 @@ public sealed class RunMachineProperties
     public void AnySequence_ReplayedFromTheStoredStates_GivesTheSameStates() => Runs.Sample(
         run =>
         {
-            RunState state = RunState.Submitted(run.Plan, Scenario.Initial, Scenario.Start);
+            RunState state = RunState.Submitted(run.Plan, Scenario.Initial, Scenario.Start, new(Scenario.Initial, [1], null, []));
             RunState restored = state;
             DateTimeOffset now = Scenario.Start;
             foreach (Step step in run.Steps)
@@ -67,7 +67,7 @@ public sealed class RunMachineProperties
         Runs.Sample(
             run =>
             {
-                RunState state = RunState.Submitted(run.Plan, Scenario.Initial, Scenario.Start);
+                RunState state = RunState.Submitted(run.Plan, Scenario.Initial, Scenario.Start, new(Scenario.Initial, [1], null, []));
                 DateTimeOffset now = Scenario.Start;
                 foreach (Step step in run.Steps)
                 {
@@ -130,7 +130,7 @@ public sealed class RunMachineProperties
         int round = step.Number switch { 0 => state.Round - 1, 1 => state.Round + 1, _ => state.Round };
         return step.What switch
         {
-            0 or 1 or 2 => new SiteAnswered(site, step.Number == 0 ? ["no such column"] : []),
+            0 or 1 or 2 => new SiteAnswered(site, step.Number is 0 or 1 ? ["no such column"] : [], AwaitsApproval: step.Number == 1),
             3 => new SiteJoined(site),
             4 => new SiteFailed(site, step.Number == 2 ? 0 : round, "out of memory"),
             5 or 6 or 7 or 8 or 9 => new UpdateArrived(site, round, step.Number == 9 ? Scenario.Model(99) : state.ModelSha256, new Contribution(step.Number < 7 ? "one" : "other", (ulong)step.Number + 1)),
@@ -139,6 +139,7 @@ public sealed class RunMachineProperties
             14 when step is { Number: 9, Site: 4 } => new CancelRequested(),
             14 when step is { Number: 8, Site: 4 } => new AggregationFailed(round, "disk"),
             14 when step.Number is 6 or 7 => new SiteRevoked(site),
+            14 when step.Number is 4 or 5 => new ApprovalSigned(new([(byte)step.Site], [])),
             _ => new Tick(),
         };
     }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Federation.Formats.Runs;
 using Federation.Server.Runs;
 
 namespace Federation.Server.Tests.Runs;
@@ -11,11 +12,11 @@ internal sealed class Scenario
 
     private readonly HashSet<string> _trainers, _live;
 
-    public Scenario(int rounds = 2, int least = 2, string[]? sites = null, string[]? asked = null, int? evaluateEvery = null)
+    public Scenario(int rounds = 2, int least = 2, string[]? sites = null, string[]? asked = null, int? evaluateEvery = null, SignedSubmission? submission = null)
     {
         _trainers = [.. sites ?? ["a", "b", "c"]];
         _live = [.. _trainers];
-        State = RunState.Submitted(new RunPlan(rounds, least, TimeSpan.FromMinutes(10), asked, evaluateEvery), Initial, Start);
+        State = RunState.Submitted(new RunPlan(rounds, least, TimeSpan.FromMinutes(10), asked, evaluateEvery), Initial, Start, submission);
     }
 
     public RunState State { get; private set; }
