@@ -44,7 +44,7 @@ static int Usage()
         bench secagg-round [--parameters N] [--nodes n] [--bits b]   one whole secure round over gRPC on loopback
         bench dpsgd [--model mlp|cnn|resnet18] [--batch N] [--optimizer sgd|adam] [--threads T] [--physical N] [--steps N] [--json]   a DP-SGD step beside the plain one
         bench mnist [--epsilon 3] [--batch 8192] [--epochs 100] [--clip 0.1] [--rate 10] [--tanh 0|1] [--sites N] [--validate] [--json]   DP-SGD to (ε, δ) on FED_DATA/mnist, accuracy
-        bench server-load [--nodes 1000] [--rounds 20] [--selected 100] [--parameters 1000] [--secure-aggregation none|threshold-bfv] [--json]   rounds without training over mutual TLS: time, memory, calls
+        bench server-load [--nodes 1000] [--rounds 20] [--selected 100] [--parameters 1000] [--secure-aggregation none|threshold-bfv] [--processes n] [--json]   rounds without training over mutual TLS: time, memory, calls
         bench kill [--count 200] [--rounds 20] [--seed 1] [--json]   coordinator and nodes killed at random moments of secure runs: are the models the same bytes?
         bench kernels [BenchmarkDotNet's options]
         """);

@@ -1,4 +1,6 @@
 using System.Security.Cryptography;
+using Federation.Privacy.Canonical;
+using Federation.Protocol;
 using Federation.V1;
 using Grpc.Core;
 
@@ -28,27 +30,28 @@ internal static class BlobDownload
     {
         string path = folder.Blob(sha256), part = path + ".part";
         if (File.Exists(path)) return path;
-        await using (var file = new FileStream(part, FileMode.OpenOrCreate, FileAccess.Write, FileShare.None, 1))
+        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        using var reader = new PieceReader();
+        await using (var file = new FileStream(part, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1))
         {
-            file.Position = file.Length;
-            using AsyncServerStreamingCall<Chunk> call = client.Download(new DownloadRequest { Sha256 = sha256, Offset = (ulong)file.Length }, cancellationToken: cancellationToken);
+            await HashAsync(file, hash, cancellationToken);
+            using AsyncServerStreamingCall<Chunk> call = client.Download(new DownloadRequest { Sha256 = sha256, Offset = (ulong)file.Length, Zstd = true }, cancellationToken: cancellationToken);
             await foreach (Chunk chunk in call.ResponseStream.ReadAllAsync(cancellationToken))
             {
-                if (chunk.Offset != (ulong)file.Position || file.Position + chunk.Data.Length > most)
+                ReadOnlyMemory<byte> data = reader.Unpack(chunk.Data, chunk.Zstd);
+                if (chunk.Offset != (ulong)file.Position || file.Position + data.Length > most)
                 {
                     long right = file.Position;
                     file.SetLength(0); // nothing that will not be used stays
-                    throw new InvalidDataException($"The coordinator sent {chunk.Data.Length} bytes at {chunk.Offset}; a piece at {right} is right, and {most} bytes at most.");
+                    throw new InvalidDataException($"The coordinator sent {data.Length} bytes at {chunk.Offset}; a piece at {right} is right, and {most} bytes at most.");
                 }
 
-                await file.WriteAsync(chunk.Data.Memory, cancellationToken);
+                hash.AppendData(data.Span);
+                await file.WriteAsync(data, cancellationToken);
             }
-
-            file.Flush(flushToDisk: true);
         }
 
-        string actual;
-        await using (FileStream file = File.OpenRead(part)) actual = Convert.ToHexStringLower(await SHA256.HashDataAsync(file, cancellationToken));
+        string actual = Convert.ToHexStringLower(hash.GetHashAndReset());
         if (actual != sha256)
         {
             File.Delete(part);
@@ -57,5 +60,19 @@ internal static class BlobDownload
 
         File.Move(part, path, overwrite: true);
         return path;
+    }
+
+    /// <summary>At a start: what an earlier process had fetched is checked once more before it counts, because nothing was waited for until it was on disk.</summary>
+    public static void Distrust(NodeFolder folder)
+    {
+        foreach (string path in Directory.EnumerateFiles(folder.Blobs).Where(path => Sha256Hex.IsValid(Path.GetFileName(path)))) File.Move(path, path + ".part", overwrite: true);
+    }
+
+    /// <summary>What is there of the file, which is left at its end.</summary>
+    private static async Task HashAsync(FileStream file, IncrementalHash hash, CancellationToken cancellationToken)
+    {
+        byte[] buffer = new byte[Limits.PieceBytes];
+        int read;
+        while ((read = await file.ReadAsync(buffer, cancellationToken)) > 0) hash.AppendData(buffer, 0, read);
     }
 }

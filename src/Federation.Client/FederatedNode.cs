@@ -48,6 +48,7 @@ public static class FederatedNode
         var folder = new NodeFolder(options.Configuration.State);
         if (!File.Exists(folder.Certificate)) throw new InvalidInputException(new Problem("This node is not enrolled.", folder.Path, Repair: "Enrol it with the operator's invitation: `fed node enroll --coordinator URL --token-file FILE`."));
         await using FileStream stateLock = folder.TakeLock();
+        BlobDownload.Distrust(folder);
         using Credential credential = Credential.Load(folder.Certificate, folder.Key);
         using var link = new CoordinatorLink(options.Configuration.Coordinator, credential, options.Time);
         var client = new Node.NodeClient(link);

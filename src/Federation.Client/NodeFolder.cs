@@ -57,8 +57,11 @@ public sealed class NodeFolder
     public string Blob(string sha256)
     {
         if (!Sha256Hex.IsValid(sha256)) throw new InvalidDataException($"The coordinator named the content '{sha256}', which is no SHA-256.");
-        return System.IO.Path.Combine(Folder("blobs"), sha256);
+        return System.IO.Path.Combine(Blobs, sha256);
     }
+
+    /// <summary>What was fetched from the coordinator.</summary>
+    public string Blobs => Folder("blobs");
 
     /// <summary>A run's own folder.</summary>
     public string Run(string runId) => Folder("runs", RequireRun(runId));

@@ -20,13 +20,15 @@ internal static class UpdateUpload
         file.Position = (long)begun.Offset;
         using AsyncClientStreamingCall<UploadChunk, UploadReply> call = client.Upload(cancellationToken: cancellationToken);
         byte[] buffer = new byte[Limits.PieceBytes];
+        using var packer = new PiecePacker(begun.Zstd);
         long sent = 0;
         while (true)
         {
             ulong offset = (ulong)file.Position;
             int read = await file.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancellationToken);
             if (read == 0) break;
-            var chunk = new UploadChunk { Offset = offset, Data = ByteString.CopyFrom(buffer.AsSpan(0, read)) };
+            (ByteString data, bool zstd) = packer.Pack(buffer.AsSpan(0, read));
+            var chunk = new UploadChunk { Offset = offset, Data = data, Zstd = zstd };
             if (sent == 0) (chunk.RunId, chunk.Round, chunk.UpdateSha256) = (runId, (uint)round, update.Sha256);
             try
             {
@@ -37,7 +39,7 @@ internal static class UpdateUpload
                 break; // the coordinator has answered already; its answer says why
             }
 
-            sent += read;
+            sent += data.Length;
         }
 
         await CompleteAsync(call);

@@ -161,12 +161,13 @@ public sealed class Coordinator : IAsyncDisposable
         builder.Services.AddSingleton(typeof(ILogger<>), typeof(Logger<>));
         builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
         builder.Services.AddSingleton(time).AddSingleton(ca).AddSingleton(context.Store).AddSingleton(context.Sessions).AddSingleton(context.Traffic).AddSingleton(context.Signal);
-        builder.Services.AddSingleton(context).AddSingleton(runs).AddSingleton<RunTasks>().AddSingleton<UploadReceiver>().AddSingleton<OpenCalls>().AddSingleton<EnrolmentTries>().AddSingleton<SeenCertificates>().AddSingleton<OperatorAccess>().AddSingleton(new SiteCertificates(ca, time, configuration.SiteCertificates));
+        builder.Services.AddSingleton(context).AddSingleton(runs).AddSingleton<RunTasks>().AddSingleton<UploadReceiver>().AddSingleton<OpenCalls>().AddSingleton<EnrolmentTries>().AddSingleton<SeenCertificates>().AddSingleton(new NodePace(configuration.NodeBandwidth, time)).AddSingleton<OperatorAccess>().AddSingleton(new SiteCertificates(ca, time, configuration.SiteCertificates));
         builder.Services.AddRoutingCore();
         builder.Services.AddGrpc(options =>
         {
             options.MaxReceiveMessageSize = Limits.MessageBytes;
             options.MaxSendMessageSize = Limits.MessageBytes;
+            options.CompressionProviders = []; // the limit is held against what comes: a few kilobytes of gzip could become gigabytes
             options.Interceptors.Add<CallerInterceptor>();
         });
         builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel =>

@@ -49,6 +49,7 @@ public sealed class ConfigurationTests
     {
         using var folder = new TemporaryFolder();
         ServerConfiguration server = ServerConfiguration.Load(folder.Write("server.yaml", "state: s\nnodes: 127.0.0.1:0\n"));
+        Assert.Null(server.NodeBandwidth);
         Assert.Equal((Path.Combine(folder.Path, "s"), "127.0.0.1:0", "127.0.0.1:8444"), (server.State, server.Nodes, server.Operators));
         var error = Assert.Throws<InvalidInputException>(() => ServerConfiguration.Load(folder.Write("bad.yaml", "operators: localhost\n")));
         Assert.Equal(("operators", 1), (error.Problems[0].Field, error.Problems[0].Line));
@@ -68,5 +69,23 @@ public sealed class ConfigurationTests
         string path = folder.Write("server.yaml", $"state: s\n{line}\n");
         if (hours is { } right) Assert.Equal(TimeSpan.FromHours(right), ServerConfiguration.Load(path).SiteCertificates);
         else Assert.Contains("1h to 730d", Assert.Throws<InvalidInputException>(() => ServerConfiguration.Load(path)).Message);
+    }
+
+    [Theory]
+    [InlineData("1kB", 1_000L)]
+    [InlineData("20MB", 20_000_000L)]
+    [InlineData("100GB", 100_000_000_000L)]
+    [InlineData("101GB", null)]
+    [InlineData("0MB", null)]
+    [InlineData("20", null)]
+    [InlineData("20 MB", null)]
+    [InlineData("-1MB", null)]
+    [InlineData("20MiB", null)]
+    public void Load_ServerYaml_ReadsANodesBandwidth(string text, long? bytes)
+    {
+        using var folder = new TemporaryFolder();
+        string path = folder.Write("server.yaml", $"state: s\nnodeBandwidth: {text}\n");
+        if (bytes is { } right) Assert.Equal(right, ServerConfiguration.Load(path).NodeBandwidth);
+        else Assert.Contains(ServerConfiguration.BandwidthRule, Assert.Throws<InvalidInputException>(() => ServerConfiguration.Load(path)).Message);
     }
 }

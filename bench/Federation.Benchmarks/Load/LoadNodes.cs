@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using Federation.Client;
@@ -11,7 +12,7 @@ namespace Federation.Benchmarks.Load;
 
 /// <param name="Errors">Nodes that ended otherwise than with a completed run, and warnings.</param>
 /// <param name="Milliseconds">Of every call that is no long poll.</param>
-internal sealed record LoadedNodes(int Errors, IReadOnlyCollection<double> Milliseconds);
+internal sealed record LoadedNodes(int Errors, long PeakBytes, IReadOnlyCollection<double> Milliseconds);
 
 /// <summary>Many real nodes in one process, whose updates are there without training.</summary>
 internal static class LoadNodes
@@ -45,7 +46,8 @@ internal static class LoadNodes
                 Interlocked.Increment(ref failed);
             }
         })));
-        Console.WriteLine(JsonSerializer.Serialize(new LoadedNodes(failed + complaints.Count, times.Milliseconds)));
+        using Process self = Process.GetCurrentProcess();
+        Console.WriteLine(JsonSerializer.Serialize(new LoadedNodes(failed + complaints.Count, CoordinatorProcess.PeakBytesOf(self), times.Milliseconds)));
         return 0;
     }
 

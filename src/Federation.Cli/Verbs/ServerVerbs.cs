@@ -23,12 +23,14 @@ internal static class ServerVerbs
 
     private static readonly Option<string?> SiteCertificates = new("--site-certificates") { Description = $"How long a site's certificate is valid: {ServerConfiguration.LifetimeRule}. Nodes renew theirs by themselves. Default: 30d.", HelpName = "time" };
 
+    private static readonly Option<string?> NodeBandwidth = new("--node-bandwidth") { Description = $"Most bytes a second to and from one node: {ServerConfiguration.BandwidthRule}. Default: no limit.", HelpName = "bytes" };
+
     private static readonly Option<string?> CaCertificate = new("--ca-certificate") { Description = "Take your organisation's CA instead of making one: its certificate (PEM; a subordinate CA with path length 0 is enough). With --ca-key.", HelpName = "file" };
 
     private static readonly Option<string?> CaKey = new("--ca-key") { Description = "The key of --ca-certificate (PEM, not encrypted): ECDSA on P-256 or P-384, or RSA of at least 2048 bits. It is kept in the state folder.", HelpName = "file" };
 
     public static Verb Create() => new Verb("server", "Run the coordinator.", "fed server --state ./coordinator --nodes 0.0.0.0:8443\nfed server init --state ./coordinator", "server")
-        .With(CommonOptions.State, Config, Nodes, Operators, SiteCertificates)
+        .With(CommonOptions.State, Config, Nodes, Operators, SiteCertificates, NodeBandwidth)
         .With(new Verb("init", "Make the federation's CA and the operator's credential, once.", "fed server init --state ./coordinator\nfed server init --state ./coordinator --ca-certificate ca.crt --ca-key ca.key", "server-init").With(CommonOptions.State, Config, CaCertificate, CaKey).Does(InitAsync))
         .Does(RunAsync);
 
@@ -55,6 +57,7 @@ internal static class ServerVerbs
         {
             Nodes = Listener(invocation, Nodes) ?? configuration.Nodes,
             Operators = Listener(invocation, Operators) ?? configuration.Operators,
+            NodeBandwidth = Bandwidth(invocation) ?? configuration.NodeBandwidth,
             SiteCertificates = Lifetime(invocation) ?? configuration.SiteCertificates,
         };
         using ILoggerFactory logs = ConsoleLoggerProvider.CreateFactory();
@@ -80,6 +83,9 @@ internal static class ServerVerbs
 
     private static TimeSpan? Lifetime(Invocation invocation) => invocation.Get(SiteCertificates) is not { } text ? null
         : ServerConfiguration.ParseLifetime(text) ?? throw new InvalidInputException(new Problem($"'{text}' is no lifetime of certificates.", Field: SiteCertificates.Name, Repair: $"{ServerConfiguration.LifetimeRule} is right."));
+
+    private static long? Bandwidth(Invocation invocation) => invocation.Get(NodeBandwidth) is not { } text ? null
+        : ServerConfiguration.ParseBandwidth(text) ?? throw new InvalidInputException(new Problem($"'{text}' is no bandwidth.", Field: NodeBandwidth.Name, Repair: $"{ServerConfiguration.BandwidthRule} is right."));
 
     private static string Shown(Uri address) => address.GetLeftPart(UriPartial.Authority);
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Federation.Formats.Yaml;
 
 namespace Federation.Formats.Configuration;
@@ -75,6 +76,7 @@ public sealed partial record ServerConfiguration
             State = StateFolder.Resolve(state, fields.OptionalText("state"), Path.GetDirectoryName(Path.GetFullPath(path)) ?? "/"),
             Nodes = ReadListener(fields, "nodes", "0.0.0.0:8443"),
             Operators = ReadListener(fields, "operators", "127.0.0.1:8444"),
+            NodeBandwidth = ReadBandwidth(fields),
             SiteCertificates = fields.Duration("siteCertificates", ShortestCertificate, LongestCertificate, LifetimeRule, TimeSpan.FromDays(30)),
         };
         fields.Close();
@@ -88,6 +90,34 @@ public sealed partial record ServerConfiguration
 
     /// <summary>A lifetime of sites' certificates; null: the text is none.</summary>
     public static TimeSpan? ParseLifetime(string text) => YamlText.Duration(text, days: true) is { } lifetime && lifetime >= ShortestCertificate && lifetime <= LongestCertificate ? lifetime : null;
+
+    /// <summary>What a bandwidth looks like.</summary>
+    public const string BandwidthRule = "1kB to 100GB (powers of 1000), such as 500kB, 20MB or 1GB";
+
+    /// <summary>Bytes a second; null: the text is no bandwidth.</summary>
+    public static long? ParseBandwidth(string text)
+    {
+        (string Unit, long Bytes)[] units = [("kB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000)];
+        foreach ((string unit, long bytes) in units)
+        {
+            if (!text.EndsWith(unit, StringComparison.Ordinal)) continue;
+            return int.TryParse(text[..^unit.Length], NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number is >= 1 && number * (decimal)bytes <= 100_000_000_000 ? number * bytes : null;
+        }
+
+        return null;
+    }
+
+    private static long? ReadBandwidth(FieldReader fields)
+    {
+        if (fields.OptionalText("nodeBandwidth") is not { } text) return null;
+        if (ParseBandwidth(text) is not { } bytes)
+        {
+            fields.Add("nodeBandwidth", $"'{text}' is no bandwidth; {BandwidthRule} a second is right.");
+            return null;
+        }
+
+        return bytes;
+    }
 
     private static string ReadListener(FieldReader fields, string name, string fallback)
     {

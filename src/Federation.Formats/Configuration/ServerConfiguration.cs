@@ -12,6 +12,9 @@ public sealed partial record ServerConfiguration
     /// <summary>Address and port for operators.</summary>
     public string Operators { get; init; } = "127.0.0.1:8444";
 
+    /// <summary>Most bytes a second to and from one node, both together; null: no limit.</summary>
+    public long? NodeBandwidth { get; init; }
+
     /// <summary>How long a site's certificate is valid, 1 hour to 2 years (730 days); a node renews its own with a third of that left.</summary>
     public TimeSpan SiteCertificates { get; init; } = TimeSpan.FromDays(30);
 }

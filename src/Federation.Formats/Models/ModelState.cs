@@ -125,14 +125,20 @@ public sealed class ModelState
     // In pieces, so that a file which ends early is found before all the memory that it claims is taken.
     private static float[] ReadValues(Stream stream, int count)
     {
+        if (stream is FileStream)
+        {
+            // Its length was held against the header: the memory that it claims is there.
+            float[] whole = new float[count];
+            ReadPiece(stream, whole);
+            return whole;
+        }
+
         const int piece = 1 << 18;
         List<float[]> pieces = [];
         for (int done = 0; done < count; done += piece)
         {
             float[] values = new float[Math.Min(piece, count - done)];
-            Span<byte> bytes = MemoryMarshal.AsBytes(values.AsSpan());
-            if (stream.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false) < bytes.Length) throw new SafetensorsException("The file ends within its data.");
-            if (!BitConverter.IsLittleEndian) for (int i = 0; i < bytes.Length; i += 4) bytes.Slice(i, 4).Reverse();
+            ReadPiece(stream, values);
             pieces.Add(values);
         }
 
@@ -146,6 +152,18 @@ public sealed class ModelState
         }
 
         return all;
+    }
+
+    private static void ReadPiece(Stream stream, Span<float> values)
+    {
+        const int most = 1 << 28; // a span of bytes holds no more than 2^31
+        while (!values.IsEmpty)
+        {
+            Span<byte> bytes = MemoryMarshal.AsBytes(values[..Math.Min(most, values.Length)]);
+            if (stream.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false) < bytes.Length) throw new SafetensorsException("The file ends within its data.");
+            if (!BitConverter.IsLittleEndian) for (int i = 0; i < bytes.Length; i += 4) bytes.Slice(i, 4).Reverse();
+            values = values[Math.Min(most, values.Length)..];
+        }
     }
 
     private static void WriteValues(Stream stream, float[] values)

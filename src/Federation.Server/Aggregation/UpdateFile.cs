@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Numerics;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Federation.Formats.Models;
@@ -61,6 +62,16 @@ public static class UpdateFile
         }
     }
 
+    /// <summary>How many values, in steps of a vector's width, are known to be finite from the first on: those whose exponent bits are not all set (IEEE 754).</summary>
+    private static int FinitePrefix(ReadOnlySpan<float> values)
+    {
+        var exponent = new Vector<uint>(0x7f800000);
+        ReadOnlySpan<uint> bits = MemoryMarshal.Cast<float, uint>(values);
+        int i = 0;
+        while (i <= bits.Length - Vector<uint>.Count && !Vector.EqualsAny(new Vector<uint>(bits[i..]) & exponent, exponent)) i += Vector<uint>.Count;
+        return i;
+    }
+
     private static string Shorten(string reason) => reason.Length <= LongestReason ? reason : reason[..LongestReason] + "…";
 
     /// <param name="file">At its data.</param>
@@ -73,7 +84,7 @@ public static class UpdateFile
             Span<byte> bytes = piece.AsSpan(0, (int)Math.Min(piece.Length, header.DataLength - done));
             file.ReadExactly(bytes);
             Span<float> values = MemoryMarshal.Cast<byte, float>(bytes);
-            for (int i = 0; i < values.Length; i++)
+            for (int i = FinitePrefix(values); i < values.Length; i++)
             {
                 if (float.IsFinite(values[i])) continue;
                 long offset = done + (i * sizeof(float));

@@ -16,7 +16,7 @@ using DomainRole = Federation.Formats.Configuration.NodeRole;
 namespace Federation.Server.Services;
 
 /// <summary>The node's side: messages become events of the run, or are refused. The site is the certificate's subject.</summary>
-public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext context, UploadReceiver uploads, SiteCertificates certificates) : Node.NodeBase
+public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext context, UploadReceiver uploads, SiteCertificates certificates, NodePace pace) : Node.NodeBase
 {
     private const int MostDataIds = 1000, LongestList = 16_000, LongestSentence = 1000;
 
@@ -97,6 +97,7 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
             context.Blobs,
             request,
             responses,
+            bytes => pace.WaitAsync(site, bytes, call.CancellationToken),
             (data, other) =>
             {
                 context.Traffic.AddDown(run, round, data);
@@ -117,7 +118,7 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
         RunHost run = RunOf(request.RunId);
         string site = CallerInterceptor.SiteOf(call);
         LedgerHeads.Keep(context.Store, site, request.LedgerHead);
-        return new() { Offset = (ulong)await uploads.BeginAsync(run, site, request, call.CancellationToken) };
+        return new() { Offset = (ulong)await uploads.BeginAsync(run, site, request, call.CancellationToken), Zstd = true };
     }
 
     public override async Task<UploadReply> Upload(IAsyncStreamReader<UploadChunk> requests, ServerCallContext call)

@@ -181,7 +181,7 @@ public sealed partial class OperatorService(RunRegistry runs, RunContext context
     }
 
     public override Task DownloadModel(DownloadRequest request, IServerStreamWriter<Chunk> responses, ServerCallContext call) =>
-        BlobStreams.SendAsync(context.Blobs, request, responses, (_, _) => { }, call.CancellationToken);
+        BlobStreams.SendAsync(context.Blobs, request, responses, _ => Task.CompletedTask, (_, _) => { }, call.CancellationToken);
 
     /// <summary>Of one query and version of the data one sum is opened: what is known already is not asked again.</summary>
     private RunHost AddStatistics(RunSpec spec, SubmitRunRequest request, SignedSubmission submission)

@@ -14,7 +14,7 @@ using Refusal = Federation.Protocol.Refusal;
 namespace Federation.Server.Services;
 
 /// <summary>Takes updates: announced first, then chunks into the spool, then checked as a whole and counted once. An upload cut short adds nothing.</summary>
-public sealed class UploadReceiver(RunContext context)
+public sealed class UploadReceiver(RunContext context, NodePace pace)
 {
     private const ulong HeaviestWeight = 1UL << 40;
     private readonly ConcurrentDictionary<(string Run, string Site), Writer> _writers = new();
@@ -75,6 +75,7 @@ public sealed class UploadReceiver(RunContext context)
         }
 
         long length = context.Spool.Length(run.Id, round, site);
+        using var reader = new PieceReader();
         await using (FileStream file = context.Spool.Append(run.Id, round, site))
         {
             UploadChunk chunk = first;
@@ -83,9 +84,11 @@ public sealed class UploadReceiver(RunContext context)
                 context.Traffic.AddUp(run.Id, round, chunk.Data.Length);
                 context.Traffic.AddControl(run.Id, round, chunk.CalculateSize() - chunk.Data.Length);
                 if (chunk.Offset != (ulong)length) throw RpcError.Refuse(StatusCode.OutOfRange, Refusal.WrongOffset, $"The chunk begins at {chunk.Offset}; {length} is right.", "offset", "Call BeginUpload to learn where to go on.");
-                if (chunk.Data.Length > Limits.ChunkBytes || length + chunk.Data.Length > upload.Size) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongSize, $"The chunk has {chunk.Data.Length} bytes; at most {Math.Min(Limits.ChunkBytes, upload.Size - length)} are right.", "data");
-                await file.WriteAsync(chunk.Data.Memory, turn.Cancelled);
-                length += chunk.Data.Length;
+                await pace.WaitAsync(site, chunk.Data.Length, turn.Cancelled);
+                ReadOnlyMemory<byte> data = Unpack(reader, chunk);
+                if (data.Length > Limits.ChunkBytes || length + data.Length > upload.Size) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongSize, $"The chunk has {data.Length} bytes; at most {Math.Min(Limits.ChunkBytes, upload.Size - length)} are right.", "data");
+                await file.WriteAsync(data, turn.Cancelled);
+                length += data.Length;
             }
             while (length < upload.Size && await rest.MoveNext(turn.Cancelled) && (chunk = rest.Current) is not null);
             file.Flush(flushToDisk: true);
@@ -94,6 +97,18 @@ public sealed class UploadReceiver(RunContext context)
         if (length < upload.Size) throw RpcError.Refuse(StatusCode.Aborted, Refusal.WrongSize, $"The upload ended after {length} of {upload.Size} bytes; they are kept.", repair: "Call BeginUpload and go on from there.");
         Complete(run, round, upload);
         return false;
+    }
+
+    private static ReadOnlyMemory<byte> Unpack(PieceReader reader, UploadChunk chunk)
+    {
+        try
+        {
+            return reader.Unpack(chunk.Data, chunk.Zstd);
+        }
+        catch (InvalidDataException wrong)
+        {
+            throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, wrong.Message, "data");
+        }
     }
 
     private void Complete(RunHost run, int round, UploadRecord upload)

@@ -1,0 +1,70 @@
+using Google.Protobuf;
+using ZstdSharp;
+
+namespace Federation.Protocol;
+
+/// <summary>Pieces of content on their way out: as one Zstandard frame (RFC 8878) each where that saves a fifth or more, otherwise as they are. Not for several threads.</summary>
+/// <remarks>Models with many equal values shrink a hundredfold, trained weights by a twelfth, encrypted updates not at all. So what did not help is tried again with each sixteenth piece only.</remarks>
+public sealed class PiecePacker : IDisposable
+{
+    private const int TryAgainAfter = 15;
+    private const double WorthIt = 0.8;
+    private readonly Compressor? _compressor;
+    private readonly byte[] _packed = [];
+    private int _skip;
+
+    /// <param name="zstd">Whether the reader takes compressed pieces.</param>
+    public PiecePacker(bool zstd)
+    {
+        if (!zstd) return;
+        _compressor = new Compressor(1);
+        _packed = new byte[Compressor.GetCompressBound(Limits.PieceBytes)];
+    }
+
+    /// <param name="piece">At most <see cref="Limits.PieceBytes"/>.</param>
+    public (ByteString Data, bool Zstd) Pack(ReadOnlySpan<byte> piece)
+    {
+        if (_compressor is not null && _skip-- <= 0)
+        {
+            int length = _compressor.Wrap(piece, _packed);
+            if (length <= piece.Length * WorthIt)
+            {
+                _skip = 0;
+                return (ByteString.CopyFrom(_packed.AsSpan(0, length)), true);
+            }
+
+            _skip = TryAgainAfter;
+        }
+
+        return (ByteString.CopyFrom(piece), false);
+    }
+
+    public void Dispose() => _compressor?.Dispose();
+}
+
+/// <summary>Pieces that came, unpacked into one buffer of bounded size, whatever they claim. Not for several threads.</summary>
+public sealed class PieceReader : IDisposable
+{
+    private readonly Decompressor _decompressor = new();
+    private byte[]? _buffer;
+
+    /// <summary>The piece's content, until the next call.</summary>
+    /// <exception cref="InvalidDataException">It is no Zstandard frame, or one of more than <see cref="Limits.ChunkBytes"/>.</exception>
+    public ReadOnlyMemory<byte> Unpack(ByteString data, bool zstd)
+    {
+        if (!zstd) return data.Memory;
+        _buffer ??= new byte[Limits.ChunkBytes];
+        try
+        {
+            if (_decompressor.TryUnwrap(data.Span, _buffer, out int length)) return _buffer.AsMemory(0, length);
+        }
+        catch (ZstdException wrong)
+        {
+            throw new InvalidDataException($"The compressed piece is no Zstandard frame: {wrong.Message}");
+        }
+
+        throw new InvalidDataException($"The compressed piece holds more than {Limits.ChunkBytes} bytes.");
+    }
+
+    public void Dispose() => _decompressor.Dispose();
+}
