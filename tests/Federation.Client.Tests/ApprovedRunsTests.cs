@@ -77,8 +77,8 @@ public sealed class ApprovedRunsTests : IDisposable
             return run;
         }
 
-        Refused(Refusal.NotApproved, Signed, Sent(run => run.SpecYaml += "#"));
-        Refused(Refusal.NotApproved, Signed, Sent(run => run.SchemaYaml += "#"));
+        Refused(Refusal.NotApproved, Signed, Sent(run => run.SpecYaml += "\n#"));
+        Refused(Refusal.NotApproved, Signed, Sent(run => run.SchemaYaml += "\n#"));
         Refused(Refusal.NotApproved, Signed, Sent(run => run.Submission.InitialModelSha256 = new string('0', 64)));
         Refused(Refusal.NotApproved, Signed, Sent(run => run.Submission.Submitter = null));
         Refused(Refusal.NotApproved, Signed, Sent(run => run.Submission = null));
