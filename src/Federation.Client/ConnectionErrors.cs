@@ -12,7 +12,7 @@ internal static class ConnectionErrors
 
     /// <summary>The coordinator will not have this update, whatever the connection does; it goes on with this site.</summary>
     public static bool IsRefusal(RpcException error) => !IsFinal(error) && RpcError.ReasonOf(error) is { } reason
-        && reason is not (Refusal.NotJoined or Refusal.WrongHash or Refusal.WrongOffset or Refusal.StorageFull or Refusal.UnknownBlob);
+        && reason is not (Refusal.NotJoined or Refusal.WrongHash or Refusal.WrongOffset or Refusal.StorageFull or Refusal.StorageUnavailable or Refusal.UnknownBlob);
 }
 
 /// <summary>Growing pauses between attempts to reach the coordinator.</summary>

@@ -28,7 +28,8 @@ public static class NodeEnrolment
             throw new InvalidInputException(new Problem($"This folder holds the identity of site '{present.Name}' already.", folder.Path, Repair: "Name another --state, or remove identity.key and identity.pem to enrol anew."));
         }
 
-        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        // Kept before it is asked for: where the answer is lost, the same invitation and key are good once more.
+        using ECDsa key = KeyIn(folder);
         var request = new CertificateRequest(CertificateProfile.Subject(invitation.Site, CertificateRole.Site), key, HashAlgorithmName.SHA256);
         EnrollReply reply = await AskAsync(coordinator, token, request.CreateSigningRequest(), invitation.CaSpkiSha256, time, cancellationToken);
         using X509Certificate2 certificate = X509CertificateLoader.LoadCertificate(reply.Certificate.Span);
@@ -37,10 +38,25 @@ public static class NodeEnrolment
             && CertificateProfile.IsOf(certificate, ca, invitation.Site, key, (time ?? TimeProvider.System).GetUtcNow());
         if (!right) throw new InvalidInputException(new Problem("The coordinator answered with a certificate that is not this site's.", Repair: "Compare the clocks of both machines, and ask the operator."));
 
-        // The certificate last: with it the folder counts as enrolled.
-        PrivateFile.Write(folder.Key, key.ExportPkcs8PrivateKeyPem() + "\n");
+        // With the certificate the folder counts as enrolled.
         folder.SaveCertificate(certificate, ca);
         return invitation.Site;
+    }
+
+    private static ECDsa KeyIn(NodeFolder folder)
+    {
+        ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        try
+        {
+            if (File.Exists(folder.Key)) key.ImportFromPem(File.ReadAllText(folder.Key));
+            else PrivateFile.Write(folder.Key, key.ExportPkcs8PrivateKeyPem() + "\n");
+            return key;
+        }
+        catch (Exception error)
+        {
+            key.Dispose();
+            throw error is ArgumentException or CryptographicException ? new InvalidInputException(new Problem("There is no key in this file.", folder.Key, Repair: "Remove it; enrolment makes a new one.")) : error;
+        }
     }
 
     private static async Task<EnrollReply> AskAsync(Uri coordinator, string token, byte[] signingRequest, string caSpkiSha256, TimeProvider? time, CancellationToken cancellationToken)

@@ -54,4 +54,7 @@ public enum Refusal
 
     // Coordinator
     StorageFull,
+
+    /// <summary>Its database is away; the same call may be made again later.</summary>
+    StorageUnavailable,
 }

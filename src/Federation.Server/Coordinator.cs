@@ -35,13 +35,21 @@ public sealed class Coordinator : IAsyncDisposable
     private readonly ITimer _ticks;
     private readonly IDisposable[] _owned;
 
-    private Coordinator(WebApplication host, FileStream stateLock, RunRegistry runs, Sessions sessions, TimeProvider time, IDisposable[] owned)
+    private Coordinator(WebApplication host, FileStream stateLock, RunRegistry runs, Sessions sessions, ModelRetention retention, TimeProvider time, IDisposable[] owned)
     {
         (_host, _lock, Runs, _owned) = (host, stateLock, runs, owned);
         Sessions = sessions;
         string[] addresses = [.. host.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses];
         (NodesAddress, OperatorsAddress) = (Reachable(addresses[0]), Reachable(addresses[1]));
-        _ticks = time.CreateTimer(_ => runs.Tick(), null, TickInterval, TickInterval);
+        _ticks = time.CreateTimer(
+            _ =>
+            {
+                runs.Tick();
+                retention.Tick();
+            },
+            null,
+            TickInterval,
+            TickInterval);
     }
 
     /// <summary>Where nodes dial on this machine, with the real port.</summary>
@@ -59,6 +67,7 @@ public sealed class Coordinator : IAsyncDisposable
     /// <summary>Restores the state and listens.</summary>
     /// <param name="strategies">Of one's own, as <see cref="StrategyBook"/> takes them.</param>
     /// <exception cref="InvalidInputException">The folder was not initialised, another coordinator uses it, or a port is in use.</exception>
+    /// <exception cref="IOException">The PostgreSQL database cannot be reached.</exception>
     public static async Task<Coordinator> StartAsync(ServerConfiguration configuration, TimeProvider time, ILoggerFactory loggers, CancellationToken cancellationToken, IReadOnlyDictionary<string, Func<IReadOnlyDictionary<string, double>, Strategy>>? strategies = null)
     {
         var folder = new CoordinatorFolder(configuration.State);
@@ -69,16 +78,17 @@ public sealed class Coordinator : IAsyncDisposable
         {
             CertificateAuthority ca = Own(CertificateAuthority.Load(folder.Ca));
             var own = new CoordinatorCertificate(ca, time);
-            var store = Own(new SqliteStore(folder.Database));
             ILogger logger = loggers.CreateLogger("coordinator");
+            ICoordinatorStore store = Own(OpenStore(configuration, folder, ca, logger));
             AdministrativeLog acts = Own(AdministrativeLog.Open(folder.Audit, time, logger));
             var sessions = new Sessions(store, time);
             var context = new RunContext(store, new BlobStore(folder.Blobs), new Spool(folder.Spool), sessions, new Traffic(), new Signal(), time, logger, new StrategyBook(strategies), new StrategyFiles(folder.Strategies), acts);
-            DropUnnamed(context);
+            var retention = new ModelRetention(context, configuration.Retention);
+            retention.Start();
             var runs = new RunRegistry(context);
             WebApplication host = Build(configuration, time, ca, own, runs, context);
             await ListenAsync(host, configuration, cancellationToken);
-            return new Coordinator(host, stateLock, runs, sessions, time, [.. owned]);
+            return new Coordinator(host, stateLock, runs, sessions, retention, time, [.. owned]);
         }
         catch
         {
@@ -108,20 +118,10 @@ public sealed class Coordinator : IAsyncDisposable
         await _lock.DisposeAsync();
     }
 
-    /// <summary>A killed round leaves a model that no record names; it is made anew, under central noise with other noise.</summary>
-    private static void DropUnnamed(RunContext context)
-    {
-        // A database without a run may have been made in the place of one that is lost: then what is left is not to go too.
-        if (context.Store.Runs().Count == 0) return;
-        try
-        {
-            if (context.Blobs.DropAllBut(context.Store.NamedContents()) is > 0 and var dropped) context.Logger.LogInformation("Removed {Count} files from the blobs that no record names; the program was stopped before it had recorded them", dropped);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            context.Logger.LogWarning("Blobs that no record names could not be removed; the next start tries again: {Message}", error.Message);
-        }
-    }
+    /// <exception cref="InvalidInputException">The database cannot be used.</exception>
+    /// <exception cref="IOException">PostgreSQL cannot be reached, or another coordinator uses the database.</exception>
+    internal static ICoordinatorStore OpenStore(ServerConfiguration configuration, CoordinatorFolder folder, CertificateAuthority ca, ILogger logger) =>
+        configuration.Store is { } connection ? new PostgresStore(connection, ca.SpkiSha256, logger) : new SqliteStore(folder.Database, logger);
 
     private static async Task ListenAsync(WebApplication host, ServerConfiguration configuration, CancellationToken cancellationToken)
     {

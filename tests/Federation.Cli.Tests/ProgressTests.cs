@@ -74,5 +74,5 @@ public sealed class ProgressTests
     }
 
     private static ModelEntry Model(uint round, params (string Source, double Value)[] evaluations) =>
-        new("r", round, new string('a', 64), 8, default, [.. evaluations.Select(entry => new EvaluationEntry(entry.Source, new MetricValues(10, entry.Value, entry.Value, entry.Value, entry.Value)))]);
+        new("r", round, new string('a', 64), 8, default, false, [.. evaluations.Select(entry => new EvaluationEntry(entry.Source, new MetricValues(10, entry.Value, entry.Value, entry.Value, entry.Value)))]);
 }

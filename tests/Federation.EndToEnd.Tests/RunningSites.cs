@@ -27,9 +27,12 @@ internal sealed class RunningSites : IAsyncDisposable
     public static Task<RunningSites> StartAsync(params string[] sites) => StartAsync(null, sites);
 
     /// <param name="log">The coordinator's.</param>
-    public static async Task<RunningSites> StartAsync(KeptLog? log, params string[] sites)
+    public static Task<RunningSites> StartAsync(KeptLog? log, params string[] sites) => StartAsync(log, null, sites);
+
+    /// <param name="store">Of the coordinator; null: SQLite.</param>
+    public static async Task<RunningSites> StartAsync(KeptLog? log, ConnectionString? store, params string[] sites)
     {
-        var running = new RunningSites(await TestFederation.StartAsync(log));
+        var running = new RunningSites(await TestFederation.StartAsync(log, store: store));
         foreach (string site in sites) await running.Federation.EnrollAsync(site);
         return running;
     }

@@ -35,6 +35,8 @@ internal sealed class TestFederation : IAsyncDisposable
     /// <summary>Of the coordinator and its nodes.</summary>
     private TimeProvider Time { get; init; } = TimeProvider.System;
 
+    private ConnectionString? Store { get; init; }
+
     private TimeSpan SiteCertificates { get; init; } = TimeSpan.FromDays(30);
 
     public Coordinator Coordinator { get; private set; } = null!;
@@ -46,9 +48,9 @@ internal sealed class TestFederation : IAsyncDisposable
     public string State => Path.Combine(Folder, "coordinator");
 
     /// <param name="log">Of the coordinator: what its operator sees.</param>
-    public static async Task<TestFederation> StartAsync(ILoggerFactory? log = null, IReadOnlyDictionary<string, Func<IReadOnlyDictionary<string, double>, Strategy>>? strategies = null, TimeProvider? time = null, TimeSpan? siteCertificates = null)
+    public static async Task<TestFederation> StartAsync(ILoggerFactory? log = null, IReadOnlyDictionary<string, Func<IReadOnlyDictionary<string, double>, Strategy>>? strategies = null, TimeProvider? time = null, TimeSpan? siteCertificates = null, ConnectionString? store = null)
     {
-        var federation = new TestFederation(log ?? NullLoggerFactory.Instance) { Strategies = strategies, Time = time ?? TimeProvider.System, SiteCertificates = siteCertificates ?? TimeSpan.FromDays(30) };
+        var federation = new TestFederation(log ?? NullLoggerFactory.Instance) { Strategies = strategies, Time = time ?? TimeProvider.System, SiteCertificates = siteCertificates ?? TimeSpan.FromDays(30), Store = store };
         CoordinatorSetup.Initialize(federation.State, federation.Time);
         await federation.StartCoordinatorAsync("127.0.0.1:0");
         return federation;
@@ -56,7 +58,7 @@ internal sealed class TestFederation : IAsyncDisposable
 
     public async Task StartCoordinatorAsync(string nodes)
     {
-        var configuration = new ServerConfiguration { State = State, Nodes = nodes, Operators = "127.0.0.1:0", SiteCertificates = SiteCertificates };
+        var configuration = new ServerConfiguration { State = State, Nodes = nodes, Operators = "127.0.0.1:0", SiteCertificates = SiteCertificates, Store = Store };
         Coordinator = await Coordinator.StartAsync(configuration, Time, _log, TestContext.Current.CancellationToken, Strategies);
         Operator = new Operator.OperatorClient(Open(Coordinator.OperatorsAddress, Credential.Load(new CoordinatorFolder(State).Admin)));
     }

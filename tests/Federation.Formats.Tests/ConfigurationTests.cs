@@ -88,4 +88,45 @@ public sealed class ConfigurationTests
         if (bytes is { } right) Assert.Equal(right, ServerConfiguration.Load(path).NodeBandwidth);
         else Assert.Contains(ServerConfiguration.BandwidthRule, Assert.Throws<InvalidInputException>(() => ServerConfiguration.Load(path)).Message);
     }
+
+    [Theory]
+    [InlineData("", null, "")]
+    [InlineData("store: sqlite", null, "")]
+    [InlineData("store: Host=db;Database=fed", null, "Host=db;Database=fed")]
+    [InlineData("store: store.txt", null, "Host=own;Password=p")]
+    [InlineData("store: nothing.txt", null, "no such file")]
+    [InlineData("store: empty.txt", null, "no connection string")]
+    [InlineData("store: postgres://u:p@h/d", null, "Keywords and values")]
+    [InlineData("store: nothing.txt", "Host=flag", "Host=flag")]
+    public void Load_ServerYaml_FindsTheStore(string line, string? flag, string expected)
+    {
+        using var folder = new TemporaryFolder();
+        folder.Write("store.txt", "Host=own;Password=p\n");
+        folder.Write("empty.txt", "\n");
+        string path = folder.Write("server.yaml", $"state: s\n{line}\n");
+        if (expected.Contains('=', StringComparison.Ordinal) || expected.Length == 0)
+        {
+            ServerConfiguration server = ServerConfiguration.Load(path, store: flag);
+            Assert.Equal(expected, server.Store?.Reveal() ?? "");
+            Assert.DoesNotContain("Host", server.ToString(), StringComparison.Ordinal);
+        }
+        else
+        {
+            Assert.Contains(expected, Assert.Throws<InvalidInputException>(() => ServerConfiguration.Load(path)).Message);
+        }
+    }
+
+    [Theory]
+    [InlineData("retention: { models: 10 }", 10, 7)]
+    [InlineData("retention: { models: 1, days: 0 }", 1, 0)]
+    [InlineData("retention: { models: 0 }", null, 0)]
+    [InlineData("retention: { days: 3 }", null, 0)]
+    [InlineData("retention: { models: 1, months: 2 }", null, 0)]
+    public void Load_ServerYaml_ChecksRetention(string line, int? models, int days)
+    {
+        using var folder = new TemporaryFolder();
+        string path = folder.Write("server.yaml", $"state: s\n{line}\n");
+        if (models is { } right) Assert.Equal(new RetentionRule(right, days), ServerConfiguration.Load(path).Retention);
+        else Assert.Contains("retention", Assert.Throws<InvalidInputException>(() => ServerConfiguration.Load(path)).Problems[0].Field);
+    }
 }

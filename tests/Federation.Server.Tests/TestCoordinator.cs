@@ -42,11 +42,16 @@ internal sealed class TestCoordinator : IAsyncDisposable
     /// <summary>How long sites' certificates are valid.</summary>
     public TimeSpan SiteCertificates { get; init; } = TimeSpan.FromDays(30);
 
+    public RetentionRule? Retention { get; init; }
+
+    /// <summary>Null: SQLite.</summary>
+    public ConnectionString? Store { get; private set; }
+
     /// <param name="siteCertificates">Null: 30 days.</param>
     /// <param name="ca">Files of an organisation's CA; null: one is made.</param>
-    public static async Task<TestCoordinator> StartAsync(TimeSpan? siteCertificates = null, (string Certificate, string Key)? ca = null)
+    public static async Task<TestCoordinator> StartAsync(TimeSpan? siteCertificates = null, (string Certificate, string Key)? ca = null, ConnectionString? store = null, RetentionRule? retention = null)
     {
-        var test = new TestCoordinator { SiteCertificates = siteCertificates ?? TimeSpan.FromDays(30) };
+        var test = new TestCoordinator { SiteCertificates = siteCertificates ?? TimeSpan.FromDays(30), Store = store, Retention = retention };
         test.State = Path.Combine(test._folder.FullName, "state");
         CoordinatorSetup.Initialize(test.State, test.Time, ca);
         await test.ListenAsync();
@@ -55,7 +60,7 @@ internal sealed class TestCoordinator : IAsyncDisposable
 
     public async Task ListenAsync()
     {
-        var configuration = new ServerConfiguration { State = State, Nodes = "127.0.0.1:0", Operators = "127.0.0.1:0", SiteCertificates = SiteCertificates };
+        var configuration = new ServerConfiguration { State = State, Nodes = "127.0.0.1:0", Operators = "127.0.0.1:0", SiteCertificates = SiteCertificates, Store = Store, Retention = Retention };
         Coordinator = await Coordinator.StartAsync(configuration, Time, NullLoggerFactory.Instance, Cancelled);
         Operator = new Operator.OperatorClient(Channel(Coordinator.OperatorsAddress, Own(Credential.Load(Folder.Admin))));
     }
@@ -68,6 +73,14 @@ internal sealed class TestCoordinator : IAsyncDisposable
         await Coordinator.DisposeAsync();
         State = survived;
         damage?.Invoke(Folder);
+        await ListenAsync();
+    }
+
+    /// <summary>Goes on in another folder, and another database.</summary>
+    public async Task MoveAsync(string state, ConnectionString? store)
+    {
+        await StopAsync();
+        (State, Store) = (state, store);
         await ListenAsync();
     }
 

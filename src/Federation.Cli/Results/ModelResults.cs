@@ -4,10 +4,11 @@ internal sealed record ModelList(IReadOnlyList<ModelEntry> Models);
 
 /// <param name="Round">The round that made it; 0 is the initial model.</param>
 /// <param name="Size">Bytes.</param>
-internal sealed record ModelEntry(string Run, uint Round, string Sha256, ulong Size, DateTimeOffset Created, IReadOnlyList<EvaluationEntry> Evaluations)
+/// <param name="Removed">By retention; the record is left.</param>
+internal sealed record ModelEntry(string Run, uint Round, string Sha256, ulong Size, DateTimeOffset Created, bool Removed, IReadOnlyList<EvaluationEntry> Evaluations)
 {
     public static ModelEntry Of(V1.Model model) => new(
-        model.RunId, model.Round, model.Sha256, model.Size, DateTimeOffset.FromUnixTimeMilliseconds(model.CreatedUnixMs),
+        model.RunId, model.Round, model.Sha256, model.Size, DateTimeOffset.FromUnixTimeMilliseconds(model.CreatedUnixMs), model.Removed,
         [.. model.Evaluations.Select(evaluation => new EvaluationEntry(evaluation.Source, MetricValues.Of(evaluation.Metrics)))]);
 }
 

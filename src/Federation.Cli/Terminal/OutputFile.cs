@@ -22,12 +22,15 @@ internal sealed class OutputFile
     }
 
     /// <summary>Writes beside the file, then takes its place.</summary>
-    public async Task WriteAsync(Func<FileStream, Task> write)
+    /// <param name="isPrivate">For its owner alone to read.</param>
+    public async Task WriteAsync(Func<FileStream, Task> write, bool isPrivate = false)
     {
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.ReadWrite };
+        if (isPrivate && !OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
         string fresh = $"{Path}.{Guid.NewGuid():N}.new";
         try
         {
-            await using (var file = new FileStream(fresh, FileMode.CreateNew, FileAccess.ReadWrite))
+            await using (var file = new FileStream(fresh, options))
             {
                 await write(file);
                 file.Flush(flushToDisk: true);

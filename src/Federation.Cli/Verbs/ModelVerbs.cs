@@ -38,7 +38,7 @@ internal static class ModelVerbs
             from model in models
             from evaluation in model.Evaluations.DefaultIfEmpty()
             select (string[])[
-                model.Run, $"{model.Round}", Text.Short(model.Sha256), Text.Bytes(model.Size), evaluation?.Source ?? "",
+                model.Run, $"{model.Round}", Text.Short(model.Sha256), model.Removed ? "removed by retention" : Text.Bytes(model.Size), evaluation?.Source ?? "",
                 evaluation is null ? "" : $"{evaluation.Metrics.Examples}", Text.Metric(evaluation?.Metrics.Accuracy), Text.Metric(evaluation?.Metrics.Auc), Text.Metric(evaluation?.Metrics.LogLoss), Text.Metric(evaluation?.Metrics.Brier)];
         invocation.Output.Result(new ModelList(models), models.Count == 0
             ? ["No models yet."]

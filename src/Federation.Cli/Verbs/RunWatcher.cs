@@ -88,7 +88,7 @@ internal sealed class RunWatcher(Operator.OperatorClient client, string run, Act
         }
     }
 
-    /// <summary>The line, not the request: the coordinator gave no reason.</summary>
+    /// <summary>The line, not the request: the coordinator gave no reason, or its database is away.</summary>
     private static bool IsBroken(RpcException error) =>
-        RpcError.ReasonOf(error) is null && error.StatusCode is StatusCode.Unavailable or StatusCode.Internal or StatusCode.Cancelled or StatusCode.Aborted or StatusCode.Unknown;
+        RpcError.ReasonOf(error) is null or Refusal.StorageUnavailable && error.StatusCode is StatusCode.Unavailable or StatusCode.Internal or StatusCode.Cancelled or StatusCode.Aborted or StatusCode.Unknown;
 }

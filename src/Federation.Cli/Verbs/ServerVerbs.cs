@@ -15,7 +15,7 @@ internal static class ServerVerbs
 {
     private const string DefaultConfig = "server.yaml";
 
-    private static readonly Option<string?> Config = new("--config") { Description = $"Configuration. Default: ./{DefaultConfig} where there is one.", HelpName = DefaultConfig };
+    internal static readonly Option<string?> Config = new("--config") { Description = $"Configuration. Default: ./{DefaultConfig} where there is one.", HelpName = DefaultConfig };
 
     private static readonly Option<string?> Nodes = new("--nodes") { Description = "Listen for nodes here (mutual TLS). Default: 0.0.0.0:8443. Port 0 takes a free one.", HelpName = "addr:port" };
 
@@ -25,12 +25,15 @@ internal static class ServerVerbs
 
     private static readonly Option<string?> NodeBandwidth = new("--node-bandwidth") { Description = $"Most bytes a second to and from one node: {ServerConfiguration.BandwidthRule}. Default: no limit.", HelpName = "bytes" };
 
+    internal static readonly Option<string?> Store = new("--store") { Description = "Keep the state in PostgreSQL: a connection string without a password (Host=db;Database=fed;Username=fed), or the file that holds one. Default: FED_STORE, else SQLite in the state folder.", HelpName = "text|file" };
+
     private static readonly Option<string?> CaCertificate = new("--ca-certificate") { Description = "Take your organisation's CA instead of making one: its certificate (PEM; a subordinate CA with path length 0 is enough). With --ca-key.", HelpName = "file" };
 
     private static readonly Option<string?> CaKey = new("--ca-key") { Description = "The key of --ca-certificate (PEM, not encrypted): ECDSA on P-256 or P-384, or RSA of at least 2048 bits. It is kept in the state folder.", HelpName = "file" };
 
-    public static Verb Create() => new Verb("server", "Run the coordinator.", "fed server --state ./coordinator --nodes 0.0.0.0:8443\nfed server init --state ./coordinator", "server")
-        .With(CommonOptions.State, Config, Nodes, Operators, SiteCertificates, NodeBandwidth)
+    public static Verb Create() => new Verb("server", "Run the coordinator.", "fed server --state ./coordinator --nodes 0.0.0.0:8443\nfed server --state ./coordinator --store store.txt\nfed server init --state ./coordinator", "server")
+        .With(CommonOptions.State, Config, Store, Nodes, Operators, SiteCertificates, NodeBandwidth)
+        .With(BackupVerbs.Backup(), BackupVerbs.Restore())
         .With(new Verb("init", "Make the federation's CA and the operator's credential, once.", "fed server init --state ./coordinator\nfed server init --state ./coordinator --ca-certificate ca.crt --ca-key ca.key", "server-init").With(CommonOptions.State, Config, CaCertificate, CaKey).Does(InitAsync))
         .Does(RunAsync);
 
@@ -68,11 +71,13 @@ internal static class ServerVerbs
         return invocation.Cancellation.IsCancellationRequested ? ExitCode.Interrupted : ExitCode.Done;
     }
 
-    private static ServerConfiguration Configuration(Invocation invocation)
+    internal static ServerConfiguration Configuration(Invocation invocation)
     {
         string? state = invocation.Get(CommonOptions.State);
         string? path = invocation.Get(Config) ?? (File.Exists(DefaultConfig) ? DefaultConfig : null);
-        return path is null ? new ServerConfiguration { State = StateFolder.Resolve(state) } : ServerConfiguration.Load(path, state);
+        string? store = invocation.Get(Store);
+        if (store is not null && new ConnectionString(store).HasPassword) throw new InvalidInputException(new Problem("A password on the command line can be read by everybody on this machine.", Field: Store.Name, Repair: "Name a file that holds the connection string, or set FED_STORE."));
+        return path is null ? new ServerConfiguration { State = StateFolder.Resolve(state), Store = ServerConfiguration.ResolveStore(store) } : ServerConfiguration.Load(path, state, store);
     }
 
     private static string? Listener(Invocation invocation, Option<string?> option)

@@ -66,22 +66,32 @@ public sealed partial record ServerConfiguration
 {
     /// <summary>Reads <c>server.yaml</c>; relative paths are relative to its folder.</summary>
     /// <param name="state">Overrides the file's state folder (<c>--state</c>, <c>FED_STATE</c>); relative to the current folder.</param>
+    /// <param name="store">Overrides the file's store (<c>--store</c>, <c>FED_STORE</c>), as <see cref="ConnectionString.Resolve"/> takes it; a file's name is relative to the current folder.</param>
     /// <exception cref="InvalidInputException">Every problem: file, line, field, and what would be right.</exception>
-    public static ServerConfiguration Load(string path, string? state = null)
+    public static ServerConfiguration Load(string path, string? state = null, string? store = null)
     {
         List<Problem> problems = [];
         var fields = new FieldReader(YamlReader.Read(TextFile.Read(path), path), path, problems);
+        string own = fields.OptionalText("store") ?? "";
         var configuration = new ServerConfiguration
         {
             State = StateFolder.Resolve(state, fields.OptionalText("state"), Path.GetDirectoryName(Path.GetFullPath(path)) ?? "/"),
+            Store = FirstStore(store) is { } other ? ConnectionString.Resolve(other, Environment.CurrentDirectory) : ConnectionString.Resolve(own, Path.GetDirectoryName(Path.GetFullPath(path)) ?? "/"),
             Nodes = ReadListener(fields, "nodes", "0.0.0.0:8443"),
             Operators = ReadListener(fields, "operators", "127.0.0.1:8444"),
             NodeBandwidth = ReadBandwidth(fields),
+            Retention = ReadRetention(fields),
             SiteCertificates = fields.Duration("siteCertificates", ShortestCertificate, LongestCertificate, LifetimeRule, TimeSpan.FromDays(30)),
         };
         fields.Close();
         return problems.Count == 0 ? configuration : throw new InvalidInputException([.. problems.OrderBy(problem => problem.Line)]);
     }
+
+    /// <summary>Without a file: the flag, else <c>FED_STORE</c>, else SQLite.</summary>
+    /// <exception cref="InvalidInputException">As <see cref="ConnectionString.Resolve"/>.</exception>
+    public static ConnectionString? ResolveStore(string? flag) => ConnectionString.Resolve(FirstStore(flag) ?? "", Environment.CurrentDirectory);
+
+    private static string? FirstStore(string? flag) => flag is { Length: > 0 } ? flag : Environment.GetEnvironmentVariable("FED_STORE") is { Length: > 0 } variable ? variable : null;
 
     /// <summary>What a lifetime of sites' certificates looks like.</summary>
     public const string LifetimeRule = "1h to 730d, such as 12h or 30d";
@@ -117,6 +127,14 @@ public sealed partial record ServerConfiguration
         }
 
         return bytes;
+    }
+
+    private static RetentionRule? ReadRetention(FieldReader fields)
+    {
+        if (fields.Map("retention", required: false) is not { } retention) return null;
+        var rule = new RetentionRule((int)retention.Integer("models", 1, 1_000_000), (int)retention.Integer("days", 0, 36_500, RetentionRule.DefaultDays));
+        retention.Close();
+        return rule;
     }
 
     private static string ReadListener(FieldReader fields, string name, string fallback)

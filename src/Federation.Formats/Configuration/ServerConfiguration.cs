@@ -15,6 +15,12 @@ public sealed partial record ServerConfiguration
     /// <summary>Most bytes a second to and from one node, both together; null: no limit.</summary>
     public long? NodeBandwidth { get; init; }
 
+    /// <summary>The PostgreSQL database that keeps the state; <c>FED_STORE</c> where it is set. Null: SQLite, in the state folder.</summary>
+    public ConnectionString? Store { get; init; }
+
+    /// <summary>Null: every model stays.</summary>
+    public RetentionRule? Retention { get; init; }
+
     /// <summary>How long a site's certificate is valid, 1 hour to 2 years (730 days); a node renews its own with a third of that left.</summary>
     public TimeSpan SiteCertificates { get; init; } = TimeSpan.FromDays(30);
 }

@@ -69,6 +69,12 @@ public sealed class CallerInterceptor(SeenCertificates certificates, RunContext 
         {
             throw RpcError.Refuse(StatusCode.Internal, Refusal.StorageFull, error.Message, repair: "Do not ask for it again. The coordinator's own log has the line; its operator must make room.");
         }
+        catch (StoreUnavailableException error)
+        {
+            throw RpcError.Refuse(StatusCode.Unavailable, Refusal.StorageUnavailable, error.IsUncertain
+                ? "The coordinator's database went away in the middle of this call; whether it took it is not known yet."
+                : "The coordinator's database does not answer; nothing was taken.", repair: "It goes on by itself when the database is back; try again then.");
+        }
         catch (Exception error) when (DiskFull.Is(error))
         {
             shared.Logger.LogError("The coordinator's disk is full: {Message}", error.Message);

@@ -125,7 +125,7 @@ public sealed record KeepEvaluation(int Round, EvaluationSums Sums) : RunEffect;
 public static class RunLog
 {
     public const string Submitted = "submitted", SiteReady = "site-ready", SiteRefused = "site-refused", SiteWaits = "site-waits", SiteFailed = "site-failed", Approved = "approved", Waiting = "waiting", RoundOpened = "round-opened",
-        Contributed = "contributed", RoundClosed = "round-closed", RoundAbandoned = "round-abandoned", Model = "model", Evaluated = "evaluated", Statistics = "statistics", KeysMade = "keys-made", KeysFailed = "keys-failed", Opening = "opening", Opened = "opened", OpeningFailed = "opening-failed", Refused = "refused", Completed = "completed", Failed = "failed", Cancelled = "cancelled";
+        Contributed = "contributed", RoundClosed = "round-closed", RoundAbandoned = "round-abandoned", Model = "model", Evaluated = "evaluated", Statistics = "statistics", KeysMade = "keys-made", KeysFailed = "keys-failed", Opening = "opening", Opened = "opened", OpeningFailed = "opening-failed", Refused = "refused", Completed = "completed", Failed = "failed", Cancelled = "cancelled", Restored = "restored";
 }
 
 /// <param name="Refused">Null, or why the event changed nothing.</param>

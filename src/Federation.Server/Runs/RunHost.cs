@@ -1,5 +1,5 @@
 using System.Collections.Immutable;
-using System.Text.Json;
+using System.Data.Common;
 using Federation.Formats;
 using Federation.Formats.Data;
 using Federation.Formats.Models;
@@ -8,7 +8,6 @@ using Federation.Server.Identity;
 using Federation.Server.SecureAggregation;
 using Federation.Server.Storage;
 using Federation.Server.Strategies;
-using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging;
 using Opening = Federation.Privacy.SecureAggregation.Opening;
 
@@ -21,13 +20,14 @@ public sealed record RunContext(ICoordinatorStore Store, BlobStore Blobs, Spool 
 /// <summary>One run: its state, changed by one event at a time; each change is stored before anybody sees it, then its effects are carried out.</summary>
 public sealed class RunHost
 {
-    /// <summary>How long a full disk is given before the sum is tried again.</summary>
-    private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(30);
+    /// <summary>How long a full disk, or a database that is away, is given before the sum is tried again.</summary>
+    private static readonly TimeSpan RetryFull = TimeSpan.FromSeconds(30), RetryAway = TimeSpan.FromSeconds(2);
 
     private readonly RunContext _context;
     private readonly Lock _lock = new();
     private readonly Lazy<SafetensorsHeader> _modelHeader;
     private long _sequence;
+    private (Transition Transition, RunChange Change)? _unsettled; // given to the store, which failed: it may hold it or not
     private DateTimeOffset _retryAt = DateTimeOffset.MinValue;
     private bool _opening; // of a closed sum, under way
 
@@ -70,18 +70,45 @@ public sealed class RunHost
         Transition transition;
         lock (_lock)
         {
+            Settle();
             DateTimeOffset now = _context.Time.GetUtcNow();
             transition = RunMachine.Apply(State, happened, _context.Sessions.Roster(), now);
             if (transition.Refused is not null || ReferenceEquals(transition.State, State)) return transition;
-            _context.Store.Save(ChangeOf(transition, now));
-            State = transition.State;
-            if (State.Phase is not (Aggregating or Evaluating { Closed: true })) _opening = false;
-            if (State.IsOver) Secure?.Stop();
-            foreach (RunEffect effect in transition.Effects) CarryOut(effect);
+            Store(transition, now);
         }
 
         _context.Signal.Raise();
         return transition;
+    }
+
+    /// <summary>Stores a change, then lives by it.</summary>
+    private void Store(Transition transition, DateTimeOffset now)
+    {
+        RunChange change = RunChanges.Of(_context, Id, transition, _sequence, now);
+        _unsettled = (transition, change);
+        _context.Store.Save(change);
+        Adopt(transition, change);
+    }
+
+    private void Adopt(Transition transition, RunChange change)
+    {
+        _unsettled = null;
+        _sequence += change.Events.Count;
+        State = transition.State;
+        if (State.Phase is not (Aggregating or Evaluating { Closed: true })) _opening = false;
+        if (State.IsOver) Secure?.Stop();
+        foreach (RunEffect effect in transition.Effects) CarryOut(effect);
+    }
+
+    /// <summary>After a change that the store did not answer for: looks whether it holds it, before anything is built on either.</summary>
+    private void Settle()
+    {
+        if (_unsettled is not var (transition, change)) return;
+        bool held = _context.Store.FindRun(Id)?.StateJson == change.StateJson && (change.Events.Count == 0 || _context.Store.Events(Id, _sequence).Count > 0);
+        _unsettled = null;
+        if (!held) return;
+        Adopt(transition, change);
+        _context.Signal.Raise();
     }
 
     /// <summary>After a restart: what the stored state says should be going on, and no files of what is over.</summary>
@@ -100,9 +127,9 @@ public sealed class RunHost
     {
         lock (_lock)
         {
+            Settle();
             if (State.IsOver) return;
-            _context.Store.Save(ChangeOf(new Transition(State, [line]), _context.Time.GetUtcNow()));
-            CarryOut(line);
+            Store(new Transition(State, [line]), _context.Time.GetUtcNow());
         }
 
         _context.Signal.Raise();
@@ -124,8 +151,7 @@ public sealed class RunHost
 #pragma warning restore CA1031
                 {
                     _opening = false; // a full disk: it is opened again, and members give the same answers
-                    if (State.Phase is Evaluating && !DiskFull.Is(error)) Apply(new EvaluationOpened(round, null, error.Message));
-                    else if (!State.IsOver) GiveUp(round, error);
+                    if (!State.IsOver) GiveUp(round, error);
                 }
             });
         }
@@ -136,6 +162,7 @@ public sealed class RunHost
     {
         lock (_lock)
         {
+            Settle();
             if (State.Phase is Aggregating closed && !_opening && Background.IsCompleted && _context.Time.GetUtcNow() >= _retryAt) CarryOut(new Aggregate(State.Round, closed.Contributions));
             if (State.Phase is Evaluating { Closed: true, Encrypted: { } encrypted } && !_opening && Background.IsCompleted && _context.Time.GetUtcNow() >= _retryAt) CarryOut(new OpenEvaluation(State.Round, encrypted));
         }
@@ -151,41 +178,6 @@ public sealed class RunHost
 
     /// <summary>What the strategy kept, on its way into what it keeps after this round; null: nothing.</summary>
     internal StrategyState? OpenStrategyState(int round) => _context.StrategyFiles.Open(Id, Strategy, State.StrategyRound, round, ModelHeader.ValueCount);
-
-    private RunChange ChangeOf(Transition transition, DateTimeOffset now)
-    {
-        List<EventRecord> events = [];
-        List<RoundRecord> rounds = [];
-        List<ModelRecord> models = [];
-        List<EvaluationRecord> evaluations = [];
-        foreach (RunEffect effect in transition.Effects)
-        {
-            switch (effect)
-            {
-                case Announce said:
-                    events.Add(new EventRecord(++_sequence, now, said.Kind, said.Round, said.Site, said.Message, said.Model, said.Metrics));
-                    break;
-                case Summarize summary:
-                    rounds.Add(RecordOf(summary, now));
-                    break;
-                case KeepModel model:
-                    models.Add(new ModelRecord(Id, model.Round, model.Sha256, _context.Blobs.SizeOf(model.Sha256), now));
-                    break;
-                case KeepEvaluation evaluation:
-                    evaluations.Add(new EvaluationRecord(Id, evaluation.Round, "federated", evaluation.Sums));
-                    break;
-            }
-        }
-
-        return new RunChange(Id, JsonSerializer.Serialize(transition.State), transition.State.IsOver, events, rounds, models, evaluations);
-    }
-
-    private RoundRecord RecordOf(Summarize summary, DateTimeOffset now)
-    {
-        (ulong down, ulong up, ulong control) = _context.Traffic.Read(Id, summary.Round);
-        ulong weight = summary.Opening?.Weight ?? summary.Contributions.Values.Aggregate(0UL, (sum, contribution) => sum + contribution.Weight);
-        return new RoundRecord(summary.Round, summary.State, [.. summary.Cohort], [.. summary.Contributions.Keys], weight, summary.Model, (now - summary.OpenedAt).TotalSeconds, down, up, control, summary.Opening);
-    }
 
     private void CarryOut(RunEffect effect)
     {
@@ -229,7 +221,7 @@ public sealed class RunHost
         {
             drop();
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or SqliteException)
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or DbException)
         {
             _context.Logger.LogWarning("{Run}: the {What} could not be removed: {Message}", Record.Name, what, error.Message);
         }
@@ -267,17 +259,27 @@ public sealed class RunHost
 
     private void GiveUp(int round, Exception error)
     {
-        _context.Logger.LogError(error, "{Run}: round {Round} could not be aggregated", Record.Name, round);
         try
         {
-            if (DiskFull.Is(error)) _retryAt = _context.Time.GetUtcNow() + RetryAfter; // the operator may make room
-            else Apply(new AggregationFailed(round, error.Message));
+            if (TryLater(error)) return;
+            _context.Logger.LogError(error, "{Run}: round {Round} could not be aggregated", Record.Name, round);
+            Apply(State.Phase is Evaluating ? new EvaluationOpened(round, null, error.Message) : new AggregationFailed(round, error.Message));
         }
-        catch (Exception second) when (second is IOException or SqliteException)
+        catch (Exception second) when (second is IOException or DbException)
         {
-            _retryAt = _context.Time.GetUtcNow() + RetryAfter;
+            if (!TryLater(second)) _retryAt = _context.Time.GetUtcNow() + RetryFull;
             _context.Logger.LogError("{Run}: nor could that be stored: {Message}", Record.Name, second.Message);
         }
+    }
+
+    /// <summary>What somebody else will mend.</summary>
+    private bool TryLater(Exception error)
+    {
+        if (error is not StoreUnavailableException && !DiskFull.Is(error)) return false;
+        bool away = error is StoreUnavailableException;
+        _retryAt = _context.Time.GetUtcNow() + (away ? RetryAway : RetryFull);
+        if (!away) _context.Logger.LogError("{Run}: the disk is full, its sum waits for room: {Message}", Record.Name, error.Message);
+        return true;
     }
 
     private SafetensorsHeader ReadHeader(string sha256)

@@ -4,6 +4,7 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using Federation.Formats;
 using Federation.Formats.Runs;
+using Federation.Server.Identity;
 using Federation.Server.Storage;
 using Microsoft.Extensions.Logging;
 
@@ -15,6 +16,7 @@ public sealed class RunRegistry
     private readonly RunContext _context;
     private readonly Lock _lock = new();
     private ImmutableArray<RunHost> _runs;
+    private ImmutableArray<RunHost> _unsettled = []; // submitted when the store did not answer: it may hold them or not
 
     /// <summary>Restores every run from the store and goes on with those that are not over.</summary>
     public RunRegistry(RunContext context)
@@ -44,9 +46,18 @@ public sealed class RunRegistry
             : string.Create(CultureInfo.InvariantCulture, $"Submitted: {spec.Rounds} rounds, at least {spec.Cohort.MinContributors} sites each.");
         var submitted = new EventRecord(1, now, RunLog.Submitted, 0, "", message, spec.Statistics is not null ? "" : initialModel, null);
         var run = new RunHost(_context, record, state, 1); // before it is stored: what cannot be run is not kept
-        _context.Store.AddRun(record, submitted, spec.Statistics is not null ? null : new ModelRecord(id, 0, initialModel, _context.Blobs.SizeOf(initialModel), now));
+        try
+        {
+            _context.Store.AddRun(record, submitted, spec.Statistics is not null ? null : new ModelRecord(id, 0, initialModel, _context.Blobs.SizeOf(initialModel), now));
+        }
+        catch (StoreUnavailableException away) when (away.IsUncertain)
+        {
+            lock (_lock) _unsettled = _unsettled.Add(run);
+            throw;
+        }
+
         lock (_lock) _runs = _runs.Add(run);
-        run.Apply(new Tick());
+        Guarded(run, () => run.Apply(new Tick())); // it is stored: what fails now the next tick does
         _context.Signal.Raise();
         return run;
     }
@@ -54,21 +65,49 @@ public sealed class RunRegistry
     /// <summary>Deadlines and sites that came or went. One run's trouble is not another's.</summary>
     public void Tick()
     {
+        foreach (RunHost run in _unsettled) Guarded(run, () => Settle(run));
         foreach (RunHost run in Active)
         {
-            try
+            Guarded(run, () =>
             {
                 run.Apply(new Tick());
                 run.Retry();
                 run.Secure?.Advance();
-            }
-#pragma warning disable CA1031 // the timer's callback: what fails now, a full disk say, may work at the next tick
-            catch (Exception error)
-#pragma warning restore CA1031
-            {
-                _context.Logger.LogError(error, "{Run}: its deadlines could not be looked at", run.Record.Name);
-            }
+            });
         }
+    }
+
+    private void Guarded(RunHost run, Action work)
+    {
+        try
+        {
+            work();
+        }
+        catch (StoreUnavailableException)
+        {
+            // said once by the store itself; the next tick tries again
+        }
+#pragma warning disable CA1031 // the timer's callback: what fails now, a full disk say, may work at the next tick
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            _context.Logger.LogError(error, "{Run}: its deadlines could not be looked at", run.Record.Name);
+        }
+    }
+
+    /// <summary>Who submitted the run was told that it may have been taken: where it was, it begins.</summary>
+    private void Settle(RunHost run)
+    {
+        bool held = _context.Store.FindRun(run.Id) is not null;
+        lock (_lock)
+        {
+            if (!_unsettled.Contains(run)) return;
+            _unsettled = _unsettled.Remove(run);
+            if (!held) return;
+            _runs = _runs.Add(run);
+        }
+
+        _context.Acts?.Record(AdministrativeLog.Submitted, "The coordinator", $"found the run '{run.Record.Name}' in its database, which had not answered when it was submitted.", run.Id);
     }
 
     /// <returns>Null where this program cannot read the run; it stays in the store, and the others go on.</returns>

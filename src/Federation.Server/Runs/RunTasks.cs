@@ -63,7 +63,7 @@ public sealed class RunTasks(RunRegistry runs, RunContext context)
         {
             bool givenUp;
             lock (_lock) givenUp = _givenUp.Contains((run.Id, model.Round, site));
-            if (!givenUp && !done.Contains(model.Round)) return Evaluate(run, model.Round, model.Sha256);
+            if (!givenUp && !done.Contains(model.Round) && context.Blobs.Has(model.Sha256)) return Evaluate(run, model.Round, model.Sha256);
         }
 
         return run.State.Phase is Ended ended ? End(run, ended) : null;

@@ -117,8 +117,8 @@ internal sealed class OpeningSession : IDisposable
             var answer = new SignedOpeningAnswer(SignedMessage.Decode(message.Answer.Span), message.Part.ToByteArray());
             Privacy.SecureAggregation.OpeningAnswer said = answer.Verify(Certificate, _roster);
             if (said.Index != member || said.Opening != Round.Opening || !said.Set.AsSpan().SequenceEqual(_set) || !said.Active.SequenceEqual(set.Members)) throw new ProtocolException(Refusal.AnotherOpening, "it is for another opening or another set.");
+            Keep(site, said, answer.Message); // first: the member sends an answer that could not be kept again
             set.Answers[member] = answer;
-            Keep(site, said, answer.Message);
             return "";
         }
         catch (Exception wrong) when (wrong is ProtocolException or FormatException)

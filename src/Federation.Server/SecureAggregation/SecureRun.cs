@@ -26,6 +26,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
     private DateTimeOffset _notBefore = DateTimeOffset.MinValue;
     private string _said = "", _identities = "";
     private EpochSession? _epoch;
+    private RunEvent? _ended; // how an attempt at an epoch ended, until that is stored
     private OpeningSession? _opening;
     private (string Sha256, EpochCertificate Certificate, Roster Roster)? _keys;
 
@@ -51,7 +52,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
         lock (_lock)
         {
             _epoch?.Drop();
-            (_wanted, _epoch) = (wanted, null);
+            (_wanted, _epoch, _ended) = (wanted, null, null);
         }
     }
 
@@ -93,7 +94,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
         {
             _epoch?.Drop();
             _opening?.Dispose();
-            (_wanted, _epoch, _opening) = (null, null, null);
+            (_wanted, _epoch, _ended, _opening) = (null, null, null, null);
         }
     }
 
@@ -138,7 +139,15 @@ internal sealed class SecureRun(RunContext context, RunHost run)
     public void Advance()
     {
         int before = Asked;
-        if (AdvanceEpoch(out string waits) is { } ended) run.Apply(ended);
+        if (AdvanceEpoch(out string waits) is { } ended)
+        {
+            run.Apply(ended);
+            lock (_lock)
+            {
+                if (ReferenceEquals(_ended, ended)) _ended = null;
+            }
+        }
+
         if (waits.Length > 0 && waits != _said) run.Say(new Announce(RunLog.Waiting, _said = waits, run.State.Round));
         AdvanceOpening();
         if (Asked != before) context.Signal.Raise(); // members wait for something to do
@@ -203,11 +212,12 @@ internal sealed class SecureRun(RunContext context, RunHost run)
         waits = "";
         lock (_lock)
         {
+            if (_ended is not null) return _ended;
             if (_epoch is null && _wanted is not null) waits = Start(_wanted) ?? "";
             if (_epoch?.Advance(context.Sessions.IsLive) is not { } ended) return null;
             _epoch.Drop();
             (_epoch, _wanted) = (null, null);
-            return ended is EpochMade made ? made with { Keys = made.Keys with { Identities = _identities } } : ended;
+            return _ended = ended is EpochMade made ? made with { Keys = made.Keys with { Identities = _identities } } : ended;
         }
     }
 

@@ -59,13 +59,14 @@ internal static class OperatorMessages
         return details;
     }
 
-    public static Model Of(ModelRecord model, IEnumerable<EvaluationRecord> evaluations) => new()
+    public static Model Of(ModelRecord model, IEnumerable<EvaluationRecord> evaluations, bool removed) => new()
     {
         RunId = model.RunId,
         Round = (uint)model.Round,
         Sha256 = model.Sha256,
         Size = (ulong)model.Size,
         CreatedUnixMs = model.CreatedAt.ToUnixTimeMilliseconds(),
+        Removed = removed,
         Evaluations = { evaluations.Select(evaluation => new ModelEvaluation { Source = evaluation.Source, Metrics = evaluation.Sums.ToMetrics().ToMessage() }) },
     };
 

@@ -176,12 +176,15 @@ public sealed partial class OperatorService(RunRegistry runs, RunContext context
     {
         string? run = request.RunId.Length == 0 ? null : Find(request.RunId).Id;
         ILookup<(string RunId, int Round), EvaluationRecord> evaluations = context.Store.Evaluations(run).ToLookup(evaluation => (evaluation.RunId, evaluation.Round));
-        IEnumerable<Model> models = context.Store.Models(run).Select(model => OperatorMessages.Of(model, evaluations[(model.RunId, model.Round)]));
+        IEnumerable<Model> models = context.Store.Models(run).Select(model => OperatorMessages.Of(model, evaluations[(model.RunId, model.Round)], !context.Blobs.Has(model.Sha256)));
         return Task.FromResult(new ListModelsReply { Models = { OperatorMessages.Newest(models) } });
     }
 
-    public override Task DownloadModel(DownloadRequest request, IServerStreamWriter<Chunk> responses, ServerCallContext call) =>
-        BlobStreams.SendAsync(context.Blobs, request, responses, _ => Task.CompletedTask, (_, _) => { }, call.CancellationToken);
+    public override Task DownloadModel(DownloadRequest request, IServerStreamWriter<Chunk> responses, ServerCallContext call)
+    {
+        if (!context.Blobs.Has(request.Sha256) && context.Store.Models(null).Any(model => model.Sha256 == request.Sha256)) throw RpcError.Refuse(StatusCode.NotFound, Refusal.UnknownBlob, $"The model {request.Sha256} was removed by retention.", "sha256", "`fed model list` shows which are left; `retention` in server.yaml says how many stay.");
+        return BlobStreams.SendAsync(context.Blobs, request, responses, _ => Task.CompletedTask, (_, _) => { }, call.CancellationToken);
+    }
 
     /// <summary>Of one query and version of the data one sum is opened: what is known already is not asked again.</summary>
     private RunHost AddStatistics(RunSpec spec, SubmitRunRequest request, SignedSubmission submission)

@@ -25,6 +25,9 @@ public sealed class BlobStore
 
     public long SizeOf(string sha256) => new FileInfo(PathOf(sha256)).Length;
 
+    /// <summary>When it was kept, the last time.</summary>
+    public DateTimeOffset WrittenAt(string sha256) => File.GetLastWriteTimeUtc(PathOf(sha256));
+
     public void Delete(string sha256) => File.Delete(PathOf(sha256));
 
     /// <summary>Removes blobs that nothing names: of a process that was killed before what it had made was recorded. Only at the start, before anything is made.</summary>

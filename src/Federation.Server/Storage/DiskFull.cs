@@ -1,4 +1,5 @@
 using Microsoft.Data.Sqlite;
+using Npgsql;
 
 namespace Federation.Server.Storage;
 
@@ -7,5 +8,5 @@ public static class DiskFull
 {
     private const int SqliteFull = 13, NoSpaceUnix = 28, NoSpaceWindows = unchecked((int)0x80070070);
 
-    public static bool Is(Exception error) => error is SqliteException { SqliteErrorCode: SqliteFull } or IOException { HResult: NoSpaceUnix or NoSpaceWindows };
+    public static bool Is(Exception error) => error is SqliteException { SqliteErrorCode: SqliteFull } or PostgresException { SqlState: PostgresErrorCodes.DiskFull } or IOException { HResult: NoSpaceUnix or NoSpaceWindows };
 }

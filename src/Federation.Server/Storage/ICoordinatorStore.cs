@@ -54,11 +54,12 @@ public sealed record RunChange(
     string RunId, string StateJson, bool Over, IReadOnlyList<EventRecord> Events, IReadOnlyList<RoundRecord> Rounds, IReadOnlyList<ModelRecord> Models, IReadOnlyList<EvaluationRecord> Evaluations);
 
 /// <summary>The coordinator's durable state. Every call is one transaction, on disk when it returns: state is committed before it is announced.</summary>
+/// <exception cref="StoreUnavailableException">Of every call: the database is away or locked. Calls may be made again: what was stored already changes nothing, but for <see cref="AddRun"/> and <see cref="Save"/>.</exception>
 public interface ICoordinatorStore : IDisposable
 {
     void AddInvitation(string site, string secretSha256, DateTimeOffset expires);
 
-    /// <summary>Uses an invitation up and gives the site its identity, in one transaction.</summary>
+    /// <summary>Uses an invitation up and gives the site its identity, in one transaction; with the same key again: changes nothing.</summary>
     InvitationUse Enroll(string site, string secretSha256, string keySha256, DateTimeOffset now);
 
     /// <summary>Takes a site's key and open invitations from it, for good; again: changes nothing.</summary>
@@ -106,6 +107,7 @@ public interface ICoordinatorStore : IDisposable
     /// <summary>Null: none.</summary>
     byte[]? KeptAnswer(string site);
 
+    /// <summary>Again: changes nothing.</summary>
     void AddTranscript(TranscriptRecord transcript);
 
     /// <summary>SHA-256 of each, in the order in which they were added.</summary>
@@ -118,6 +120,9 @@ public interface ICoordinatorStore : IDisposable
     void AddRun(RunRecord run, EventRecord submitted, ModelRecord? initial);
 
     IReadOnlyList<RunRecord> Runs();
+
+    /// <summary>Null: none.</summary>
+    RunRecord? FindRun(string id);
 
     void Save(RunChange change);
 

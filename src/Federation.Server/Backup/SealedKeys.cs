@@ -1,0 +1,51 @@
+using System.Security.Cryptography;
+using Federation.Formats;
+using Federation.Server.Identity;
+
+namespace Federation.Server.Backup;
+
+/// <summary>Private keys in PEM files under a passphrase: PKCS #8 by PBES2, as <c>openssl pkey</c> reads and writes them.</summary>
+internal static class SealedKeys
+{
+    /// <summary>Fewer characters are too easily guessed.</summary>
+    public const int ShortestPassphrase = 12;
+
+    // PBKDF2 with SHA-256: what OWASP names (2023).
+    private static readonly PbeParameters s_cost = new(PbeEncryptionAlgorithm.Aes256Cbc, HashAlgorithmName.SHA256, 600_000);
+
+    /// <param name="pem">With one private key, not encrypted; certificates beside it stay as they are.</param>
+    public static string Seal(string pem, string passphrase)
+    {
+        using AsymmetricAlgorithm key = CertificateAuthority.ReadKey(pem) ?? throw new InvalidInputException(new Problem("There is no private key in this file."));
+        return Replace(pem, "PRIVATE KEY", key.ExportEncryptedPkcs8PrivateKeyPem(passphrase, s_cost));
+    }
+
+    /// <exception cref="InvalidInputException">The passphrase is another one.</exception>
+    public static string Open(string pem, string passphrase)
+    {
+        foreach (AsymmetricAlgorithm key in (AsymmetricAlgorithm[])[ECDsa.Create(), RSA.Create()])
+        {
+            using (key)
+            {
+                try
+                {
+                    key.ImportFromEncryptedPem(pem, passphrase);
+                    return Replace(pem, "ENCRYPTED PRIVATE KEY", key.ExportPkcs8PrivateKeyPem());
+                }
+                catch (Exception error) when (error is CryptographicException or ArgumentException)
+                {
+                    // of the other kind, or none
+                }
+            }
+        }
+
+        throw new InvalidInputException(new Problem("The passphrase does not open the CA's key.", Repair: "Nothing was changed; try another one."));
+    }
+
+    private static string Replace(string pem, string label, string with)
+    {
+        string begin = $"-----BEGIN {label}-----", end = $"-----END {label}-----";
+        int from = pem.IndexOf(begin, StringComparison.Ordinal), to = pem.IndexOf(end, StringComparison.Ordinal);
+        return from < 0 || to < from ? throw new InvalidInputException(new Problem($"There is no block '{label}' in this file.")) : string.Concat(pem.AsSpan(0, from), with, pem.AsSpan(to + end.Length));
+    }
+}
