@@ -81,7 +81,7 @@ public sealed class RetentionTests
     {
         Evaluate task = (await evaluator.NextAsync()).Evaluate;
         Assert.Equal(run, task.Run.RunId);
-        await evaluator.Client.ReportEvaluationAsync(new EvaluationReport { RunId = run, Round = task.Round, ModelSha256 = task.ModelSha256, Sums = new EvaluationSums { Examples = 10, Correct = correct, LogLossSum = 1, BrierSum = 1 } });
+        await evaluator.Client.ReportEvaluationAsync(new EvaluationReport { RunId = run, Round = task.Round, ModelSha256 = task.ModelSha256, Sums = new EvaluationSums { Examples = 10, Correct = correct, LogLossSum = 10 - correct, BrierSum = 10 - correct } });
         return task.Round;
     }
 
