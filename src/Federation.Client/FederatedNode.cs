@@ -121,6 +121,7 @@ public static class FederatedNode
         SoftwareVersion = typeof(FederatedNode).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "",
         Role = configuration.Role == Formats.Configuration.NodeRole.Evaluator ? V1.NodeRole.Evaluator : V1.NodeRole.Trainer,
         DataIds = { configuration.Data.Select(source => source.Id) },
+        Labels = { configuration.Labels.ToDictionary() },
     };
 
     private static async Task<NodeOutcome?> WorkAsync(Node.NodeClient client, GuardedTasks tasks, NodeOptions options, Backoff backoff, CancellationToken cancellationToken)

@@ -130,7 +130,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         }
         catch (RpcException error) when (ConnectionErrors.IsRefusal(error))
         {
-            logger.LogWarning("Round {Round}: the update was refused. {Message}", round, error.Status.Detail);
+            logger.LogWarning("Round {Round}: the update was refused. {Message} What it was charged in the ledger stays charged.", round, error.Status.Detail);
         }
     }
 

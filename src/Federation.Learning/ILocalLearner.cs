@@ -43,7 +43,7 @@ public interface ILocalLearner : IDisposable
     /// <summary>What this site's own log should say of the run: sentences that may quote its records, and are sent nowhere. Called after <see cref="Check"/>.</summary>
     IReadOnlyList<string> NotesOn(LearningTask task) => [];
 
-    /// <summary>One round of local training. The same task, round and start give the same bytes on one machine type and thread count.</summary>
+    /// <summary>One round of local training; the task's spec is as it is in that round (<see cref="RunSpec.At"/>). The same task, round and start give the same bytes on one machine type and thread count.</summary>
     /// <exception cref="LearningException">The model does not fit, or training gave a value that is not finite.</exception>
     TrainingResult Train(LearningTask task, int round, ModelState start, CancellationToken cancellationToken);
 

@@ -80,7 +80,9 @@ public sealed class Sessions(ICoordinatorStore store, TimeProvider time)
     {
         SiteRecord[] trainers = [.. store.Sites().Where(site => site.KeySha256 is not null && site.Role != NodeRole.Evaluator)];
         string identities = Sha256Hex.Of(Encoding.UTF8.GetBytes(string.Join('\n', trainers.Select(site => $"{site.Name} {site.KeySha256}"))));
-        return new Roster(trainers.Select(site => site.Name).ToHashSet(StringComparer.Ordinal), trainers.Select(site => site.Name).Where(IsLive).ToHashSet(StringComparer.Ordinal), identities);
+        return new Roster(
+            trainers.Select(site => site.Name).ToHashSet(StringComparer.Ordinal), trainers.Select(site => site.Name).Where(IsLive).ToHashSet(StringComparer.Ordinal), identities,
+            trainers.ToDictionary(site => site.Name, site => site.Labels ?? SiteLabels.None, StringComparer.Ordinal));
     }
 
     private void Change(string site, Func<Session, Session> change)

@@ -186,6 +186,17 @@ public sealed class LifeTests(LiveFederation life) : IClassFixture<LiveFederatio
         Assert.Contains("completed", Assert.Single(cancel.ErrorLines), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task RunPause_NothingUnderWay_SaysSo()
+    {
+        FedResult ended = await life.OperateAsync("run", "pause"), all = await life.OperateAsync("run", "pause", "--all", "--wait", "--json"), resumed = await life.OperateAsync("run", "resume", "--all");
+
+        Assert.Equal((2, 0, 0), (ended.ExitCode, all.ExitCode, resumed.ExitCode));
+        Assert.Contains("completed", Assert.Single(ended.ErrorLines), StringComparison.Ordinal);
+        await OutputSchema.AssertValidAsync("run-list", all.Output);
+        Assert.Contains("No run was paused", resumed.Output, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("rotate-keys")]
     [InlineData("verify-transcript")]

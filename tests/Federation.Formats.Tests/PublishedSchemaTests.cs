@@ -12,13 +12,14 @@ namespace Federation.Formats.Tests;
 public sealed class PublishedSchemaTests
 {
     private const string CustomModel = "name: own\nmodel: { kind: custom }\nrounds: 1\nseed: 0\ncohort: { minContributors: 1, deadline: 5s }\nlocal: { optimizer: { kind: sgd, learningRate: 1, momentum: 0.5 }, batchSize: 1 }\nsecureAggregation: none\nprivacy: none";
-    private const string NodeYaml = "coordinator: https://host\nstate: s\nrole: trainer\ndevice: cpu\nthreads: 1\npolicy: { minContributors: 4, maxColluding: 2, maxOpenings: 50, roster: \"sha256:0000000000000000000000000000000000000000000000000000000000000000\", secureAggregation: required, statistics: allowed, contributorSets: apart, runs: heart, models: mlp, columns: [a], privacy: { unit: person, minNoiseMultiplier: 1, maxEpsilon: 2, maxDelta: 1e-6, noise: own }, budget: { epsilon: 3, delta: 1e-5 }, submitters: [ { name: a, key: \"sha256:0000000000000000000000000000000000000000000000000000000000000000\" } ], cosigners: { required: 1, keys: [ { name: b, key: \"sha256:0000000000000000000000000000000000000000000000000000000000000000\" } ] }, approved: { specs: [ \"sha256:0000000000000000000000000000000000000000000000000000000000000000\" ], models: \"sha256:0000000000000000000000000000000000000000000000000000000000000000\" } }\ndata: [ { id: a, path: x, schema: y, split: z, person: p, ledger: l.db, budget: { epsilon: 3, delta: 1e-5 } } ]";
+    private const string NodeYaml = "coordinator: https://host\nstate: s\nrole: trainer\ndevice: cpu\nthreads: 1\nlabels: { region: eu, gpu: \"yes\" }\npolicy: { minContributors: 4, maxColluding: 2, maxOpenings: 50, roster: \"sha256:0000000000000000000000000000000000000000000000000000000000000000\", secureAggregation: required, statistics: allowed, contributorSets: apart, runs: heart, models: mlp, columns: [a], privacy: { unit: person, minNoiseMultiplier: 1, maxEpsilon: 2, maxDelta: 1e-6, noise: own }, budget: { epsilon: 3, delta: 1e-5 }, submitters: [ { name: a, key: \"sha256:0000000000000000000000000000000000000000000000000000000000000000\" } ], cosigners: { required: 1, keys: [ { name: b, key: \"sha256:0000000000000000000000000000000000000000000000000000000000000000\" } ] }, approved: { specs: [ \"sha256:0000000000000000000000000000000000000000000000000000000000000000\" ], models: \"sha256:0000000000000000000000000000000000000000000000000000000000000000\" } }\ndata: [ { id: a, path: x, schema: y, split: z, person: p, ledger: l.db, budget: { epsilon: 3, delta: 1e-5 } } ]";
     private const string ServerYaml = "state: s\nnodes: 1.2.3.4:1\noperators: 1.2.3.4:2\nsiteCertificates: 12h";
 
     public static TheoryData<string, string> Good => new()
     {
         { "run-spec", RunSpecTests.Good },
         { "run-spec", CustomModel },
+        { "run-spec", ScheduleSpecTests.Good },
         { "run-spec", StatisticsSpecTests.Good },
         { "run-spec", PrivacySpecTests.Good },
         { "run-spec", PrivacySpecTests.Site },

@@ -15,9 +15,10 @@ internal sealed record KnownLedger(string DataSet, string Ledger, long Count, st
 /// <param name="Role">Null before the site's first join.</param>
 /// <param name="LastSeen">Null: never.</param>
 /// <param name="KeySha256">Of the identity's public key; null before enrolment.</param>
-internal sealed record SiteEntry(string Name, string State, string? Role, bool Connected, DateTimeOffset? LastSeen, string? KeySha256, IReadOnlyList<string> DataIds, IReadOnlyList<KnownLedger> Ledgers)
+/// <param name="Labels">What it says of itself.</param>
+internal sealed record SiteEntry(string Name, string State, string? Role, bool Connected, DateTimeOffset? LastSeen, string? KeySha256, IReadOnlyList<string> DataIds, IReadOnlyDictionary<string, string> Labels, IReadOnlyList<KnownLedger> Ledgers)
 {
-    public static SiteEntry Of(V1.Site site) => new(site.Name, site.State, NullIfEmpty(site.Role), site.Connected, Text.Time(site.LastSeenUnixMs), NullIfEmpty(site.KeySha256), [.. site.DataIds],
+    public static SiteEntry Of(V1.Site site) => new(site.Name, site.State, NullIfEmpty(site.Role), site.Connected, Text.Time(site.LastSeenUnixMs), NullIfEmpty(site.KeySha256), [.. site.DataIds], site.Labels.ToDictionary(),
         [.. site.Ledgers.Select(ledger => new KnownLedger(ledger.DataSet, ledger.LedgerId, (long)ledger.Count, ledger.Hash))]);
 
     private static string? NullIfEmpty(string text) => text.Length == 0 ? null : text;

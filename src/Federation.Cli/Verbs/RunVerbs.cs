@@ -16,7 +16,7 @@ internal static class RunVerbs
     private static readonly Option<bool> Watch = new("--watch") { Description = "Follow the run to its end, as `fed run watch` does." };
 
     public static Verb Create() => new Verb("run", "Start, follow and end training jobs.", "fed run submit run.yaml --watch\nfed run show")
-        .With(
+        .With([
             new Verb("submit", "Start a run: the spec, its schema and its initial model are signed and go to the coordinator.", "fed run submit run.yaml --watch\nfed run submit run.yaml --key study.key", "run-submit")
                 .With(SpecFile, Watch, OperatorConnection.Key).With(OperatorConnection.Options).Does(SubmitAsync),
             new Verb("list", "Show all runs, the newest first.", "fed run list", "run-list").With(OperatorConnection.Options).Does(ListAsync),
@@ -25,9 +25,11 @@ internal static class RunVerbs
             new Verb("watch", "Follow a run to its end. Exit code 0 if it completed, 1 if it failed or was cancelled.", "fed run watch latest", "run-watch")
                 .With(Run).With(OperatorConnection.Options).Does(WatchAsync),
             new Verb("cancel", "End a run; its newest model stays.", "fed run cancel latest", "run-show").With(Run).With(OperatorConnection.Options).Does(CancelAsync),
+            .. PauseVerbs.Create(Run),
             new Verb("rotate-keys", "Have the committee make new keys before the run's next round.", "fed run rotate-keys latest", "run-show").With(Run).With(OperatorConnection.Options).Does(RotateAsync),
             ApproveVerb.Create(Run),
-            TranscriptVerb.Create(Run));
+            TranscriptVerb.Create(Run),
+        ]);
 
     private static async Task<int> SubmitAsync(Invocation invocation)
     {

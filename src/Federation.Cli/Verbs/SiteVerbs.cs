@@ -57,8 +57,8 @@ internal static class SiteVerbs
         invocation.Output.Result(result, result.Sites.Count == 0
             ? ["No sites yet. `fed site invite NAME` makes a token for one."]
             : TextTable.Lines(
-                ["site", "state", "role", "connected", "last seen", "data", "key", "ledgers"],
-                result.Sites.Select(site => (string[])[site.Name, site.State, site.Role ?? "", site.Connected ? "yes" : "no", Text.Local(site.LastSeen), string.Join(",", site.DataIds), Text.Short(site.KeySha256 ?? ""), string.Join(",", site.Ledgers.Select(ledger => $"{ledger.DataSet} {ledger.Count}:{Text.Short(ledger.Hash)}"))])));
+                ["site", "state", "role", "connected", "last seen", "data", "labels", "key", "ledgers"],
+                result.Sites.Select(site => (string[])[site.Name, site.State, site.Role ?? "", site.Connected ? "yes" : "no", Text.Local(site.LastSeen), string.Join(",", site.DataIds), string.Join(",", site.Labels.OrderBy(label => label.Key, StringComparer.Ordinal).Select(label => $"{label.Key}={label.Value}")), Text.Short(site.KeySha256 ?? ""), string.Join(",", site.Ledgers.Select(ledger => $"{ledger.DataSet} {ledger.Count}:{Text.Short(ledger.Hash)}"))])));
         return ExitCode.Done;
     }
 }

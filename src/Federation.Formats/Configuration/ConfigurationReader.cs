@@ -34,6 +34,7 @@ public sealed partial record NodeConfiguration
             Role = fields.Choice<NodeRole>("role", Roles, NodeRole.Trainer),
             Device = fields.Text("device", "cpu"),
             Threads = (int)fields.Integer("threads", 1, 4096, 1),
+            Labels = SiteLabels.Read(fields, "labels"),
             Data = [.. ReadData(fields, folder).Select(source => source with { Budget = source.Budget ?? policy.Budget })],
             Policy = policy,
             PolicyFile = policyFile,

@@ -19,6 +19,9 @@ public sealed partial record NodeConfiguration
     /// <summary>Threads for training; at least 1.</summary>
     public int Threads { get; init; } = 1;
 
+    /// <summary>What this site says of itself; runs may choose sites by it.</summary>
+    public IReadOnlyDictionary<string, string> Labels { get; init; } = SiteLabels.None;
+
     public required IReadOnlyList<DataSource> Data { get; init; }
 
     /// <summary>What this site asks of runs.</summary>

@@ -40,8 +40,42 @@ public sealed partial record RunSpec
     /// <summary>Federated evaluation on the sites' own test rows; absent: none.</summary>
     public EvaluateSpec? Evaluate { get; init; }
 
+    /// <summary>What changes from a round on; in the order of rounds. Empty: nothing does.</summary>
+    public IReadOnlyList<RoundSettings> Schedule { get; init; } = [];
+
+    /// <summary>When the run ends before its last round; null: never.</summary>
+    public StopSpec? Stop { get; init; }
+
     /// <summary>Asks the sites' tables for sums instead of training; then one sum is opened, and model, task, seed and local training say nothing. Null: the run trains.</summary>
     public StatisticsSpec? Statistics { get; init; }
+
+    /// <summary>The spec as it is in one round: with the local training of that round.</summary>
+    public RunSpec At(int round)
+    {
+        LocalSpec local = Local;
+        foreach (RoundSettings change in Schedule.TakeWhile(change => change.FromRound <= round))
+        {
+            local = new(local.Optimizer with { LearningRate = change.LearningRate ?? local.Optimizer.LearningRate }, change.BatchSize ?? local.BatchSize, change.Epochs ?? local.Epochs);
+        }
+
+        return this with { Local = local };
+    }
+}
+
+/// <summary>Local training from a round on, until a later entry says otherwise. Rounds are counted as they are opened, those that were abandoned too.</summary>
+/// <param name="FromRound">At least 2.</param>
+/// <param name="LearningRate">Null, like the others: as before.</param>
+public sealed record RoundSettings(int FromRound, double? LearningRate = null, int? BatchSize = null, int? Epochs = null);
+
+/// <summary>Ends a run by what its federated evaluations show; under differential privacy that is post-processing of what was paid for.</summary>
+/// <param name="Metric">One that the run evaluates.</param>
+/// <param name="Patience">So many evaluations in a row that are no better than the best before; null: no number is too many.</param>
+/// <param name="MinDelta">What is better by no more than this is no better; at least 0.</param>
+/// <param name="Target">Reached, it is enough; null: none.</param>
+public sealed record StopSpec(string Metric, int? Patience, double MinDelta, double? Target)
+{
+    /// <summary>Whether more is better: of accuracy and auc, not of log-loss and brier.</summary>
+    public bool IsHigherBetter => Metric is "accuracy" or "auc";
 }
 
 /// <param name="Columns">Names in the schema; null: all that are not ignored.</param>
@@ -91,7 +125,30 @@ public enum TaskKind
 /// <param name="Sites">The sites asked, or null for all that are enrolled as trainers.</param>
 /// <param name="MinContributors">A round with fewer updates than this changes nothing; at least 1.</param>
 /// <param name="Deadline">How long a round waits for its cohort; the only time in a spec.</param>
-public sealed record CohortSpec(IReadOnlyList<string>? Sites, int MinContributors, TimeSpan Deadline);
+public sealed record CohortSpec(IReadOnlyList<string>? Sites, int MinContributors, TimeSpan Deadline)
+{
+    /// <summary>Only sites whose own labels have these values; null: any. What a site says of itself is its own claim.</summary>
+    public IReadOnlyDictionary<string, string>? Labels { get; init; }
+
+    /// <summary>A part of the sites is drawn for each round; null: all are asked.</summary>
+    public DrawSpec? Draw { get; init; }
+}
+
+/// <summary>How many of the sites are drawn for a round. The draw follows from the run's seed, which everybody knows, so it hides nobody's part and nothing in the accounting counts on it.</summary>
+/// <param name="Count">So many; null: by <paramref name="Fraction"/>.</param>
+/// <param name="Fraction">In (0, 1]: of the sites that said yes, rounded up, at least minContributors.</param>
+/// <param name="OverSelect">Times as many are asked, rounded up, and the round closes with the updates it wants; in [1, 10].</param>
+public sealed record DrawSpec(int? Count, double? Fraction, double OverSelect = 1)
+{
+    /// <summary>How many updates a round wants, and how many sites it asks for them.</summary>
+    /// <param name="ready">Sites that said yes.</param>
+    public (int Wanted, int Asked) Of(int ready, int minContributors)
+    {
+        // Decimal: 10 · 1.1 is 11, not a little more.
+        int wanted = Count ?? Math.Max(minContributors, (int)Math.Ceiling((decimal)Fraction!.Value * ready));
+        return (wanted, (int)Math.Ceiling((decimal)OverSelect * wanted));
+    }
+}
 
 /// <param name="BatchSize">Examples a step; 1 to 1,000,000. Under differential privacy what the noisy sum is divided by: the size that is expected, a public number.</param>
 /// <param name="Epochs">Passes over the site's training rows a round; 1 to 10,000.</param>

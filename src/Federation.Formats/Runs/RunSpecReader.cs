@@ -24,7 +24,7 @@ public sealed partial record RunSpec
     {
         List<Problem> problems = [];
         var fields = new FieldReader(YamlReader.Read(yaml, file), file, problems);
-        RunSpec spec = fields.Has("statistics") ? StatisticsReader.Read(fields, ReadData(fields, required: true), ReadCohort(fields)) : ReadTraining(fields);
+        RunSpec spec = fields.Has("statistics") ? StatisticsReader.Read(fields, ReadData(fields, required: true), CohortReader.Read(fields)) : ReadTraining(fields);
         if (spec.SecureAggregation is not null && fields.Map("cohort", required: false)?.Has("minContributors") == true && spec.Cohort.MinContributors < SecureAggregationReader.FewestContributors)
         {
             fields.Add("cohort", $"minContributors is {spec.Cohort.MinContributors}; with secure aggregation at least {SecureAggregationReader.FewestContributors} sites must contribute, because of two each would know the other's update.", "Raise it, or write 'secureAggregation: none'.");
@@ -47,13 +47,14 @@ public sealed partial record RunSpec
             Task = ReadTask(fields, required: !custom),
             Rounds = (int)fields.Integer("rounds", 1, 1_000_000),
             Seed = fields.Unsigned("seed"),
-            Cohort = ReadCohort(fields),
+            Cohort = CohortReader.Read(fields),
             Local = ReadLocal(fields),
             Strategy = StrategyReader.Read(fields),
             SecureAggregation = SecureAggregationReader.Read(fields),
             Evaluate = ReadEvaluate(fields),
         };
         spec = spec with { Privacy = PrivacyReader.Read(fields, spec) };
+        spec = spec with { Schedule = ScheduleReader.Read(fields, spec), Stop = ScheduleReader.ReadStop(fields, spec) };
         StrategyReader.Check(fields, spec);
         if (spec.Privacy is null && spec.Evaluate?.NoiseMultiplier is not null) fields.Add("evaluate", "noiseMultiplier belongs to differential privacy; the run has none.", "Remove it, or write privacy.");
         if (custom && (fields.Has("data") || fields.Has("task"))) fields.Add("model", "A custom model brings its own data and loss; 'data' and 'task' have no meaning.", "Remove both.");
@@ -91,24 +92,6 @@ public sealed partial record RunSpec
         if (fields.Map("task", required) is not { } task) return null;
         var spec = new TaskSpec(task.Choice("kind", Tasks), task.Text("label"));
         task.Close();
-        return spec;
-    }
-
-    private static CohortSpec ReadCohort(FieldReader fields)
-    {
-        if (fields.Map("cohort", required: true) is not { } cohort) return new CohortSpec(null, 1, TimeSpan.FromMinutes(1));
-        IReadOnlyList<string>? sites = cohort.Value("sites") switch
-        {
-            null or YamlScalar { Text: "all" } => null,
-            YamlList => cohort.Texts("sites"),
-            _ => [""],
-        };
-        if (sites is not null && (sites.Count == 0 || !sites.All(Names.IsSiteName))) cohort.Add("sites", "must be 'all' or a list of site names, each of " + Names.Rule + ".");
-        if (sites is not null && sites.Distinct().Count() != sites.Count) cohort.Add("sites", "names a site twice.");
-        int least = (int)cohort.Integer("minContributors", 1, 100_000);
-        if (sites is not null && least > sites.Count) cohort.Add("minContributors", $"{least} contributors cannot come from {sites.Count} sites.", "Lower it, or list more sites.");
-        var spec = new CohortSpec(sites, least, cohort.Duration("deadline", TimeSpan.FromSeconds(1), TimeSpan.FromDays(7)));
-        cohort.Close();
         return spec;
     }
 

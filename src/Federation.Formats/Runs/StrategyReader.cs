@@ -20,6 +20,7 @@ internal static class StrategyReader
         ["krum"] = StrategyKind.Krum,
         ["norm-bound"] = StrategyKind.NormBound,
         ["custom"] = StrategyKind.Custom,
+        ["fedbuff"] = StrategyKind.FedBuff,
     };
 
     private static readonly Number
@@ -37,6 +38,7 @@ internal static class StrategyReader
         [StrategyKind.FedYogi] = [s_adaptiveRate, s_beta1, s_beta2, s_tau],
         [StrategyKind.TrimmedMean] = [new("trim", value => value is >= 0 and < 0.5, "in [0, 0.5)", 0.1)],
         [StrategyKind.Krum] = [new("malicious", IsCount, "that is whole, 0 to 10000,", 1), new("keep", value => value >= 1 && IsCount(value), "that is whole, 1 to 10000,", 1)],
+        [StrategyKind.FedBuff] = [new("buffer", value => value >= 1 && IsCount(value), "that is whole, 1 to 10000,", null), s_learningRate, new("maxStaleness", value => value <= 1000 && IsCount(value), "that is whole, 0 to 1000,", 10)],
         [StrategyKind.NormBound] = [new("maxNorm", value => value is > 0 and <= 1e6, "in (0, 1000000]", null)],
     };
 
@@ -79,11 +81,23 @@ internal static class StrategyReader
     {
         if (!spec.Strategy.SeesUpdates) return;
         string kind = Kinds.Single(entry => entry.Value == spec.Strategy.Kind).Key;
-        if (spec.SecureAggregation is not null) fields.Add(Name, $"{kind} compares the sites' updates; under secure aggregation nobody sees one, and only their sum is opened.", "Write secureAggregation: none where the sites trust the coordinator with their updates; else write kind: fedavg.");
+        if (spec.Strategy.Kind == StrategyKind.FedBuff) CheckBuffer(fields, spec);
+        if (spec.SecureAggregation is not null) fields.Add(Name, spec.Strategy.Kind == StrategyKind.FedBuff
+            ? "fedbuff weights each update by the age of the model that it starts from; under secure aggregation nobody sees one, and what is opened is a sum of updates that all start from one model."
+            : $"{kind} compares the sites' updates; under secure aggregation nobody sees one, and only their sum is opened.", "Write secureAggregation: none where the sites trust the coordinator with their updates; else write kind: fedavg.");
         if (spec.Privacy is { IsCentral: true }) fields.Add(Name, $"{kind} is no clipped sum, which is what the coordinator's noise is measured for.", "Write kind: fedavg, or one of the other kinds that work on the mean.");
         if (spec.Strategy.Kind != StrategyKind.Krum) return;
         int least = Math.Max((2 * spec.Strategy.Count("malicious")) + 3, spec.Strategy.Count("malicious") + spec.Strategy.Count("keep"));
         if (spec.Cohort.MinContributors < least) fields.Add(Name, FormattableString.Invariant($"krum with malicious: {spec.Strategy.Count("malicious")} and keep: {spec.Strategy.Count("keep")} needs {least} updates; cohort.minContributors is {spec.Cohort.MinContributors}."), "Raise cohort.minContributors, or lower these.");
+    }
+
+    private static void CheckBuffer(FieldReader fields, RunSpec spec)
+    {
+        if (fields.Map(Name, required: false)?.Has("buffer") != true) return;
+        int buffer = spec.Strategy.Count("buffer");
+        if (buffer < spec.Cohort.MinContributors) fields.Add(Name, FormattableString.Invariant($"a buffer of {buffer} is less than the {spec.Cohort.MinContributors} updates that a step needs at least (cohort.minContributors)."), "Raise buffer, or lower cohort.minContributors.");
+        if (buffer > spec.Cohort.Sites?.Count) fields.Add(Name, FormattableString.Invariant($"a buffer of {buffer} is never full: it takes one update of each of {spec.Cohort.Sites.Count} sites."), "Lower buffer, or list more sites.");
+        if (spec.Cohort.Draw is not null) fields.Add(Name, "fedbuff takes each site's update when it comes; there is no cohort to draw.", "Remove count, fraction and overSelect from cohort.");
     }
 
     private static void ReadOwn(FieldReader map, Dictionary<string, double> numbers)

@@ -8,7 +8,7 @@ public sealed record StrategySpec(StrategyKind Kind, IReadOnlyDictionary<string,
     public static readonly StrategySpec FedAvg = new(StrategyKind.FedAvg, new Dictionary<string, double>());
 
     /// <summary>Whether it works on the single updates: not under secure aggregation, where only their sum is opened.</summary>
-    public bool SeesUpdates => Kind is StrategyKind.Median or StrategyKind.TrimmedMean or StrategyKind.Krum or StrategyKind.NormBound;
+    public bool SeesUpdates => Kind is StrategyKind.Median or StrategyKind.TrimmedMean or StrategyKind.Krum or StrategyKind.NormBound or StrategyKind.FedBuff;
 
     /// <summary>One of its numbers.</summary>
     /// <exception cref="KeyNotFoundException">It has no such number.</exception>
@@ -44,4 +44,7 @@ public enum StrategyKind
 
     /// <summary>Of the coordinator's own program, by its name.</summary>
     Custom,
+
+    /// <summary>Nguyen et al. 2022, Algorithm 1: asynchronous, a step whenever so many updates have come.</summary>
+    FedBuff,
 }

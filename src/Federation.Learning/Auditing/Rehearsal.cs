@@ -25,7 +25,7 @@ internal static class Rehearsal
         ModelState model = ModuleState.Of(module);
         for (int round = 1; round <= spec.Rounds; round++)
         {
-            ModelState update = PrivateTraining.Run(module, units, losses, task, round, model, random, cancellationToken, Stepped).WeightedDelta;
+            ModelState update = PrivateTraining.Run(module, units, losses, task with { Spec = spec.At(round) }, round, model, random, cancellationToken, Stepped).WeightedDelta;
             if (shared)
             {
                 update = CoalitionView.Opened(spec, update, random);

@@ -11,7 +11,7 @@ namespace Federation.Server.Identity;
 public sealed class AdministrativeLog : IDisposable
 {
     public const string Made = "federation-made", Invited = "site-invited", Enrolled = "site-enrolled", SiteRevoked = "site-revoked", Issued = "operator-issued", OperatorRevoked = "operator-revoked",
-        Submitted = "run-submitted", Approved = "run-approved", Cancelled = "run-cancelled", Rotated = "keys-rotated", Roster = "roster-changed", Restored = "restored";
+        Submitted = "run-submitted", Approved = "run-approved", Cancelled = "run-cancelled", Rotated = "keys-rotated", Paused = "run-paused", Resumed = "run-resumed", Roster = "roster-changed", Restored = "restored";
 
     private readonly AuditLog _log;
     private readonly ILogger _logger;

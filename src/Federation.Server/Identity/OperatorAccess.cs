@@ -44,6 +44,8 @@ public sealed class OperatorAccess(ICoordinatorStore store, TimeProvider time)
         ["SubmitRun"] = OperatorRole.Operator,
         ["ApproveRun"] = OperatorRole.Operator,
         ["CancelRun"] = OperatorRole.Operator,
+        ["PauseRuns"] = OperatorRole.Operator,
+        ["ResumeRuns"] = OperatorRole.Operator,
         ["RotateKeys"] = OperatorRole.Operator,
         ["DownloadModel"] = OperatorRole.Operator,
         ["RevokeSite"] = OperatorRole.Admin,

@@ -20,7 +20,7 @@ internal sealed class PlainSums(RunContext context, RunHost run)
             ulong weight = 0; // at most 2^40 each
             foreach ((string site, Contribution contribution) in round.Contributions)
             {
-                var update = new FileStream(context.Spool.PathOf(run.Id, round.Round, site), FileMode.Open, FileAccess.Read, FileShare.Read, 1);
+                var update = new FileStream(context.Spool.PathOf(run.Id, BufferRules.From(contribution, round.Round), site), FileMode.Open, FileAccess.Read, FileShare.Read, 1);
                 files.Add(update);
                 update.Position = run.ModelHeader.DataStart;
                 updates.Add(new VisibleUpdate(site, update, contribution.Weight));
@@ -33,7 +33,7 @@ internal sealed class PlainSums(RunContext context, RunHost run)
             using StrategyState? state = run.OpenStrategyState(round.Round);
             var next = new NextModel(model, blob.Stream, run.Strategy, state);
             if (run.Spec.Privacy is { IsCentral: true } privacy) return WithNoise(round.Round, privacy, files, next, blob, state);
-            (IMeanUpdate mean, string note) = MeanOf(round.Round, files, updates, weight);
+            (IMeanUpdate mean, string note) = MeanOf(round, files, updates, weight);
             next.AddAll(mean, run.ModelHeader.ValueCount, CancellationToken.None);
             return Keep(new Aggregated(round.Round, blob.Keep(), Note: note), state);
         }
@@ -50,8 +50,9 @@ internal sealed class PlainSums(RunContext context, RunHost run)
         return aggregated with { StrategyKept = state is not null };
     }
 
-    private (IMeanUpdate Mean, string Note) MeanOf(int round, List<Stream> files, List<VisibleUpdate> updates, ulong weight)
+    private (IMeanUpdate Mean, string Note) MeanOf(Aggregate aggregate, List<Stream> files, List<VisibleUpdate> updates, ulong weight)
     {
+        int round = aggregate.Round;
         StrategySpec strategy = run.Spec.Strategy;
         long values = run.ModelHeader.ValueCount;
         switch (strategy.Kind)
@@ -65,6 +66,9 @@ internal sealed class PlainSums(RunContext context, RunHost run)
                 IReadOnlyList<(VisibleUpdate Update, double Factor)> bound = NormBound.Shorten(updates, values, strategy["maxNorm"]);
                 string[] cut = [.. bound.Where(part => part.Factor < 1).Select(part => part.Update.Site)];
                 return (new ScaledMean(bound), cut.Length == 0 ? "" : $"Round {round}: the updates of {string.Join(", ", cut)} were shortened to the bound.");
+            case StrategyKind.FedBuff:
+                int[] ages = [.. updates.Select(update => round - BufferRules.From(aggregate.Contributions[update.Site], round))];
+                return (new ScaledMean([.. updates.Zip(ages, (update, age) => (update, FedBuff.WeightOf(age)))]), ages.Max() == 0 ? "" : $"Round {round}: updates from models that were {string.Join(", ", ages)} steps old.");
             default: return (new WeightedMean(files, weight), "");
         }
     }

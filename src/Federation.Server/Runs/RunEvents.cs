@@ -9,7 +9,8 @@ namespace Federation.Server.Runs;
 /// <param name="Trainers">Enrolled sites that train (or have not said yet what they do).</param>
 /// <param name="Live">Those heard of lately.</param>
 /// <param name="Identities">A hash of all trainers' names and keys: keys of an epoch are made for these.</param>
-public sealed record Roster(IReadOnlySet<string> Trainers, IReadOnlySet<string> Live, string Identities = "");
+/// <param name="Labels">What each says of itself; null: nothing is known.</param>
+public sealed record Roster(IReadOnlySet<string> Trainers, IReadOnlySet<string> Live, string Identities = "", IReadOnlyDictionary<string, IReadOnlyDictionary<string, string>>? Labels = null);
 
 /// <summary>What happened.</summary>
 public abstract record RunEvent;
@@ -70,6 +71,12 @@ public sealed record StatisticsOpened(int Round, string Sha256, ulong Rows, Roun
 
 public sealed record CancelRequested : RunEvent;
 
+/// <summary>The operator lets no further round be opened.</summary>
+public sealed record PauseRequested(Pause How) : RunEvent;
+
+/// <param name="WithAll">Only a run that was paused together with all others goes on.</param>
+public sealed record ResumeRequested(bool WithAll) : RunEvent;
+
 /// <summary>An epoch's certificate is signed and its test opened.</summary>
 public sealed record EpochMade(int Attempt, EpochKeys Keys, int Members, int Threshold) : RunEvent;
 
@@ -125,7 +132,7 @@ public sealed record KeepEvaluation(int Round, EvaluationSums Sums) : RunEffect;
 public static class RunLog
 {
     public const string Submitted = "submitted", SiteReady = "site-ready", SiteRefused = "site-refused", SiteWaits = "site-waits", SiteFailed = "site-failed", Approved = "approved", Waiting = "waiting", RoundOpened = "round-opened",
-        Contributed = "contributed", RoundClosed = "round-closed", RoundAbandoned = "round-abandoned", Model = "model", Evaluated = "evaluated", Statistics = "statistics", KeysMade = "keys-made", KeysFailed = "keys-failed", Opening = "opening", Opened = "opened", OpeningFailed = "opening-failed", Refused = "refused", Completed = "completed", Failed = "failed", Cancelled = "cancelled", Restored = "restored";
+        Contributed = "contributed", RoundClosed = "round-closed", RoundAbandoned = "round-abandoned", Model = "model", Evaluated = "evaluated", Statistics = "statistics", KeysMade = "keys-made", KeysFailed = "keys-failed", Opening = "opening", Opened = "opened", OpeningFailed = "opening-failed", Refused = "refused", Completed = "completed", Failed = "failed", Cancelled = "cancelled", Paused = "paused", Resumed = "resumed", Restored = "restored";
 }
 
 /// <param name="Refused">Null, or why the event changed nothing.</param>

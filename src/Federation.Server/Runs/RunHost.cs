@@ -114,7 +114,7 @@ public sealed class RunHost
     /// <summary>After a restart: what the stored state says should be going on, and no files of what is over.</summary>
     public void Resume()
     {
-        int over = State.IsOver ? State.Round : State.Round - 1;
+        int over = BufferRules.LastOver(State, State.IsOver ? State.Round : State.Round - 1);
         if (over > 0) CarryOut(new DropUploads(over));
         CarryOut(new KeepStrategy(State.IsOver ? 0 : State.StrategyRound));
         // Members may have taken part in the attempt that the restart ended: the next one is another.

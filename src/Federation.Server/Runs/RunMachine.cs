@@ -13,6 +13,7 @@ public static class RunMachine
 
     public static Transition Apply(RunState state, RunEvent happened, Roster roster, DateTimeOffset now)
     {
+        roster = CohortRules.Among(state.Plan, roster);
         Transition first = happened switch
         {
             Tick => new Transition(state, []),
@@ -32,6 +33,8 @@ public static class RunMachine
             StatisticsOpened opened => SecureRules.FinishStatistics(state, opened, now),
             ApprovalSigned signed => SiteRules.Approve(state, signed),
             CancelRequested => End(state, RunEnd.Cancelled, "Cancelled by the operator."),
+            PauseRequested asked => PauseRules.Pause(state, asked),
+            ResumeRequested asked => PauseRules.Resume(state, asked),
             EpochMade made => SecureRules.Made(state, made, roster, now),
             EpochFailed failed => SecureRules.Failed(state, failed, roster, now),
             ShareLost lost => SecureRules.Lost(state, lost),
@@ -55,6 +58,7 @@ public static class RunMachine
     {
         if (state.IsOver) return (Refusal.RunOver, $"The run is {state.PhaseName}.");
         if (round > state.Round || round < 1) return (Refusal.WrongRound, $"Round {round} is not open; the run is in round {state.Round}.");
+        if (state.Buffer is not null) return BufferRules.RefusalOf(state, site, round, modelSha256, updateSha256);
         ImmutableSortedDictionary<string, Contribution>? contributions = Counted(state);
         if (round == state.Round && contributions?.GetValueOrDefault(site) is { } earlier)
         {
@@ -67,7 +71,11 @@ public static class RunMachine
                 : modelSha256 != state.ModelSha256 ? (Refusal.WrongModel, $"The evaluation is of model {modelSha256}; {state.ModelSha256} is asked for.") : null;
         }
 
-        if (round < state.Round || state.Phase is not RoundOpen open || now > open.Deadline) return (Refusal.Late, $"Round {round} is closed; the update came too late.");
+        if (round < state.Round || state.Phase is not RoundOpen open || now > open.Deadline)
+        {
+            return (Refusal.Late, $"Round {round} is closed; the update came too late.{(state.Plan.Draw is { OverSelect: > 1 } ? " More sites are asked than updates are wanted." : "")}");
+        }
+
         if (!open.Cohort.Contains(site) || !state.Sites.ContainsKey(site)) return (Refusal.NotInCohort, $"This site is not in the cohort of round {round}.");
         if (modelSha256 != state.ModelSha256) return (Refusal.WrongModel, $"The update starts from model {modelSha256}; round {round} starts from {state.ModelSha256}.");
         return null;
@@ -82,9 +90,13 @@ public static class RunMachine
         _ => null,
     };
 
+    /// <summary>Whether this site's update was counted that starts from the model of this round.</summary>
+    public static bool IsCounted(RunState state, string site, int round) => state.Buffer is not null ? BufferRules.IsCounted(state, site, round) : round == state.Round && Counted(state)?.ContainsKey(site) == true;
+
     private static Transition Arrive(RunState state, UpdateArrived arrived, DateTimeOffset now)
     {
         if (RefusalOf(state, arrived.Site, arrived.Round, arrived.ModelSha256, arrived.Contribution.UpdateSha256, now) is var (refusal, reason)) return Refuse(state, refusal, reason);
+        if (state.Buffer is not null) return BufferRules.Arrive(state, arrived);
         if (state.Phase is not RoundOpen open || open.Contributions.ContainsKey(arrived.Site)) return new Transition(state, [], Duplicate: true);
         RunState next = state with
         {
@@ -105,7 +117,7 @@ public static class RunMachine
         [
             new KeepModel(state.Round, aggregated.ModelSha256),
             new Summarize(state.Round, "completed", closed.Cohort, closed.Contributions, closed.OpenedAt, aggregated.ModelSha256, aggregated.Opening),
-            new DropUploads(state.Round),
+            .. BufferRules.Drop(state),
             .. aggregated.StrategyKept ? (RunEffect[])[new KeepStrategy(state.Round)] : [],
             new Announce(RunLog.Model, $"Round {state.Round} made model {aggregated.ModelSha256[..12]} from {closed.Contributions.Count} updates{SecureRules.Describe(aggregated.Opening, now - closed.OpenedAt)}.", state.Round, Model: aggregated.ModelSha256),
             .. aggregated.Note.Length == 0 ? (RunEffect[])[] : [new Announce(RunLog.Opened, aggregated.Note, state.Round)],
@@ -146,7 +158,7 @@ public static class RunMachine
         {
             Preparing preparing => AdvancePreparing(state, preparing, roster, now),
             Waiting waiting => AdvanceWaiting(state, waiting, roster, now),
-            RoundOpen open => AdvanceRound(state, open, now),
+            RoundOpen open => (state.Buffer is null ? null : BufferRules.Advance(state, open, LiveReady(state, roster), now)) ?? AdvanceRound(state, open, now),
             Evaluating { Closed: true } => null,
             Evaluating evaluating when evaluating.Pending.IsEmpty || now >= evaluating.Deadline => evaluating.Encrypted is null ? FinishEvaluation(state, evaluating) : SecureRules.CloseEvaluation(state, evaluating),
             _ => null,
@@ -156,6 +168,7 @@ public static class RunMachine
     private static Transition? AdvancePreparing(RunState state, Preparing preparing, Roster roster, DateTimeOffset now)
     {
         if (Hopeless(state) is var (reason, told)) return End(state, RunEnd.Failed, reason, told);
+        if (state.Paused is not null) return null;
         // A site that the spec names and that is not enrolled as a trainer cannot answer; one that waits for a signature may get it in time.
         bool answered = state.Sites.All(site => site.Value.Standing is not (SiteStanding.Checking or SiteStanding.Awaiting) || !roster.Trainers.Contains(site.Key)) && Ready(state).Count() >= state.Plan.MinContributors;
         return answered || now >= preparing.Deadline ? OpenOrWait(state, roster, now) : null;
@@ -164,37 +177,42 @@ public static class RunMachine
     private static Transition? AdvanceWaiting(RunState state, Waiting waiting, Roster roster, DateTimeOffset now)
     {
         if (Hopeless(state) is var (reason, told)) return End(state, RunEnd.Failed, reason, told);
+        if (state.Paused is not null) return null;
         Transition next = OpenOrWait(state, roster, now);
         return next.State.Phase is Waiting { Reason: var reason2 } && reason2 == waiting.Reason ? null : next;
     }
 
     internal static Transition OpenOrWait(RunState state, Roster roster, DateTimeOffset now)
     {
+        if (state.Paused is not null) return new Transition(state with { Phase = new Waiting("") }, []);
         bool hasKeys = !state.Plan.Secure || SecureRules.Fit(state, roster);
         ImmutableSortedSet<string> cohort = hasKeys ? SecureRules.WithKeys(state, LiveReady(state, roster)) : LiveReady(state, roster);
         string? tooFew = hasKeys ? SecureRules.TooFewAccept(state) : null;
         if (cohort.Count < state.Plan.MinContributors || tooFew is not null)
         {
-            string reason = tooFew ?? string.Create(CultureInfo.InvariantCulture, $"{cohort.Count} of {state.Plan.MinContributors} needed sites are ready and connected.{SiteRules.Waiting(state)}{(hasKeys ? SecureRules.OtherRoster(state) : "")}");
+            string reason = tooFew ?? string.Create(CultureInfo.InvariantCulture, $"{cohort.Count} of {state.Plan.MinContributors} needed sites{CohortRules.Kind(state.Plan)} are ready and connected.{SiteRules.Waiting(state)}{(hasKeys ? SecureRules.OtherRoster(state) : "")}");
             return new Transition(state with { Phase = new Waiting(reason) }, [new Announce(RunLog.Waiting, reason, state.Round)]);
         }
 
         if (!hasKeys) return SecureRules.Begin(state);
         int round = state.Round + 1;
-        var open = new RoundOpen(now, now + state.Plan.Deadline, cohort, ImmutableSortedDictionary.Create<string, Contribution>(StringComparer.Ordinal), ImmutableSortedSet.Create<string>(StringComparer.Ordinal));
+        (ImmutableSortedSet<string> drawn, int? wanted) = CohortRules.Draw(state.Plan, round, cohort, Ready(state).Count(roster.Trainers.Contains));
+        var open = new RoundOpen(now, now + state.Plan.Deadline, drawn, ImmutableSortedDictionary.Create<string, Contribution>(StringComparer.Ordinal), ImmutableSortedSet.Create<string>(StringComparer.Ordinal), wanted);
+        if (state.Plan.Buffer is not null) (state, open) = BufferRules.Begin(state, round, open);
         return new Transition(
             state with { Round = round, Phase = open },
             [
-                new Summarize(round, "open", cohort, open.Contributions, now),
-                new Announce(RunLog.RoundOpened, $"Round {round} opened with {cohort.Count} sites.", round, Model: state.Plan.Statistics ? "" : state.ModelSha256),
+                new Summarize(round, "open", open.Cohort, open.Contributions, now),
+                new Announce(RunLog.RoundOpened, CohortRules.Opened(state.Plan, round, cohort.Count, open), round, Model: state.Plan.Statistics ? "" : state.ModelSha256),
             ]);
     }
 
     private static Transition? AdvanceRound(RunState state, RoundOpen open, DateTimeOffset now)
     {
-        bool allDone = open.Contributions.Count + open.Failed.Count == open.Cohort.Count;
-        if (!allDone && now < open.Deadline) return null;
-        string missing = string.Join(", ", open.Cohort.Where(site => !open.Contributions.ContainsKey(site)));
+        bool allDone = open.Contributions.Count + open.Failed.Count == open.Cohort.Count, isEnough = open.Contributions.Count >= open.Wanted;
+        if (state.Buffer is not null) allDone &= open.Contributions.Count >= state.Plan.MinContributors; // else it waits for more
+        if (!allDone && !isEnough && now < open.Deadline) return null;
+        string missing = isEnough ? "" : string.Join(", ", open.Cohort.Where(site => !open.Contributions.ContainsKey(site)));
         string without = missing.Length == 0 ? "" : $", without {missing}";
         if (open.Contributions.Count >= state.Plan.MinContributors)
         {
@@ -202,7 +220,7 @@ public static class RunMachine
                 state with { Phase = new Aggregating(open.OpenedAt, open.Cohort, open.Contributions) },
                 [
                     new Summarize(state.Round, "closed", open.Cohort, open.Contributions, open.OpenedAt),
-                    new Announce(RunLog.RoundClosed, $"Round {state.Round} closed with {open.Contributions.Count} updates{without}.", state.Round),
+                    new Announce(RunLog.RoundClosed, $"Round {state.Round} closed with {open.Contributions.Count} updates{(isEnough ? ", as many as it wanted" : without)}.", state.Round),
                     new Aggregate(state.Round, open.Contributions),
                 ]);
         }
@@ -220,6 +238,7 @@ public static class RunMachine
     {
         EvaluationSums[] reports = [.. evaluating.Reports.Values.Where(sums => sums.Examples > 0)];
         List<RunEffect> effects = [];
+        string? enough = null;
         if (reports.Length > 0)
         {
             // Without every site's histograms there is no AUC of all; the other figures stand.
@@ -228,9 +247,12 @@ public static class RunMachine
             Metrics metrics = sums.ToMetrics();
             effects.Add(new KeepEvaluation(state.Round, sums));
             effects.Add(new Announce(RunLog.Evaluated, string.Create(CultureInfo.InvariantCulture, $"Accuracy {metrics.Accuracy:0.0000} over {(sums.HasLosses ? "" : "about ")}{metrics.Examples} test rows of {evaluating.Encrypted?.Count ?? reports.Length} sites{(sums.HasLosses ? "" : ", with noise in every count")}."), state.Round, Model: state.ModelSha256, Metrics: metrics));
+            (StopProgress? progress, enough) = StopRules.After(state.Plan, state.Progress, metrics);
+            state = state with { Progress = progress };
         }
 
-        return Then(state.CompletedRounds == state.Plan.Rounds ? End(state, RunEnd.Completed, "") : new Transition(state with { Phase = new Waiting("") }, []), effects);
+        bool isLast = state.CompletedRounds == state.Plan.Rounds;
+        return Then(isLast || enough is not null ? End(state, RunEnd.Completed, isLast ? "" : $"Stopped after {state.CompletedRounds} of {state.Plan.Rounds} rounds: {enough}") : new Transition(state with { Phase = new Waiting("") }, []), effects);
     }
 
     /// <summary>Why the run cannot go on: sites fell out, and those left, even if all became ready, are too few. Null: it can.</summary>
@@ -249,7 +271,7 @@ public static class RunMachine
     internal static Transition End(RunState state, RunEnd how, string reason, string? told = null)
     {
         string kind = how switch { RunEnd.Completed => RunLog.Completed, RunEnd.Failed => RunLog.Failed, _ => RunLog.Cancelled };
-        string message = how == RunEnd.Completed ? state.Plan.Statistics ? "Completed." : $"Completed after {state.CompletedRounds} rounds; the model is {state.ModelSha256[..12]}." : told ?? reason;
+        string message = how == RunEnd.Completed ? state.Plan.Statistics ? "Completed." : $"{(reason.Length == 0 ? $"Completed after {state.CompletedRounds} rounds" : reason.TrimEnd('.'))}; the model is {state.ModelSha256[..12]}." : told ?? reason;
         List<RunEffect> effects = [];
         if (state.Phase is RoundOpen open) effects.Add(new Summarize(state.Round, "abandoned", open.Cohort, open.Contributions, open.OpenedAt));
         if (state.Round > 0) effects.Add(new DropUploads(state.Round));

@@ -12,13 +12,19 @@ namespace Federation.Server.Runs;
 /// <param name="MaxOpenings">Of one key epoch.</param>
 /// <param name="AbortOnLoss">The run fails where too few members can open a sum; otherwise it waits.</param>
 /// <param name="Statistics">One sum of the sites' tables is opened; nothing is trained.</param>
-public sealed record RunPlan(int Rounds, int MinContributors, TimeSpan Deadline, IReadOnlyList<string>? Sites, int? EvaluateEvery, bool Secure = false, int MaxOpenings = 0, bool AbortOnLoss = false, bool Statistics = false)
+/// <param name="Draw">A part of the sites is drawn for each round, by the seed; null: all are asked.</param>
+/// <param name="Labels">Only sites that say this of themselves are asked; null: all are.</param>
+/// <param name="Stop">When it ends before the last round; null: never.</param>
+/// <param name="Buffer">It is asynchronous; null: the sites of a round start from one model.</param>
+public sealed record RunPlan(int Rounds, int MinContributors, TimeSpan Deadline, IReadOnlyList<string>? Sites, int? EvaluateEvery, bool Secure = false, int MaxOpenings = 0, bool AbortOnLoss = false, bool Statistics = false,
+    DrawSpec? Draw = null, ulong Seed = 0, IReadOnlyDictionary<string, string>? Labels = null, StopSpec? Stop = null, BufferPlan? Buffer = null)
 {
     /// <summary>Whether the sites evaluate the model of this completed round.</summary>
     public bool IsEvaluated(int completed) => EvaluateEvery is { } every && (completed == Rounds || completed % every == 0);
 
     public static RunPlan Of(RunSpec spec) => new(
-        spec.Rounds, spec.Cohort.MinContributors, spec.Cohort.Deadline, spec.Cohort.Sites, spec.Evaluate?.Every, spec.SecureAggregation is not null, spec.SecureAggregation?.MaxOpenings ?? 0, spec.SecureAggregation?.OnCommitteeLoss == CommitteeLoss.Abort, spec.Statistics is not null);
+        spec.Rounds, spec.Cohort.MinContributors, spec.Cohort.Deadline, spec.Cohort.Sites, spec.Evaluate?.Every, spec.SecureAggregation is not null, spec.SecureAggregation?.MaxOpenings ?? 0, spec.SecureAggregation?.OnCommitteeLoss == CommitteeLoss.Abort, spec.Statistics is not null,
+        spec.Cohort.Draw, spec.Seed, spec.Cohort.Labels, spec.Stop, BufferRules.PlanOf(spec.Strategy));
 }
 
 /// <summary>A site's standing in a run.</summary>
@@ -46,7 +52,20 @@ public sealed record RunSite(SiteStanding Standing, ImmutableArray<string> Reaso
 }
 
 /// <summary>A complete, checked upload.</summary>
-public sealed record Contribution(string UpdateSha256, ulong Weight);
+/// <param name="From">Asynchronous runs: the round whose model it starts from. 0: the round that it is counted in.</param>
+public sealed record Contribution(string UpdateSha256, ulong Weight, int From = 0);
+
+/// <summary>Asynchronous runs: a step is made of so many updates, from models of at most so many steps before.</summary>
+public sealed record BufferPlan(int Size, int MaxStaleness);
+
+/// <summary>What an asynchronous run knows besides its phase.</summary>
+/// <param name="Models">That updates may start from, by round.</param>
+/// <param name="Newest">Of each site the newest round whose model one of its counted updates started from: each of its updates counts once.</param>
+/// <param name="Early">Came while no round was open; they are the first in the next.</param>
+public sealed record BufferState(ImmutableSortedDictionary<int, string> Models, ImmutableSortedDictionary<string, int> Newest, ImmutableSortedDictionary<string, Contribution> Early)
+{
+    public static readonly BufferState Empty = new(ImmutableSortedDictionary<int, string>.Empty, ImmutableSortedDictionary.Create<string, int>(StringComparer.Ordinal), ImmutableSortedDictionary.Create<string, Contribution>(StringComparer.Ordinal));
+}
 
 /// <summary>Where a run stands.</summary>
 [JsonDerivedType(typeof(Preparing), "preparing")]
@@ -86,8 +105,9 @@ public sealed record EpochKeys(
     IReadOnlyList<string>? Members = null, int Threshold = 0, IReadOnlyList<string>? RefusedBy = null);
 
 /// <summary>Sites of the cohort train and upload.</summary>
+/// <param name="Wanted">With so many updates the round closes: more sites were asked. Null: all are waited for.</param>
 public sealed record RoundOpen(
-    DateTimeOffset OpenedAt, DateTimeOffset Deadline, ImmutableSortedSet<string> Cohort, ImmutableSortedDictionary<string, Contribution> Contributions, ImmutableSortedSet<string> Failed) : RunPhase;
+    DateTimeOffset OpenedAt, DateTimeOffset Deadline, ImmutableSortedSet<string> Cohort, ImmutableSortedDictionary<string, Contribution> Contributions, ImmutableSortedSet<string> Failed, int? Wanted = null) : RunPhase;
 
 /// <summary>The round is closed; its uploads are being summed.</summary>
 public sealed record Aggregating(DateTimeOffset OpenedAt, ImmutableSortedSet<string> Cohort, ImmutableSortedDictionary<string, Contribution> Contributions) : RunPhase;
@@ -109,6 +129,15 @@ public enum RunEnd
 
 public sealed record Ended(RunEnd How, string Reason) : RunPhase;
 
+/// <summary>How the operator paused a run.</summary>
+public enum Pause
+{
+    ByName,
+
+    /// <summary>Together with all others, for maintenance: it goes on with them.</summary>
+    WithAll,
+}
+
 /// <summary>Everything that decides what happens next in a run. Immutable; stored as JSON after every change.</summary>
 /// <param name="Round">Number of the last round opened; 0: none yet.</param>
 /// <param name="CompletedRounds">Rounds that changed the model.</param>
@@ -120,7 +149,10 @@ public sealed record Ended(RunEnd How, string Reason) : RunPhase;
 /// <param name="SiteClip">Site-level differential privacy: the norm that the next updates are clipped to, vote and weight included; null: that of the spec.</param>
 /// <param name="StrategyRound">The round after which the strategy kept what it goes on with; 0: nothing.</param>
 /// <param name="Submission">What is signed beside spec and schema, and by whom; null: an older program took the run.</param>
-public sealed record RunState(RunPlan Plan, RunPhase Phase, ImmutableSortedDictionary<string, RunSite> Sites, int Round, int CompletedRounds, string ModelSha256, int Epoch = 0, EpochKeys? Keys = null, string StatisticsSha256 = "", int LostOpenings = 0, double? SiteClip = null, int StrategyRound = 0, SignedSubmission? Submission = null)
+/// <param name="Buffer">Asynchronous runs, from the first round on; else null.</param>
+/// <param name="Progress">What evaluations have shown so far, for the plan's stop; null: nothing.</param>
+/// <param name="Paused">No round is opened; what is under way comes to its end. Null: the run goes on.</param>
+public sealed record RunState(RunPlan Plan, RunPhase Phase, ImmutableSortedDictionary<string, RunSite> Sites, int Round, int CompletedRounds, string ModelSha256, int Epoch = 0, EpochKeys? Keys = null, string StatisticsSha256 = "", int LostOpenings = 0, double? SiteClip = null, int StrategyRound = 0, SignedSubmission? Submission = null, Pause? Paused = null, StopProgress? Progress = null, BufferState? Buffer = null)
 {
     public static RunState Submitted(RunPlan plan, string initialModel, DateTimeOffset now, SignedSubmission? submission = null) => new(
         plan,
@@ -131,15 +163,20 @@ public sealed record RunState(RunPlan Plan, RunPhase Phase, ImmutableSortedDicti
         initialModel,
         Submission: submission);
 
+    /// <summary>Paused, and nothing that a site has paid for is under way any more.</summary>
+    public bool IsAtRest => Paused is not null && Phase is Preparing or Waiting or MakingKeys;
+
     public string PhaseName => Phase switch
     {
+        Ended ended => ended.How.ToString().ToLowerInvariant(),
+        _ when IsAtRest => "paused",
+        _ when Paused is not null => "pausing",
         Preparing => "preparing",
         Waiting => "waiting",
         MakingKeys => "making-keys",
         RoundOpen => "training",
         Aggregating => "aggregating",
         Evaluating => "evaluating",
-        Ended ended => ended.How.ToString().ToLowerInvariant(),
         _ => throw new InvalidOperationException($"No name for {Phase.GetType().Name}."),
     };
 

@@ -12,16 +12,17 @@ public sealed class RunTasks(RunRegistry runs, RunContext context)
     private readonly HashSet<(string Run, int Round, string Site)> _givenUp = [];
     private readonly Lock _lock = new();
 
-    /// <summary>The task, or null where there is nothing to do.</summary>
+    /// <summary>The task, or null where there is nothing to do. Of several runs' rounds the one that has been open longest comes first, so a site that serves them one after the other gives each its turn; what takes a moment and keeps others waiting comes before all of them.</summary>
     public NodeTask? Next(string site, NodeRole role)
     {
+        Due? first = null;
         foreach (RunHost run in runs.All)
         {
-            NodeTask? task = role == NodeRole.Evaluator ? ForEvaluator(run, site) : ForTrainer(run, site);
-            if (task is not null) return task;
+            Due? due = role == NodeRole.Evaluator ? ForEvaluator(run, site) : ForTrainer(run, site);
+            if (due is not null && (first is null || due.Since < first.Since)) first = due;
         }
 
-        return null;
+        return first?.Task();
     }
 
     public void GiveUp(string run, int round, string site)
@@ -31,29 +32,32 @@ public sealed class RunTasks(RunRegistry runs, RunContext context)
 
     public static RunDescription Describe(RunHost run) => new() { RunId = run.Id, SpecYaml = run.Record.SpecYaml, SchemaYaml = run.Record.SchemaYaml, Submission = run.State.Submission?.ToMessage() };
 
-    private NodeTask? ForTrainer(RunHost run, string site)
+    private Due? ForTrainer(RunHost run, string site)
     {
         RunState state = run.State;
-        if (!state.IsOver && run.Secure?.TaskFor(site) is { } member) return member; // members need not be sites that the run asks
+        if (!state.IsOver && run.Secure?.TaskFor(site) is { } member) return Due.Now(member); // members need not be sites that the run asks
         if (!state.Sites.TryGetValue(site, out RunSite? standing)) return null;
-        if (state.Phase is Ended ended) return context.Store.WasTold(run.Id, site) ? null : End(run, ended);
-        if (standing.Standing == SiteStanding.Checking) return new NodeTask { CheckData = new CheckData { Run = Describe(run), ModelSha256 = state.ModelSha256 } };
+        if (state.Phase is Ended ended) return context.Store.WasTold(run.Id, site) ? null : Due.Now(End(run, ended));
+        if (standing.Standing == SiteStanding.Checking) return Due.Now(new NodeTask { CheckData = new CheckData { Run = Describe(run), ModelSha256 = state.ModelSha256 } });
         if (state.Phase is Evaluating evaluating && evaluating.Pending.Contains(site))
         {
-            NodeTask task = Evaluate(run, state.Round, state.ModelSha256);
-            if (evaluating.Encrypted is not null) task.Evaluate.Secure = run.Secure!.Describe(state, Privacy.SecureAggregation.Opening.Evaluation);
-            return task;
+            return new Due(evaluating.Deadline - state.Plan.Deadline, () =>
+            {
+                NodeTask task = Evaluate(run, state.Round, state.ModelSha256);
+                if (evaluating.Encrypted is not null) task.Evaluate.Secure = run.Secure!.Describe(state, Privacy.SecureAggregation.Opening.Evaluation);
+                return task;
+            });
         }
 
         if (state.Phase is RoundOpen open && open.Cohort.Contains(site) && !open.Contributions.ContainsKey(site) && !open.Failed.Contains(site))
         {
-            return new NodeTask { Train = new Train { RunId = run.Id, Round = (uint)state.Round, ModelSha256 = state.ModelSha256, DeadlineUnixMs = open.Deadline.ToUnixTimeMilliseconds(), Secure = run.Secure?.Describe(state, run.Secure.PurposeOf(state)) } };
+            return new Due(open.OpenedAt, () => new NodeTask { Train = new Train { RunId = run.Id, Round = (uint)state.Round, ModelSha256 = state.ModelSha256, DeadlineUnixMs = open.Deadline.ToUnixTimeMilliseconds(), Secure = run.Secure?.Describe(state, run.Secure.PurposeOf(state)) } });
         }
 
         return null;
     }
 
-    private NodeTask? ForEvaluator(RunHost run, string site)
+    private Due? ForEvaluator(RunHost run, string site)
     {
         if (context.Store.WasTold(run.Id, site)) return null;
         string? dataId = run.Schema?.Name;
@@ -63,10 +67,10 @@ public sealed class RunTasks(RunRegistry runs, RunContext context)
         {
             bool givenUp;
             lock (_lock) givenUp = _givenUp.Contains((run.Id, model.Round, site));
-            if (!givenUp && !done.Contains(model.Round) && context.Blobs.Has(model.Sha256)) return Evaluate(run, model.Round, model.Sha256);
+            if (!givenUp && !done.Contains(model.Round) && context.Blobs.Has(model.Sha256)) return new Due(model.CreatedAt, () => Evaluate(run, model.Round, model.Sha256));
         }
 
-        return run.State.Phase is Ended ended ? End(run, ended) : null;
+        return run.State.Phase is Ended ended ? Due.Now(End(run, ended)) : null;
     }
 
     private static NodeTask Evaluate(RunHost run, int round, string model) => new() { Evaluate = new Evaluate { Run = Describe(run), Round = (uint)round, ModelSha256 = model } };
@@ -75,4 +79,10 @@ public sealed class RunTasks(RunRegistry runs, RunContext context)
     {
         RunEnded = new RunEnded { RunId = run.Id, State = run.State.PhaseName, ModelSha256 = run.State.Plan.Statistics ? "" : run.State.ModelSha256, StatisticsSha256 = run.State.StatisticsSha256, Rounds = (uint)run.State.CompletedRounds, Reason = ended.Reason },
     };
+
+    /// <param name="Since">When it became due.</param>
+    private sealed record Due(DateTimeOffset Since, Func<NodeTask> Task)
+    {
+        public static Due Now(NodeTask task) => new(DateTimeOffset.MinValue, () => task);
+    }
 }

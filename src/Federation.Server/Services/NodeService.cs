@@ -37,8 +37,9 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
             _ => throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, $"The role {request.Role} is not known.", "role", "trainer or evaluator is right."),
         };
         if (request.DataIds.Count > MostDataIds || !request.DataIds.All(Formats.Names.IsSiteName)) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, $"At most {MostDataIds} data sets can be named, each with {Formats.Names.Rule}.", "data_ids");
+        if (!Formats.Configuration.SiteLabels.AreValid(request.Labels)) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, $"{request.Labels.Count} labels came that are too many or no labels; right are {Formats.Configuration.SiteLabels.Rule}.", "labels");
         string site = CallerInterceptor.SiteOf(call);
-        context.Store.SaveJoin(site, role, [.. request.DataIds], context.Time.GetUtcNow());
+        context.Store.SaveJoin(site, role, [.. request.DataIds], request.Labels.ToDictionary(), context.Time.GetUtcNow());
         context.Sessions.Join(site, role);
         foreach (RunHost run in runs.Active) run.Apply(new SiteJoined(site));
         context.Signal.Raise();

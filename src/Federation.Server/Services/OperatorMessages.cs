@@ -38,7 +38,16 @@ internal static class OperatorMessages
         CompletedRounds = (uint)run.State.CompletedRounds,
         Rounds = (uint)run.Spec.Rounds,
         SubmittedUnixMs = run.Record.SubmittedAt.ToUnixTimeMilliseconds(),
-        Reason = run.State.Phase switch { Ended ended => ended.Reason, Waiting waiting => waiting.Reason, _ => "" },
+        Reason = ReasonOf(run.State),
+    };
+
+    private static string ReasonOf(RunState state) => state switch
+    {
+        { Phase: Ended ended } => ended.Reason,
+        { IsAtRest: true } => state.Paused == Pause.WithAll ? "Paused by the operator, with all runs." : "Paused by the operator.",
+        { Paused: not null } => $"{char.ToUpperInvariant(PauseRules.UnderWay(state.Phase)[0])}{PauseRules.UnderWay(state.Phase)[1..]} comes to its end first.",
+        { Phase: Waiting waiting } => waiting.Reason,
+        _ => "",
     };
 
     /// <param name="rounds">Oldest first; the newest that fit are shown.</param>

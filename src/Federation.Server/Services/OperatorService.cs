@@ -64,6 +64,7 @@ public sealed partial class OperatorService(RunRegistry runs, RunContext context
                 LastSeenUnixMs = (context.Sessions.LastSeen(site.Name) ?? site.LastSeen)?.ToUnixTimeMilliseconds() ?? 0,
                 KeySha256 = site.KeySha256 ?? "",
                 DataIds = { site.DataIds },
+                Labels = { (site.Labels ?? Formats.Configuration.SiteLabels.None).ToDictionary() },
                 Ledgers = { context.Store.LedgerHeads(site.Name).Select(head => new KnownLedger { DataSet = head.DataSet, LedgerId = head.LedgerId, Count = (ulong)head.Count, Hash = head.Hash }) },
             });
         }
@@ -151,6 +152,32 @@ public sealed partial class OperatorService(RunRegistry runs, RunContext context
         if (transition.Refused is { } refusal) throw RpcError.Refuse(StatusCode.FailedPrecondition, refusal, transition.Reason, "run_id");
         Record(call, AdministrativeLog.Cancelled, $"cancelled the run '{run.Record.Name}'.", run.Id);
         return Task.FromResult(Describe(run));
+    }
+
+    public override Task<ListRunsReply> PauseRuns(PauseRunsRequest request, ServerCallContext call)
+    {
+        RunHost[] asked = request.RunId.Length == 0 ? [.. runs.Active] : [Find(request.RunId)];
+        return Task.FromResult(ApplyAll(asked, new PauseRequested(request.RunId.Length == 0 ? Pause.WithAll : Pause.ByName), run => Record(call, AdministrativeLog.Paused, $"paused the run '{run.Record.Name}'.", run.Id)));
+    }
+
+    public override Task<ListRunsReply> ResumeRuns(ResumeRunsRequest request, ServerCallContext call)
+    {
+        bool all = request.RunId.Length == 0;
+        RunHost[] asked = all ? [.. runs.Active.Where(run => run.State.Paused == Pause.WithAll)] : [Find(request.RunId)];
+        return Task.FromResult(ApplyAll(asked, new ResumeRequested(all), run => Record(call, AdministrativeLog.Resumed, $"resumed the run '{run.Record.Name}'.", run.Id)));
+    }
+
+    private static ListRunsReply ApplyAll(RunHost[] asked, Runs.RunEvent happened, Action<RunHost> record)
+    {
+        foreach (RunHost run in asked)
+        {
+            Transition transition = run.Apply(happened);
+            // Of all runs one may have come to its end just now.
+            if (transition.Refused is { } refusal && asked.Length == 1) throw RpcError.Refuse(StatusCode.FailedPrecondition, refusal, transition.Reason, "run_id");
+            if (transition is { Refused: null, Duplicate: false }) record(run);
+        }
+
+        return new ListRunsReply { Runs = { OperatorMessages.Newest(asked.Select(OperatorMessages.Summarize)) } };
     }
 
     public override Task<RunDetails> RotateKeys(RotateKeysRequest request, ServerCallContext call)

@@ -35,7 +35,7 @@ public sealed class UploadReceiver(RunContext context, NodePace pace)
         if (!Sha256Hex.IsValid(request.UpdateSha256)) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongHash, $"'{request.UpdateSha256}' is no SHA-256 in lower-case hex.", "update_sha256");
         if (run.Secure is null ? request.Weight is 0 or > HeaviestWeight : request.Weight != 0) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.BadWeight, $"The weight {request.Weight} is not allowed; {(run.Secure is null ? "the number of examples, 1 to 2^40," : "0 (it travels in the sum)")} is right.", "weight");
         RequireWelcome(run, site, round, request.ModelSha256, request.UpdateSha256);
-        if (IsCounted(run.State, site, round)) return (long)request.Size;
+        if (RunMachine.IsCounted(run.State, site, round)) return (long)request.Size;
         if (run.Secure is { } secure)
         {
             long body = ContributionFile.BodyBytes(RoundOf(run, secure, round));
@@ -48,7 +48,7 @@ public sealed class UploadReceiver(RunContext context, NodePace pace)
 
         using Turn turn = await TakeTurnAsync((run.Id, site), cancellationToken);
         RequireWelcome(run, site, round, request.ModelSha256, request.UpdateSha256); // again: an earlier connection may have finished meanwhile, and what is counted must stay
-        if (IsCounted(run.State, site, round)) return (long)request.Size;
+        if (RunMachine.IsCounted(run.State, site, round)) return (long)request.Size;
         var upload = new UploadRecord(site, request.ModelSha256, request.UpdateSha256, (long)request.Size, request.Weight);
         if (context.Store.FindUpload(run.Id, round, site) != upload)
         {
@@ -68,7 +68,7 @@ public sealed class UploadReceiver(RunContext context, NodePace pace)
         using Turn turn = await TakeTurnAsync((run.Id, site), cancellationToken);
         UploadRecord? upload = context.Store.FindUpload(run.Id, round, site);
         RequireWelcome(run, site, round, upload?.ModelSha256 ?? run.State.ModelSha256, first.UpdateSha256);
-        if (IsCounted(run.State, site, round)) return true;
+        if (RunMachine.IsCounted(run.State, site, round)) return true;
         if (upload is null || upload.UpdateSha256 != first.UpdateSha256)
         {
             throw RpcError.Refuse(StatusCode.FailedPrecondition, Refusal.WrongHash, "This update was not announced.", "update_sha256", "Call BeginUpload first.");
@@ -166,9 +166,6 @@ public sealed class UploadReceiver(RunContext context, NodePace pace)
         run.Apply(new SiteFailed(site, round, error.Status.Detail));
         return error;
     }
-
-    private static bool IsCounted(RunState state, string site, int round) =>
-        round == state.Round && RunMachine.Counted(state)?.ContainsKey(site) == true;
 
     private void RequireWelcome(RunHost run, string site, int round, string model, string update)
     {

@@ -9,7 +9,8 @@ namespace Federation.Server.Storage;
 /// <param name="KeySha256">SPKI of the identity that counts; null: invited, not enrolled.</param>
 /// <param name="Role">Null before the first join.</param>
 /// <param name="Revoked">When its key was taken from it; null: it was not, or the site is invited again.</param>
-public sealed record SiteRecord(string Name, string? KeySha256, NodeRole? Role, IReadOnlyList<string> DataIds, DateTimeOffset? LastSeen, DateTimeOffset? Revoked = null);
+/// <param name="Labels">What it says of itself; null: nothing.</param>
+public sealed record SiteRecord(string Name, string? KeySha256, NodeRole? Role, IReadOnlyList<string> DataIds, DateTimeOffset? LastSeen, DateTimeOffset? Revoked = null, IReadOnlyDictionary<string, string>? Labels = null);
 
 /// <param name="KeySha256">Null: it had none.</param>
 public sealed record RevokedSite(string? KeySha256, DateTimeOffset At);
@@ -86,7 +87,7 @@ public interface ICoordinatorStore : IDisposable
     /// <returns>Null: there is none of this name.</returns>
     OperatorRecord? RevokeOperator(string name, DateTimeOffset now);
 
-    void SaveJoin(string site, NodeRole role, IReadOnlyList<string> dataIds, DateTimeOffset now);
+    void SaveJoin(string site, NodeRole role, IReadOnlyList<string> dataIds, IReadOnlyDictionary<string, string> labels, DateTimeOffset now);
 
     /// <summary>The latest heads of a site's privacy ledgers, one a data set.</summary>
     IReadOnlyList<LedgerHead> LedgerHeads(string site);

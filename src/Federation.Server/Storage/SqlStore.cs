@@ -17,7 +17,7 @@ namespace Federation.Server.Storage;
 public abstract partial class SqlStore : ICoordinatorStore
 {
     private const string AllOperators = "SELECT name, role, token, proof, issued, expires, revoked FROM operators",
-        AllSites = "SELECT name, key, role, data, seen, revoked FROM sites",
+        AllSites = "SELECT name, key, role, data, seen, revoked, labels FROM sites",
         AllRuns = "SELECT id, name, spec, schema, submitted, state, over FROM runs";
 
     private readonly ConcurrentDictionary<long, string> _transcriptHashes = new();
@@ -79,8 +79,8 @@ public abstract partial class SqlStore : ICoordinatorStore
         return OperatorOf(name);
     });
 
-    public void SaveJoin(string site, NodeRole role, IReadOnlyList<string> dataIds, DateTimeOffset now) => InTransaction(() =>
-        Execute("UPDATE sites SET role = $2, data = $3, seen = $4 WHERE name = $1", site, role.ToString(), JsonSerializer.Serialize(dataIds), Ms(now)));
+    public void SaveJoin(string site, NodeRole role, IReadOnlyList<string> dataIds, IReadOnlyDictionary<string, string> labels, DateTimeOffset now) => InTransaction(() =>
+        Execute("UPDATE sites SET role = $2, data = $3, seen = $4, labels = $5 WHERE name = $1", site, role.ToString(), JsonSerializer.Serialize(dataIds), Ms(now), JsonSerializer.Serialize(labels)));
 
     public IReadOnlyList<LedgerHead> LedgerHeads(string site) => Locked(() => Query("SELECT head FROM ledger_heads WHERE site = $1 ORDER BY data_set", ReadHead, site));
 
@@ -216,7 +216,8 @@ public abstract partial class SqlStore : ICoordinatorStore
         row.IsDBNull(2) ? null : Enum.Parse<NodeRole>(row.GetString(2)),
         JsonSerializer.Deserialize<string[]>(row.GetString(3))!,
         row.IsDBNull(4) ? null : At(row.GetInt64(4)),
-        row.IsDBNull(5) ? null : At(row.GetInt64(5)));
+        row.IsDBNull(5) ? null : At(row.GetInt64(5)),
+        JsonSerializer.Deserialize<Dictionary<string, string>>(row.GetString(6)));
 
     private SiteRecord? SiteOf(string name) => Query($"{AllSites} WHERE name = $1", ReadSite, name).FirstOrDefault();
 

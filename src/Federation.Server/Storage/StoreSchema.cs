@@ -37,5 +37,8 @@ internal static class StoreSchema
 
         // 5: operators.
         "CREATE TABLE operators(name TEXT PRIMARY KEY, role TEXT NOT NULL, token INTEGER NOT NULL, proof TEXT NOT NULL, issued INTEGER NOT NULL, expires INTEGER NOT NULL, revoked INTEGER) WITHOUT ROWID;",
+
+        // 6: what sites say of themselves.
+        "ALTER TABLE sites ADD COLUMN labels TEXT NOT NULL DEFAULT '{}';",
     ];
 }

@@ -14,6 +14,7 @@ public sealed class StrategyBook(IReadOnlyDictionary<string, Func<IReadOnlyDicti
         StrategyKind.FedAdagrad => new FedAdagrad(spec["learningRate"], spec["beta1"], spec["tau"]),
         StrategyKind.FedAdam => new FedAdam(spec["learningRate"], spec["beta1"], spec["beta2"], spec["tau"]),
         StrategyKind.FedYogi => new FedYogi(spec["learningRate"], spec["beta1"], spec["beta2"], spec["tau"]),
+        StrategyKind.FedBuff => new FedBuff(spec["learningRate"]),
         StrategyKind.Custom => Own(spec),
         _ => new FedAvg(), // the robust ones make another mean
     };

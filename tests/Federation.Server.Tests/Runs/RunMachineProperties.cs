@@ -1,6 +1,7 @@
 using System.Text.Json;
 using CsCheck;
 using Federation.Formats.Evaluation;
+using Federation.Formats.Runs;
 using Federation.Server.Runs;
 
 namespace Federation.Server.Tests.Runs;
@@ -10,14 +11,22 @@ public sealed class RunMachineProperties
 {
     private static readonly string[] Sites = ["a", "b", "c", "d", "e"];
 
+    private static readonly Dictionary<string, IReadOnlyDictionary<string, string>> s_halves = Sites.ToDictionary(site => site, IReadOnlyDictionary<string, string> (site) => new Dictionary<string, string> { ["half"] = site is "a" or "b" or "c" ? "first" : "second" });
+
     /// <summary>One thing that happens; numbers are read against the state at that moment, so that most events make sense and some do not.</summary>
     private readonly record struct Step(int What, int Site, int Number, int Seconds, int Trainers, int Live);
 
     private static readonly Gen<Step> Steps = Gen.Select(Gen.Int[0, 19], Gen.Int[0, 4], Gen.Int[0, 9], Gen.Frequency((8, Gen.Const(0)), (3, Gen.Int[1, 30]), (1, Gen.Int[60, 130])), Gen.Int[0, 31], Gen.Int[0, 31])
         .Select((what, site, number, seconds, trainers, live) => new Step(what, site, number, seconds, trainers, live));
 
-    private static readonly Gen<(RunPlan Plan, Step[] Steps)> Runs = Gen.Select(Gen.Int[1, 4], Gen.Int[1, 4], Gen.Int[0, 3], Gen.Bool, Steps.Array[1, 120]).Select((rounds, least, every, named, steps) =>
-        (new RunPlan(rounds, least, TimeSpan.FromSeconds(60), named ? ["a", "b", "c", "d"] : null, every == 0 ? null : every), steps));
+    private static readonly Gen<(RunPlan Plan, Step[] Steps)> Runs = Gen.Select(Gen.Int[1, 4], Gen.Int[1, 4], Gen.Int[0, 3], Gen.Bool, Gen.Int[0, 7], Steps.Array[1, 120]).Select((rounds, least, every, named, more, steps) =>
+        (new RunPlan(rounds, least, TimeSpan.FromSeconds(60), named ? ["a", "b", "c", "d"] : null, every == 0 ? null : every)
+        {
+            Draw = more switch { 0 => new DrawSpec(least, null), 1 => new DrawSpec(least, null, 1.5), 2 => new DrawSpec(null, 0.3, 1.3), _ => null },
+            Seed = (ulong)steps.Length,
+            Labels = more == 3 && !named ? new Dictionary<string, string> { ["half"] = "first" } : null,
+            Stop = more == 4 && every > 0 ? new StopSpec("accuracy", 1, 0, null) : null,
+        }, steps));
 
     [Fact]
     public void AnySequence_OfEvents_KeepsTheRules() => Runs.Sample(
@@ -77,7 +86,7 @@ public sealed class RunMachineProperties
                 }
             },
             iter: 2000);
-        Assert.Equal(["aggregating", "cancelled", "completed", "evaluating", "failed", "preparing", "training", "waiting"], phases.Keys.Order(StringComparer.Ordinal));
+        Assert.Equal(["aggregating", "cancelled", "completed", "evaluating", "failed", "paused", "pausing", "preparing", "training", "waiting"], phases.Keys.Order(StringComparer.Ordinal));
     }
 
     private static void Check(RunState before, RunEvent happened, Transition transition, Dictionary<(int Round, string Site), Contribution> counted)
@@ -105,15 +114,19 @@ public sealed class RunMachineProperties
 
         Assert.InRange(after.CompletedRounds, before.CompletedRounds, before.CompletedRounds + (happened is Aggregated ? 1 : 0));
         Assert.InRange(after.CompletedRounds, 0, after.Plan.Rounds);
-        Assert.InRange(after.Round, before.Round, before.Round + 1);
+        Assert.InRange(after.Round, before.Round, before.Round + (after.Paused is null ? 1 : 0));
         if (after.ModelSha256 != before.ModelSha256) Assert.IsType<Aggregated>(happened);
         if (after.Phase is RoundOpen open)
         {
             Assert.True(open.Cohort.Count >= after.Plan.MinContributors);
+            Assert.True(open.Wanted is null || (open.Wanted >= after.Plan.MinContributors && open.Wanted < open.Cohort.Count && open.Contributions.Count < open.Wanted));
+            if (after.Plan.Draw is { Count: { } count, OverSelect: 1 }) Assert.True(open.Cohort.Count <= count);
+            if (after.Plan.Labels is not null && before.Phase is not RoundOpen) Assert.True(open.Cohort.All(site => site is "a" or "b" or "c"));
             Assert.True(open.Contributions.Keys.All(open.Cohort.Contains) && open.Failed.All(open.Cohort.Contains) && !open.Failed.Overlaps(open.Contributions.Keys));
         }
 
-        if (after.Phase is Ended { How: RunEnd.Completed }) Assert.Equal(after.Plan.Rounds, after.CompletedRounds);
+        if (after.Phase is Ended { How: RunEnd.Completed, Reason: "" }) Assert.Equal(after.Plan.Rounds, after.CompletedRounds);
+        if (after.Phase is Ended { How: RunEnd.Completed, Reason: not "" }) Assert.NotNull(after.Plan.Stop);
         if (after.Plan.Sites is { } named) Assert.True(after.Sites.Keys.All(named.Contains));
     }
 
@@ -121,7 +134,7 @@ public sealed class RunMachineProperties
     {
         // Mostly everybody is there; a bit mask decides otherwise.
         HashSet<string> trainers = [.. Sites.Where((_, i) => step.What < 17 || (step.Trainers >> i & 1) == 1)];
-        return new Roster(trainers, trainers.Where(site => step.What < 15 || (step.Live >> Array.IndexOf(Sites, site) & 1) == 1).ToHashSet());
+        return new Roster(trainers, trainers.Where(site => step.What < 15 || (step.Live >> Array.IndexOf(Sites, site) & 1) == 1).ToHashSet(), Labels: s_halves);
     }
 
     private static RunEvent EventOf(Step step, RunState state)
@@ -140,6 +153,8 @@ public sealed class RunMachineProperties
             14 when step is { Number: 8, Site: 4 } => new AggregationFailed(round, "disk"),
             14 when step.Number is 6 or 7 => new SiteRevoked(site),
             14 when step.Number is 4 or 5 => new ApprovalSigned(new([(byte)step.Site], [])),
+            18 when step.Number == 0 => new PauseRequested(step.Site < 2 ? Pause.ByName : Pause.WithAll),
+            19 when step.Number < 4 => new ResumeRequested(WithAll: step.Number == 3),
             _ => new Tick(),
         };
     }

@@ -11,12 +11,14 @@ internal sealed class Scenario
     public static readonly string Initial = Model(0);
 
     private readonly HashSet<string> _trainers, _live;
+    private readonly Dictionary<string, IReadOnlyDictionary<string, string>> _labels = [];
 
-    public Scenario(int rounds = 2, int least = 2, string[]? sites = null, string[]? asked = null, int? evaluateEvery = null, SignedSubmission? submission = null)
+    public Scenario(int rounds = 2, int least = 2, string[]? sites = null, string[]? asked = null, int? evaluateEvery = null, SignedSubmission? submission = null, Func<RunPlan, RunPlan>? with = null)
     {
         _trainers = [.. sites ?? ["a", "b", "c"]];
         _live = [.. _trainers];
-        State = RunState.Submitted(new RunPlan(rounds, least, TimeSpan.FromMinutes(10), asked, evaluateEvery), Initial, Start, submission);
+        var plan = new RunPlan(rounds, least, TimeSpan.FromMinutes(10), asked, evaluateEvery);
+        State = RunState.Submitted(with?.Invoke(plan) ?? plan, Initial, Start, submission);
     }
 
     public RunState State { get; private set; }
@@ -30,10 +32,13 @@ internal sealed class Scenario
     /// <summary>A made-up model id.</summary>
     public static string Model(int number) => number.ToString("x64");
 
+    /// <summary>The coordinator begins from what it has stored.</summary>
+    public void Restart() => State = JsonSerializer.Deserialize<RunState>(JsonSerializer.Serialize(State))!;
+
     public Transition Apply(RunEvent happened)
     {
         string before = JsonSerializer.Serialize(State);
-        Transition transition = RunMachine.Apply(State, happened, new Roster(_trainers, _live), Now);
+        Transition transition = RunMachine.Apply(State, happened, new Roster(_trainers, _live, Labels: _labels), Now);
         if (transition.Refused is not null || transition.Duplicate)
         {
             Assert.Equal(before, JsonSerializer.Serialize(transition.State));
@@ -44,6 +49,8 @@ internal sealed class Scenario
         Effects.AddRange(transition.Effects);
         return transition;
     }
+
+    public void Label(string site, string name, string value) => _labels[site] = new Dictionary<string, string> { [name] = value };
 
     public void Wait(TimeSpan time)
     {

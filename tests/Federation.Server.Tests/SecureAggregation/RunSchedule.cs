@@ -1,4 +1,5 @@
 using System.Text;
+using Federation.Formats.Runs;
 using Federation.Privacy.SecureAggregation;
 using Federation.Server.Runs;
 using Federation.Server.Storage;
@@ -43,7 +44,10 @@ internal sealed class RunSchedule : IDisposable
         _mayVanish = Random.Next(3) == 0 ? Math.Max(0, sites - federation.Threshold - liars) : 0;
         _mayRestore = (2 * federation.Threshold) - sites - 1 - liars; // so many lying or restored members the threshold resists
         Policy = new CommitteePolicy(maxOpenings: Random.Next(3) == 0 ? Random.Next(2, 5) : 100);
-        var plan = new RunPlan(isReal ? 1 : Math.Max(1, Random.Next(-2, 4)), CommitteePolicy.FewestContributors, TimeSpan.FromSeconds(60), federation.Sites, Random.Next(3) > 0 ? null : Random.Next(1, 3), Secure: true, MaxOpenings: Policy.MaxOpenings);
+        var plan = new RunPlan(isReal ? 1 : Math.Max(1, Random.Next(-2, 4)), CommitteePolicy.FewestContributors, TimeSpan.FromSeconds(60), federation.Sites, Random.Next(3) > 0 ? null : Random.Next(1, 3), Secure: true, MaxOpenings: Policy.MaxOpenings)
+        {
+            Draw = Random.Next(4) == 0 ? new DrawSpec(Random.Next(CommitteePolicy.FewestContributors, sites + 1), null, Random.Next(2) == 0 ? 1 : 1.3) : null, Seed = (ulong)seed,
+        };
         Context = new RunContext(_store, blobs, new Spool(_spool), new Sessions(_store, Time), new Traffic(), new Signal(), Time, NullLogger.Instance, new StrategyBook(), new StrategyFiles(Path.Combine(_spool, "strategies")));
         _store.AddRun(new RunRecord(ScheduledCoordinator.Run, "run", "", "", _start, "{}", false), new EventRecord(1, _start, RunLog.Submitted, 0, "", "", "", null), new ModelRecord(ScheduledCoordinator.Run, 0, new string('0', 64), 0, _start));
         Coordinator = new ScheduledCoordinator(this, plan);
@@ -169,7 +173,7 @@ internal sealed class RunSchedule : IDisposable
         if (!IsFaulty) return;
         In(Random.Next(1, _disasters), Strike);
         ScheduledSite site = Sites[Random.Next(Sites.Count)];
-        switch (Random.Next(12))
+        switch (Random.Next(13))
         {
             case 0 or 1 or 2:
                 site.Kill();
@@ -195,6 +199,9 @@ internal sealed class RunSchedule : IDisposable
                 break;
             case 11:
                 Coordinator.Kill();
+                break;
+            case 12:
+                Coordinator.PauseFor(Random.Next(1, 90));
                 break;
         }
     }

@@ -72,6 +72,19 @@ internal sealed class ScheduledCoordinator(RunSchedule schedule, RunPlan plan) :
         });
     }
 
+    /// <summary>The operator pauses the run, and lets it go on when the coordinator is there after so long.</summary>
+    public void PauseFor(double seconds)
+    {
+        schedule.In(seconds, Resume);
+        if (_isUp) Apply(new PauseRequested(Pause.ByName));
+
+        void Resume()
+        {
+            if (!_isUp) schedule.In(5, Resume);
+            else Apply(new ResumeRequested(WithAll: false));
+        }
+    }
+
     /// <summary>A node has started.</summary>
     /// <returns>Whether anybody is there, and the site's own answer that was kept.</returns>
     public (bool IsThere, byte[]? Kept) Join(string site)

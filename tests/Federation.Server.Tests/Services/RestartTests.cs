@@ -146,12 +146,13 @@ public sealed class RestartTests
         await using TestCoordinator test = await TestCoordinator.StartAsync();
         TestNode[] nodes = await test.EnrolAllAsync("a", "b", "c");
         string run = await test.OpenRoundAsync(nodes);
-        string other = await test.SubmitAsync();
         await nodes[0].ContributeAsync(run, Good);
         await nodes[1].ContributeAsync(run, Good);
+        string other = await test.SubmitAsync(), model = test.StateOf(run).ModelSha256;
         await test.CrashAsync(folder => File.Delete(Path.Combine(folder.Spool, run, "1", "b")));
         foreach (TestNode node in nodes) await node.JoinAsync();
-        await nodes[2].ContributeAsync(run, Good);
+        await nodes[2].BeginAsync(run, 1, model, Good);
+        await nodes[2].SendAsync(run, 1, Good);
         await test.SummedAsync(run);
         Assert.Equal("failed", (await test.ShowAsync(run)).Summary.State);
         Assert.Contains("could not be aggregated", (await test.ShowAsync(run)).Summary.Reason, StringComparison.Ordinal);

@@ -42,7 +42,7 @@ public abstract class StoreTests
         var round = new RoundRecord(1, "completed", ["a", "b"], ["a"], 7, Hash, 1.5, 10, 20, 30);
         Store.AddInvitation("a", "secret", Now.AddDays(1));
         Store.Enroll("a", "secret", Key, Now);
-        Store.SaveJoin("a", NodeRole.Evaluator, ["heart"], Now);
+        Store.SaveJoin("a", NodeRole.Evaluator, ["heart"], new Dictionary<string, string> { ["region"] = "eu" }, Now);
         AddRun("one");
         Store.Save(new RunChange("one", "{\"changed\":1}", true, [Said(2) with { Metrics = metrics }], [round], [new ModelRecord("one", 1, Hash, 44, Now)], [new EvaluationRecord("one", 1, "federated", sums)]));
         Store.SaveUpload("one", 2, upload);
