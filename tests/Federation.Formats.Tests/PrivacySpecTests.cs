@@ -106,6 +106,7 @@ public sealed class PrivacySpecTests
     [InlineData("noise: shared", "noise: shared, maxColluding: 3", "privacy.maxColluding", "0 to 2")]
     [InlineData("secureAggregation: threshold-bfv", "secureAggregation: none", "privacy.noise", "too little noise")]
     [InlineData("kind: sgd, learningRate: 0.5", "kind: adam, learningRate: 0.5", "local", "one step on the opened sum")]
+    [InlineData("batchSize: 16", "batchSize: 16, proximal: 0.1", "local", "which starts there")]
     [InlineData("batchSize: 16", "batchSize: 16, epochs: 1", "local", "no epochs")]
     [InlineData("schema: heart-disease.schema.yaml", "schema: heart-disease.schema.yaml, scaling: per-site", "data", "public-ranges")]
     [InlineData("rounds: 50", "rounds: 50\nevaluate: { every: 1 }", "evaluate", "noiseMultiplier is missing")]

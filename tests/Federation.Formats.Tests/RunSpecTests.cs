@@ -41,6 +41,7 @@ public sealed class RunSpecTests
     [InlineData("learningRate: 0.01", "learningRate: .nan", 8, "local.optimizer.learningRate", "(0, 1000]")]
     [InlineData("learningRate: 0.01", "learningRate: 0", 8, "local.optimizer.learningRate", "(0, 1000]")]
     [InlineData("learningRate: 0.01", "lerningRate: 0.01", 8, "local.optimizer.lerningRate", "Did you mean 'learningRate'?")]
+    [InlineData("epochs: 1", "epochs: 1, proximal: -0.1", 8, "local.proximal", "[0, 1000]")]
     [InlineData("kind: adam", "kind: adma", 8, "local.optimizer.kind", "Did you mean 'adam'?")]
     [InlineData("kind: adam, ", "kind: adam, momentum: 0.9, ", 8, "local.optimizer.momentum", "only sgd")]
     [InlineData("kind: logistic", "kind: mlp", 3, "model.hidden", "is missing")]

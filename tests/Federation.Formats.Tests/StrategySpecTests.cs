@@ -38,6 +38,7 @@ public sealed class StrategySpecTests
 
     [Theory]
     [InlineData("{ kind: fedadm }", "strategy.kind", "Did you mean 'fedadam'?")]
+    [InlineData("{ kind: fedprox, mu: 0.1 }", "strategy.kind", "Write local: { …, proximal: 0.01 }")]
     [InlineData("{ kind: fedadam, momentum: 0.9 }", "strategy.momentum", "belongs to fedavgm")]
     [InlineData("{ kind: fedavg, learningRate: 0.1 }", "strategy.learningRate", "fedavgm and fedadagrad and fedadam and fedyogi")]
     [InlineData("{ kind: fedavgm, momentum: 1 }", "strategy.momentum", "[0, 1)")]

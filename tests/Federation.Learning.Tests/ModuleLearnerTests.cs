@@ -9,13 +9,13 @@ namespace Federation.Learning.Tests;
 
 public sealed class ModuleLearnerTests
 {
-    private static LearningTask Task(string optimizer, int epochs = 2) => new("run", "a", RunSpec.Parse($$"""
+    private static LearningTask Task(string optimizer, int epochs = 2, string more = "") => new("run", "a", RunSpec.Parse($$"""
         name: own
         model: { kind: custom }
         rounds: 1
         seed: 0
         cohort: { minContributors: 1, deadline: 5s }
-        local: { optimizer: {{optimizer}}, batchSize: 1, epochs: {{epochs}} }
+        local: { optimizer: {{optimizer}}, batchSize: 1, epochs: {{epochs}}{{more}} }
         privacy: none
         secureAggregation: none
         """, "spec"), null);
@@ -32,6 +32,17 @@ public sealed class ModuleLearnerTests
         using ModuleLearner learner = Square();
         TrainingResult result = learner.Train(Task(optimizer), 1, Zero(), TestContext.Current.CancellationToken);
         Assert.Equal(1ul, result.Weight);
+        Assert.Equal(expected, Assert.Single(result.WeightedDelta.Tensors).Values[0], 1e-6);
+    }
+
+    [Theory] // the same with FedProx's μ = 1: g = 2(w − 1) + 1·(w − 0), so that sgd goes to 0.2 and then by 0.1·(1.6 − 0.2)
+    [InlineData("{ kind: sgd, learningRate: 0.1 }", 0.34)]
+    [InlineData("{ kind: sgd, learningRate: 0.1, momentum: 0.5 }", 0.44)]
+    [InlineData("{ kind: adam, learningRate: 0.1 }", 0.1992516)]
+    public void Train_WithAProximalTerm_IsPulledBackToTheGlobalModel(string optimizer, double expected)
+    {
+        using ModuleLearner learner = Square();
+        TrainingResult result = learner.Train(Task(optimizer, more: ", proximal: 1"), 1, Zero(), TestContext.Current.CancellationToken);
         Assert.Equal(expected, Assert.Single(result.WeightedDelta.Tensors).Values[0], 1e-6);
     }
 

@@ -147,5 +147,6 @@ internal static class PrivacyReader
         if (privacy.Noise != NoiseSource.Shared) return;
         if (spec.SecureAggregation is null) map.Add("noise", "is shared, and the run has no secure aggregation: whoever sees one site's part sees its records with too little noise.", "Write noise: own, or secureAggregation: threshold-bfv.");
         if (spec.Local.Optimizer.Kind != OptimizerKind.Sgd || spec.Local.Optimizer.Momentum != 0) fields.Add("local", "With shared noise a round is one step on the opened sum: sgd without momentum.", "Write optimizer: { kind: sgd, learningRate: … }.");
+        if (spec.Local.Proximal > 0) fields.Add("local", "proximal pulls back steps that have left the global model; with shared noise a round is one step, which starts there.", "Remove proximal, or write noise: own.");
     }
 }

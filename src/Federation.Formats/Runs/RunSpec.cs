@@ -152,7 +152,8 @@ public sealed record DrawSpec(int? Count, double? Fraction, double OverSelect = 
 
 /// <param name="BatchSize">Examples a step; 1 to 1,000,000. Under differential privacy what the noisy sum is divided by: the size that is expected, a public number.</param>
 /// <param name="Epochs">Passes over the site's training rows a round; 1 to 10,000.</param>
-public sealed record LocalSpec(OptimizerSpec Optimizer, int BatchSize, int Epochs);
+/// <param name="Proximal">μ of FedProx (Li et al. 2020): each step is pulled back to the global model by μ times the distance from it; 0: none.</param>
+public sealed record LocalSpec(OptimizerSpec Optimizer, int BatchSize, int Epochs, double Proximal = 0);
 
 /// <param name="Momentum">SGD only; in [0, 1).</param>
 /// <param name="WeightDecay">L2 for sgd and adam, decoupled for adamw; at least 0.</param>

@@ -100,7 +100,7 @@ public sealed partial record RunSpec
         var harmless = new OptimizerSpec(OptimizerKind.Sgd, 1);
         if (fields.Map("local", required: true) is not { } local) return new LocalSpec(harmless, 1, 1);
         OptimizerSpec optimizer = local.Map("optimizer", required: true) is { } reader ? ReadOptimizer(reader) : harmless;
-        var spec = new LocalSpec(optimizer, (int)local.Integer("batchSize", 1, 1_000_000), (int)local.Integer("epochs", 1, 10_000, fallback: 1));
+        var spec = new LocalSpec(optimizer, (int)local.Integer("batchSize", 1, 1_000_000), (int)local.Integer("epochs", 1, 10_000, fallback: 1), local.Number("proximal", value => value is >= 0 and <= 1000, "in [0, 1000]", 0));
         local.Close();
         return spec;
     }

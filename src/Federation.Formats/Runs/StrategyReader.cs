@@ -46,13 +46,19 @@ internal static class StrategyReader
 
     private static readonly string[] s_own = ["name", "parameters"];
 
+    /// <summary>What other frameworks call a strategy, and here goes with any of them: what is wrong, what is right.</summary>
+    private static readonly Dictionary<string, (string Message, string Repair)> Elsewhere = new()
+    {
+        ["fedprox"] = ("is 'fedprox', which is a matter of how sites train: it goes with every strategy.", "Write local: { …, proximal: 0.01 }, and here what is to become of the mean, such as kind: fedavg."),
+    };
+
     /// <param name="Default">Null: it has to be said.</param>
     private sealed record Number(string Name, Func<double, bool> Valid, string Rule, double? Default);
 
     public static StrategySpec Read(FieldReader fields)
     {
         if (fields.Map(Name, required: false) is not { } map) return StrategySpec.FedAvg;
-        StrategyKind kind = map.Choice("kind", Kinds);
+        StrategyKind kind = ReadKind(map);
         Dictionary<string, double> numbers = [];
         string? name = null;
         if (kind == StrategyKind.Custom)
@@ -74,6 +80,13 @@ internal static class StrategyReader
 
         map.Close();
         return new StrategySpec(kind, numbers, name);
+    }
+
+    private static StrategyKind ReadKind(FieldReader map)
+    {
+        if (map.Value("kind") is not YamlScalar { Text: var text } || !Elsewhere.TryGetValue(text, out (string Message, string Repair) other)) return map.Choice("kind", Kinds);
+        map.Add("kind", other.Message, other.Repair);
+        return StrategyKind.FedAvg;
     }
 
     /// <summary>What a strategy cannot work with.</summary>

@@ -15,8 +15,8 @@ internal sealed class Adam : InMemoryOptimizer
     private readonly Moments?[] _moments;
 
     /// <param name="spec">Of kind adam or adamw.</param>
-    public Adam(torch.nn.Module module, OptimizerSpec spec)
-        : base(module)
+    public Adam(torch.nn.Module module, OptimizerSpec spec, GradientCorrection? correction = null)
+        : base(module, correction)
     {
         bool decoupled = spec.Kind == OptimizerKind.AdamW;
         _rate = spec.LearningRate;

@@ -13,10 +13,12 @@ namespace Federation.Learning.Optimizers;
 internal abstract class InMemoryOptimizer : optim.Optimizer
 {
     private readonly Parameter[] _parameters;
+    private readonly GradientCorrection? _correction;
 
     /// <param name="module">One that <see cref="CanTake"/>; its parameters stay where they are from then on.</param>
-    protected InMemoryOptimizer(nn.Module module)
-        : base(IntPtr.Zero) => _parameters = [.. module.parameters()];
+    /// <param name="correction">Added to each gradient; null: nothing is.</param>
+    protected InMemoryOptimizer(nn.Module module, GradientCorrection? correction)
+        : base(IntPtr.Zero) => (_parameters, _correction) = ([.. module.parameters()], correction);
 
     /// <summary>How many parameters there are.</summary>
     protected int Count => _parameters.Length;
@@ -42,7 +44,17 @@ internal abstract class InMemoryOptimizer : optim.Optimizer
             using Tensor? gradient = _parameters[i].grad;
             if (gradient is null) continue;
             using Tensor dense = gradient.is_sparse ? gradient.to_dense() : gradient.contiguous();
-            Move(i, MemoryMarshal.Cast<byte, float>(_parameters[i].bytes), MemoryMarshal.Cast<byte, float>(dense.bytes));
+            Span<float> weights = MemoryMarshal.Cast<byte, float>(_parameters[i].bytes);
+            ReadOnlySpan<float> slope = MemoryMarshal.Cast<byte, float>(dense.bytes);
+            if (_correction is null)
+            {
+                Move(i, weights, slope);
+                continue;
+            }
+
+            float[] corrected = slope.ToArray(); // the gradient itself may be what was released
+            _correction.Add(i, weights, corrected);
+            Move(i, weights, corrected);
         }
 
         return loss;

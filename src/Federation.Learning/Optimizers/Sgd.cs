@@ -12,8 +12,8 @@ internal sealed class Sgd : InMemoryOptimizer
     private readonly float[]?[] _velocities;
 
     /// <param name="spec">Of kind sgd.</param>
-    public Sgd(torch.nn.Module module, OptimizerSpec spec)
-        : base(module)
+    public Sgd(torch.nn.Module module, OptimizerSpec spec, GradientCorrection? correction = null)
+        : base(module, correction)
     {
         _factors = new((float)spec.LearningRate, (float)spec.Momentum, (float)spec.WeightDecay);
         _velocities = new float[Count][];

@@ -23,7 +23,7 @@ internal static class LocalTraining
         // Own modules may draw from Torch's generator (dropout); this makes them repeatable. Nothing private comes from it.
         random.manual_seed(unchecked((long)DerivedSeed.For(task.Spec.Seed, "module", (ulong)round, task.Site)));
         var shuffle = new SeededGenerator(DerivedSeed.For(task.Spec.Seed, "data-order", (ulong)round, task.Site));
-        using optim.Optimizer optimizer = CreateOptimizer(module, local.Optimizer);
+        using optim.Optimizer optimizer = CreateOptimizer(module, local.Optimizer, GradientCorrection.Of(module, task, start));
         module.train();
         long count = inputs.shape[0];
         double mean = 0;
@@ -69,13 +69,18 @@ internal static class LocalTraining
     }
 
     /// <summary>One of our own where it can take the module's parameters, else Torch's.</summary>
-    internal static optim.Optimizer CreateOptimizer(nn.Module module, OptimizerSpec spec) => (spec.Kind, InMemoryOptimizer.CanTake(module)) switch
+    /// <param name="correction">Added to each step's gradient; null: nothing is.</param>
+    internal static optim.Optimizer CreateOptimizer(nn.Module module, OptimizerSpec spec, GradientCorrection? correction = null)
     {
-        (OptimizerKind.Sgd, true) => new Sgd(module, spec),
-        (OptimizerKind.Adam or OptimizerKind.AdamW, true) => new Adam(module, spec),
-        (OptimizerKind.Sgd, false) => optim.SGD(module.parameters(), spec.LearningRate, spec.Momentum, weight_decay: spec.WeightDecay),
-        (OptimizerKind.Adam, false) => optim.Adam(module.parameters(), spec.LearningRate, weight_decay: spec.WeightDecay),
-        (OptimizerKind.AdamW, false) => optim.AdamW(module.parameters(), spec.LearningRate, weight_decay: spec.WeightDecay),
+        if (!InMemoryOptimizer.CanTake(module)) return correction is null ? OfTorch(module, spec) : correction.Around(OfTorch(module, spec));
+        return spec.Kind == OptimizerKind.Sgd ? new Sgd(module, spec, correction) : new Adam(module, spec, correction);
+    }
+
+    internal static optim.Optimizer OfTorch(nn.Module module, OptimizerSpec spec) => spec.Kind switch
+    {
+        OptimizerKind.Sgd => optim.SGD(module.parameters(), spec.LearningRate, spec.Momentum, weight_decay: spec.WeightDecay),
+        OptimizerKind.Adam => optim.Adam(module.parameters(), spec.LearningRate, weight_decay: spec.WeightDecay),
+        OptimizerKind.AdamW => optim.AdamW(module.parameters(), spec.LearningRate, weight_decay: spec.WeightDecay),
         _ => throw new ArgumentOutOfRangeException(nameof(spec), spec.Kind, "No such optimizer."),
     };
 }

@@ -2,6 +2,7 @@ using Federation.Formats.Models;
 using Federation.Formats.Runs;
 using Federation.Learning.DifferentialPrivacy;
 using Federation.Learning.Models;
+using Federation.Learning.Optimizers;
 using Federation.Privacy.Canonical;
 using Federation.Privacy.Mechanisms;
 using TorchSharp;
@@ -31,7 +32,7 @@ internal static class PrivateTraining
         {
             return privacy.Noise == NoiseSource.Shared
                 ? Sum(module, units, losses, task.Spec, parameters, start, random, modelIsKnown)
-                : Steps(module, units, losses, task.Spec, parameters, round, start, random, modelIsKnown, stepped, cancellationToken);
+                : Steps(module, units, losses, task, parameters, round, start, random, modelIsKnown, stepped, cancellationToken);
         }
         catch (NonFiniteTrainingException error)
         {
@@ -40,14 +41,15 @@ internal static class PrivateTraining
     }
 
     private static TrainingResult Steps(
-        nn.Module module, PrivacyUnits units, Func<Tensor, Tensor> losses, RunSpec spec, DpSgdParameters parameters, int round, ModelState start, SecureRandom random, bool modelIsKnown, Action<DpTrainer>? stepped, CancellationToken cancellationToken)
+        nn.Module module, PrivacyUnits units, Func<Tensor, Tensor> losses, LearningTask task, DpSgdParameters parameters, int round, ModelState start, SecureRandom random, bool modelIsKnown, Action<DpTrainer>? stepped, CancellationToken cancellationToken)
     {
         PrivateFigures last = PrivateFigures.None;
         long nonFinite = 0;
-        using optim.Optimizer optimizer = LocalTraining.CreateOptimizer(module, spec.Local.Optimizer);
+        // What the correction adds, after the noise, depends on noisy steps alone.
+        using optim.Optimizer optimizer = LocalTraining.CreateOptimizer(module, task.Spec.Local.Optimizer, GradientCorrection.Of(module, task, start));
         using (DpTrainer trainer = new(module, optimizer, units, parameters, random, rules: null, modelIsKnown))
         {
-            for (int step = 0; step < spec.Privacy!.Steps; step++)
+            for (int step = 0; step < task.Spec.Privacy!.Steps; step++)
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 last = trainer.Step(losses);

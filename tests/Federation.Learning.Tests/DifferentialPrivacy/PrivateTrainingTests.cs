@@ -27,7 +27,7 @@ public sealed class PrivateTrainingTests
 
     private static readonly DataSchema s_schema = DataSchema.Parse(SchemaYaml, "schema");
 
-    private static RunSpec Spec(string privacy, string optimizer = "{ kind: sgd, learningRate: 0.5, weightDecay: 0.25 }") => RunSpec.Parse($$"""
+    private static RunSpec Spec(string privacy, string optimizer = "{ kind: sgd, learningRate: 0.5, weightDecay: 0.25 }", string more = "") => RunSpec.Parse($$"""
         name: synthetic
         data: { schema: synthetic.schema.yaml }
         model: { kind: logistic }
@@ -35,7 +35,7 @@ public sealed class PrivateTrainingTests
         rounds: 5
         seed: 42
         cohort: { minContributors: 3, deadline: 60s }
-        local: { optimizer: {{optimizer}}, batchSize: 16 }
+        local: { optimizer: {{optimizer}}, batchSize: 16{{more}} }
         privacy: { unit: record, clip: 0.6, {{privacy}}, delta: 1e-5 }
         """, "spec");
 
@@ -118,6 +118,26 @@ public sealed class PrivateTrainingTests
             return result.WeightedDelta.Sha256;
         })];
         Assert.NotEqual(updates[0], updates[1]);
+    }
+
+    [Fact] // FedProx: w ← w − η(g̃ + μ(w − w₀)), g̃ what each step released: the pull comes after the noise, is not clipped and not charged
+    public void Run_WithAProximalTerm_IsPulledAfterTheNoise()
+    {
+        RunSpec spec = Spec("noise: own, steps: 5, noiseMultiplier: 1, samplingRate: 1", "{ kind: sgd, learningRate: 0.5 }", ", proximal: 0.4");
+        using nn.Module<Tensor, Tensor> module = nn.Linear(2, 1, hasBias: false);
+        ModelState start = ModuleState.Of(module);
+        using SecureRandom random = new();
+        double[] expected = [.. start.Tensors[0].Values.Select(value => (double)value)];
+        TrainingResult result = Training.PrivateTraining.Run(
+            module, PrivacyUnits.Records(5), records => module.call(ones(records.shape[0], 2)).square().reshape(-1), new LearningTask("run", "a", spec, s_schema), 1, start, random, CancellationToken.None, Follow);
+        for (int j = 0; j < 2; j++) Assert.Equal(expected[j] - start.Tensors[0].Values[j], result.WeightedDelta.Tensors[0].Values[j], 1e-5);
+        Assert.Equal(PrivacyCost.OfRound(Spec("noise: own, steps: 5, noiseMultiplier: 1, samplingRate: 1"), 2, 3), PrivacyCost.OfRound(spec, 2, 3));
+
+        void Follow(DpTrainer trainer)
+        {
+            float[] released = trainer.Released("weight").data<float>().ToArray();
+            for (int j = 0; j < 2; j++) expected[j] -= 0.5 * (released[j] + (0.4 * (expected[j] - start.Tensors[0].Values[j])));
+        }
     }
 
     [Theory] // noise and samples follow from the seed, and the optimizer's steps from them, on however many threads Torch works

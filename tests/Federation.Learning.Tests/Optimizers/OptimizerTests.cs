@@ -144,6 +144,41 @@ public sealed class OptimizerTests
         }
     }
 
+    [Theory] // FedProx: (μ/2)‖w − w₀‖² in Torch's own loss gives what our correction does, around our optimizers and around Torch's
+    [InlineData(OptimizerKind.Sgd, false)]
+    [InlineData(OptimizerKind.Sgd, true)]
+    [InlineData(OptimizerKind.Adam, false)]
+    [InlineData(OptimizerKind.AdamW, true)]
+    public void CreateOptimizer_WithAProximalTerm_StepsAsWithThatLoss(OptimizerKind kind, bool others)
+    {
+        using IDisposable scope = NewDisposeScope();
+        using Net ours = new(), plain = new();
+        if (others) ours.Unused.weight = new Parameter(rand(2, 3).t());
+        ModuleState.Load(plain, ModuleState.Of(ours));
+        OptimizerSpec spec = new(kind, 0.05, kind == OptimizerKind.Sgd ? 0.9 : 0, 0.01);
+        RunSpec run = RunSpec.Parse("name: own\nmodel: { kind: custom }\nrounds: 1\nseed: 0\ncohort: { minContributors: 1, deadline: 5s }\nlocal: { optimizer: { kind: sgd, learningRate: 1 }, batchSize: 1, proximal: 0.7 }\nsecureAggregation: none\nprivacy: none", "spec");
+        using optim.Optimizer one = LocalTraining.CreateOptimizer(ours, spec, GradientCorrection.Of(ours, new LearningTask("run", "a", run, null), ModuleState.Of(ours))), two = Torchs(plain, spec);
+        Assert.Equal(others, one is not InMemoryOptimizer);
+        Tensor inputs = rand(8, 5), targets = rand(8, 3);
+        Tensor[] start = [.. plain.parameters().Select(parameter => parameter.detach().clone())];
+        for (int i = 0; i < 20; i++)
+        {
+            using IDisposable step = NewDisposeScope();
+            one.zero_grad();
+            nn.functional.mse_loss(ours.call(inputs), targets).backward();
+            one.step();
+            two.zero_grad();
+            Tensor distance = plain.parameters().Zip(start, (parameter, before) => (parameter - before).square().sum()).Aggregate((a, b) => a + b);
+            (nn.functional.mse_loss(plain.call(inputs), targets) + (distance * 0.35f)).backward();
+            two.step();
+        }
+
+        Assert.InRange(Distance(Used(ours), Used(plain)), 0, 1e-4);
+
+        // A parameter that the loss does not depend on has no gradient here, and one of 0 there.
+        static float[] Used(nn.Module net) => [.. ModuleState.Of(net).Tensors.Where(tensor => !tensor.Name.Contains("nused", StringComparison.Ordinal)).SelectMany(tensor => tensor.Values)];
+    }
+
     private static optim.Optimizer Torchs(Net net, OptimizerSpec spec) => spec.Kind switch
     {
         OptimizerKind.Sgd => optim.SGD(net.parameters(), spec.LearningRate, spec.Momentum, weight_decay: spec.WeightDecay),

@@ -1,0 +1,87 @@
+using Federation.Formats.Models;
+using Federation.Formats.Runs;
+using Federation.Learning.DifferentialPrivacy;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Federation.Learning.Optimizers;
+
+/// <summary>What is added to each step's gradient before the optimizer sees it, the same whatever the step's records are: μ(w − w₀), w₀ the global model.</summary>
+/// <remarks>Li, Sahu, Zaheer, Sanjabi, Talwalkar, Smith 2020 (FedProx), equation 2: the gradient of (μ/2)‖w − w₀‖². Under DP-SGD it comes after clipping and noise; a function of earlier noisy steps, it costs nothing.</remarks>
+internal sealed class GradientCorrection
+{
+    private readonly float _proximal;
+    private readonly float[][] _anchors; // of each parameter, in the module's order
+
+    private GradientCorrection(float proximal, float[][] anchors) => (_proximal, _anchors) = (proximal, anchors);
+
+    /// <param name="start">The global model, with a tensor for each of the module's parameters.</param>
+    /// <returns>Null: nothing is added.</returns>
+    public static GradientCorrection? Of(nn.Module module, LearningTask task, ModelState start)
+    {
+        if (task.Spec.Local.Proximal == 0) return null;
+        Dictionary<string, float[]> values = start.Tensors.ToDictionary(tensor => tensor.Name, tensor => tensor.Values);
+        return new((float)task.Spec.Local.Proximal, [.. module.named_parameters().Select(entry => values[entry.name])]);
+    }
+
+    /// <param name="index">Of the parameter, from 0.</param>
+    /// <param name="weights">Its values now.</param>
+    /// <param name="gradient">As many; changed in place.</param>
+    public void Add(int index, ReadOnlySpan<float> weights, Span<float> gradient)
+    {
+        float[] anchor = _anchors[index];
+        for (int i = 0; i < gradient.Length; i++) gradient[i] += _proximal * (weights[i] - anchor[i]);
+    }
+
+    /// <summary>The same around an optimizer of Torch's.</summary>
+    public optim.Optimizer Around(optim.Optimizer inner) => new Corrected(this, inner);
+
+    private sealed class Corrected : optim.Optimizer
+    {
+        private readonly optim.Optimizer _inner;
+        private readonly Parameter[] _parameters;
+        private readonly Tensor[] _anchors;
+        private readonly Scalar _proximal;
+
+        public Corrected(GradientCorrection correction, optim.Optimizer inner)
+            : base(IntPtr.Zero)
+        {
+            (_inner, _proximal, _parameters) = (inner, correction._proximal, [.. inner.parameters()]);
+            _anchors = [.. _parameters.Select((parameter, i) => tensor(correction._anchors[i], parameter.shape, dtype: parameter.dtype, device: parameter.device).DetachFromDisposeScope())];
+        }
+
+        public override IEnumerable<Parameter> parameters() => _parameters;
+
+        public override void zero_grad() => _inner.zero_grad();
+
+        /// <summary>Another tensor takes the gradient's place: its own may be what was released, or a view of it.</summary>
+        public override Tensor? step(Func<Tensor>? closure = null)
+        {
+            Tensor? loss = closure?.Invoke();
+            using IDisposable scope = NewDisposeScope();
+            using (no_grad())
+            {
+                for (int i = 0; i < _parameters.Length; i++)
+                {
+                    if (_parameters[i].grad is { } gradient) _parameters[i].grad = gradient.add(_parameters[i].Minus(_anchors[i]), _proximal);
+                }
+            }
+
+            _inner.step();
+            return loss;
+        }
+
+        protected override void Dispose(bool disposing)
+        {
+            if (disposing)
+            {
+                _inner.Dispose();
+                foreach (Tensor anchor in _anchors) anchor.Dispose();
+                _proximal.Dispose();
+            }
+
+            base.Dispose(disposing);
+        }
+    }
+}
