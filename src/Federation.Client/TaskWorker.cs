@@ -29,7 +29,7 @@ namespace Federation.Client;
 internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILocalLearner learner, RunCharges? charges, CommitteeDuty duty, SecureContribution contribution, SiteStatistics statistics, AgreedRuns runs, NodeAudit audit, Func<JoinRequest> join, ILogger logger)
 {
     private const string ModelFile = "model.safetensors", StatisticsFile = "statistics.json";
-    private readonly OwnMeasurement _measurement = new(folder, learner, logger);
+    private readonly SiteTraining _training = new(folder, learner, new OwnMeasurement(folder, learner, logger), logger);
 
     public Task DoAsync(NodeTask task, CancellationToken cancellationToken) => task.TaskCase switch
     {
@@ -67,11 +67,16 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             else runs.Forget(check.Run.RunId);
             if (mismatches.Count == 0 && learner.NotesOn(task) is [_, ..] notes) logger.LogWarning("Run {Run}:{NewLine}{Notes}", check.Run.RunId, Environment.NewLine, string.Join(Environment.NewLine, notes));
 
-            IReadOnlyList<string> Fits() => initial is null ? statistics.Check(task) : learner.Check(task, initial);
+            IReadOnlyList<string> Fits()
+            {
+                if (initial is null) return statistics.Check(task);
+                _ = UpdateShape.Of(task.Spec, initial.Header); // what is to stay at this site is in the model, or the run is refused
+                return learner.Check(task, SiteTraining.Weights(task, initial));
+            }
 
             IReadOnlyList<string> Costs()
             {
-                IReadOnlyList<string> beyond = charges?.Check(task, initial?.Header.ValueCount ?? 0) ?? [];
+                IReadOnlyList<string> beyond = charges?.Check(task, initial is null ? 0 : UpdateShape.Charged(task.Spec, initial.Header)) ?? [];
                 if (beyond is [var first, ..]) audit.Refused(NodeAudit.Run, check.Run.RunId, 0, first);
                 return beyond;
             }
@@ -116,6 +121,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             if (secure) contribution.Remember(train.RunId, round, purpose, update);
             long sent = await UpdateUpload.SendAsync(client, train.RunId, round, update, head, path, cancellationToken);
             if (ledger.IsOpen(update.Reservation)) ledger.Commit(update.Reservation, charges.Recipient, head, update.Sha256);
+            _training.Taken(task, round);
             StoredUpdate.DropBefore(folder, train.RunId, round);
             logger.LogInformation("{Message}", string.Create(CultureInfo.InvariantCulture, $"Round {round}: {SentUpdate.Words(task, update)}, sent {sent} bytes"));
         }
@@ -148,34 +154,19 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     private async Task<StoredUpdate> TrainAndStoreAsync(LearningTask task, Train train, int round, string path, CancellationToken cancellationToken)
     {
         if (task.Spec.Statistics is not null) return await SumAndStoreAsync(task, train, round, path, cancellationToken);
-        ModelState start = await LoadModelAsync(train.ModelSha256, cancellationToken);
-        SiteRound? secure = train.Secure is null ? null : await contribution.CheckAsync(task, runs.SpecOf(train.RunId), runs.SchemaOf(train.RunId), train.Secure, Opening.Update, round, train.ModelSha256, start.Header.ValueCount, cancellationToken);
+        ModelState model = await LoadModelAsync(train.ModelSha256, cancellationToken);
+        int values = UpdateShape.Of(task.Spec, model.Header).Values, charged = UpdateShape.Charged(task.Spec, model.Header);
+        SiteRound? secure = train.Secure is null ? null : await contribution.CheckAsync(task, runs.SpecOf(train.RunId), runs.SchemaOf(train.RunId), train.Secure, Opening.Update, round, train.ModelSha256, values, cancellationToken);
         if (secure is not null) contribution.RequireNew(secure);
-        _measurement.Of(task, round - 1, train.ModelSha256, start, cancellationToken);
+        _training.Measure(task, round - 1, train.ModelSha256, model, cancellationToken);
         int cohort = secure?.Descriptor.Cohort.Count ?? task.Spec.Cohort.MinContributors;
         // Before anything is drawn: a crash from here on wastes the round's part of the budget, and never spends less than was released.
-        long reservation = charges!.Reserve(task, start.Header.ValueCount, round, SentUpdate.PurposeOf(task), outside => PrivacyCost.OfRound(task.Spec, start.Header.ValueCount, cohort, outside));
-        TrainingResult result = TrainOrNothing(task, round, start, cancellationToken);
+        long reservation = charges!.Reserve(task, charged, round, SentUpdate.PurposeOf(task), outside => PrivacyCost.OfRound(task.Spec, charged, cohort, outside));
+        TrainingResult result = _training.UpdateOf(task, round, model, cancellationToken);
         if (secure is null) return StoredUpdate.Save(path, train.ModelSha256, task.Spec.Privacy is { IsCentral: true } ? result.AsOne() : result, reservation);
         (string header, string rounding, EncodedUpdate encoded) = await contribution.WriteAsync(path, secure, result, task, cancellationToken);
         if (encoded.CutCoordinates > 0) logger.LogWarning("Round {Round}: {Count} values were beyond the cut of the spec and were cut", round, encoded.CutCoordinates);
         return StoredUpdate.Save(path, new StoredUpdate(train.ModelSha256, header, 0, result.Loss, reservation, rounding));
-    }
-
-    /// <summary>Where the noise does not come from the training itself, what goes wrong with this site's records shows in no message: an update of zeros takes its place.</summary>
-    private TrainingResult TrainOrNothing(LearningTask task, int round, ModelState start, CancellationToken cancellationToken)
-    {
-        try
-        {
-            TrainingResult result = learner.Train(task, round, start, cancellationToken);
-            if (result.NonFinite > 0) logger.LogWarning("Round {Round}: {Count} times a record or person was left out, because its loss or gradient was not finite", round, result.NonFinite);
-            return result;
-        }
-        catch (LearningException error) when (task.Spec.Privacy is { Noise: not NoiseSource.Own })
-        {
-            logger.LogError("Round {Round}: {Message} An update of zeros is sent, because a failure would say something of this site's records", round, error.Message);
-            return TrainingResult.Nothing(start);
-        }
     }
 
     /// <summary>A trouble of this moment: it costs the round, not the node.</summary>
@@ -191,7 +182,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             if (evaluate.Round == 0) runs.RequireModel(task, 0, evaluate.ModelSha256);
             if (charges is not null && task.Spec is { Privacy: not null } and not { SecureAggregation: not null, Evaluate.NoiseMultiplier: > 0 }) throw new ProtocolException(Refusal.BelowPolicy, "The run is differentially private, and its spec says no noise for sums over this site's test rows.");
             ModelState model = await LoadModelAsync(evaluate.ModelSha256, cancellationToken);
-            Formats.Evaluation.EvaluationSums sums = learner.Evaluate(task, model, cancellationToken);
+            Formats.Evaluation.EvaluationSums sums = learner.Evaluate(task, _training.Own(task, model, (int)Math.Min(evaluate.Round, int.MaxValue)), cancellationToken);
             var report = new EvaluationReport { RunId = evaluate.Run.RunId, Round = evaluate.Round, ModelSha256 = evaluate.ModelSha256, Sums = sums.ToMessage() };
             if (charges is null) await client.ReportEvaluationAsync(report, cancellationToken: cancellationToken);
             else if (task.Spec.SecureAggregation is not null) await SendEncryptedAsync(task, evaluate, model, sums, cancellationToken);
@@ -222,7 +213,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         if (stored is null || !ledger.Holds(stored.Reservation, task.RunId, round, "evaluation"))
         {
             contribution.RequireNew(secure);
-            long reservation = charges.Reserve(task, model.Header.ValueCount, round, "evaluation", outside => PrivacyCost.OfEvaluation(task.Spec, outside));
+            long reservation = charges.Reserve(task, UpdateShape.Charged(task.Spec, model.Header), round, "evaluation", outside => PrivacyCost.OfEvaluation(task.Spec, outside));
             string header = await contribution.WriteAsync(path, secure, Numbers(task, round, sums), cancellationToken);
             stored = StoredUpdate.Save(path, new StoredUpdate(evaluate.ModelSha256, header, 0, 0, reservation));
         }
@@ -256,7 +247,11 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         // First: whatever becomes of the result, nothing of the run's keys is kept.
         StoredUpdate.DropBefore(folder, ended.RunId, int.MaxValue);
         duty.Forget(ended.RunId);
-        if (ended.ModelSha256.Length > 0 && await KeepAsync(ended, ended.ModelSha256, ModelFile, cancellationToken) is var model && runs.Find(ended.RunId) is { } task) _measurement.OfFinal(task, ended, model, cancellationToken);
+        if (ended.ModelSha256.Length > 0 && await KeepAsync(ended, ended.ModelSha256, ModelFile, cancellationToken) is var model && runs.Find(ended.RunId) is { } task)
+        {
+            _training.End(task, ended, model, cancellationToken);
+        }
+
         if (ended.StatisticsSha256.Length > 0) await KeepAsync(ended, ended.StatisticsSha256, StatisticsFile, cancellationToken);
         logger.LogInformation("Run {Run} {State} after {Rounds} rounds. {Reason}", ended.RunId, ended.State, ended.Rounds, ended.Reason);
     }

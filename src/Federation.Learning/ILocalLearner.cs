@@ -12,6 +12,15 @@ namespace Federation.Learning;
 /// <param name="Schema">Null for a run of one's own model.</param>
 public sealed record LearningTask(string RunId, string Site, RunSpec Spec, DataSchema? Schema)
 {
+    /// <summary>SCAFFOLD's c − cᵢ, added to the gradient of each step, a tensor for each of the model's; null: nothing is.</summary>
+    public ModelState? Drift { get; init; }
+
+    /// <summary>Nothing that depends on what is trained leaves this site: it is trained without differential privacy, whatever the spec says.</summary>
+    public bool StaysHere { get; init; }
+
+    /// <summary>The differential privacy of the records that training has to keep: none where the site itself is the unit, whose update is clipped as a whole.</summary>
+    internal PrivacySpec? RecordPrivacy => !StaysHere && Spec.Privacy is { Unit: not DpUnit.Site } privacy ? privacy : null;
+
     /// <summary>For the noise and the samples of one of the task's releases: of a fresh key, unless the spec asks for <see cref="PrivacySpec.InsecureSeededNoise"/>.</summary>
     public SecureRandom NoiseOf(string purpose, int round) => Spec.Privacy is { InsecureSeededNoise: true }
         ? SecureRandom.WithKnownKey(new CanonicalWriter("insecure-seeded-noise").Field(Spec.Seed).Field(purpose).Field((ulong)round).Field(Site).Hash())
@@ -26,11 +35,17 @@ public sealed record TrainingResult(ModelState WeightedDelta, ulong Weight, doub
     /// <summary>A site's part that moves nothing, and counts 1.</summary>
     public static TrainingResult Nothing(ModelState start) => new(new ModelState(start.Tensors.Select(tensor => tensor with { Values = new float[tensor.Values.Length] })), 1, 0);
 
+    /// <summary>Optimizer steps taken, for strategies that reckon with them; 0: not said.</summary>
+    public long Steps { get; init; }
+
+    /// <summary>The global model's mean loss on the training examples, where the run's strategy asks for it; else NaN.</summary>
+    public double StartLoss { get; init; } = double.NaN;
+
     /// <summary>Of private training: how often a record or person was left out of a step's sum, because its loss or gradient was not finite. For this site's own log: it is of the records, without noise.</summary>
     public long NonFinite { get; init; }
 
     /// <summary>The same with the weight 1, for runs in which every site counts the same: how many examples it had is left out.</summary>
-    public TrainingResult AsOne() => new(new ModelState(WeightedDelta.Tensors.Select(tensor => tensor with { Values = [.. tensor.Values.Select(value => (float)(value / (double)Weight))] })), 1, Loss);
+    public TrainingResult AsOne() => new(new ModelState(WeightedDelta.Tensors.Select(tensor => tensor with { Values = [.. tensor.Values.Select(value => (float)(value / (double)Weight))] })), 1, Loss) { Steps = Steps, StartLoss = StartLoss, NonFinite = NonFinite };
 }
 
 /// <summary>What a site does with a task: the built-in one reads tables (<see cref="TabularLearner"/>), the other trains a module of the user's own (<see cref="ModuleLearner"/>).</summary>

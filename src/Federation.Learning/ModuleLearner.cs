@@ -50,7 +50,7 @@ public sealed class ModuleLearner(
     public TrainingResult Train(LearningTask task, int round, ModelState start, CancellationToken cancellationToken)
     {
         if (train.Inputs.shape[0] == 0 && task.Spec.Privacy is { Unit: DpUnit.Site }) return TrainingResult.Nothing(start);
-        if (task.Spec.Privacy is not { Unit: not DpUnit.Site } privacy) return LocalTraining.Run(Module, train.Inputs, train.Targets, loss, task, round, start, cancellationToken);
+        if (task.RecordPrivacy is not { } privacy) return LocalTraining.Run(Module, train.Inputs, train.Targets, loss, task, round, start, cancellationToken);
         if (PrivateMismatches(privacy, evaluates: false) is [var missing, ..]) throw new LearningException(missing);
         PrivacyUnits units = privacy.Unit == DpUnit.Person ? PrivacyUnits.ByKey(persons!, privacy.MaxUnitRecords) : PrivacyUnits.Records((int)train.Inputs.shape[0]);
         using SecureRandom random = task.NoiseOf("training", round);

@@ -47,7 +47,7 @@ public sealed class TabularLearner(IReadOnlyList<DataSource> sources, Device dev
         if (rows.Count == 0 && task.Spec.Privacy is { Unit: DpUnit.Site }) return TrainingResult.Nothing(start);
         Tensor inputs = tensor(rows.Features, [rows.Count, rows.Width], device: device);
         bool binary = task.Spec.Task!.Kind == TaskKind.BinaryClassification;
-        if (task.Spec.Privacy is { Unit: not DpUnit.Site }) return TrainPrivately(task, round, start, module, rows, inputs, binary, cancellationToken);
+        if (task.RecordPrivacy is not null) return TrainPrivately(task, round, start, module, rows, inputs, binary, cancellationToken);
         Tensor targets = binary
             ? tensor(rows.Labels.Select(label => (float)label).ToArray(), [rows.Count, 1], device: device)
             : tensor(rows.Labels.Select(label => (long)label).ToArray(), [rows.Count], device: device);

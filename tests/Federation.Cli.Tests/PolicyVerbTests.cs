@@ -151,6 +151,25 @@ public sealed class PolicyVerbTests : IDisposable
         Assert.Contains("statistics", error.GetProperty("repair").GetString(), StringComparison.Ordinal);
     }
 
+    [Fact] // what is to stay at the sites is named as the model has it, or nothing is submitted
+    public async Task Check_APersonalPatternThatFitsNoTensor_NamesTheLine()
+    {
+        FedResult answer = await CheckAsync(Private.Replace("noise: shared", "noise: own, steps: 1", StringComparison.Ordinal) + "\npersonal:\n  tensors: [linear.biass]", "", json: false);
+        Assert.Equal(2, answer.ExitCode);
+        Assert.Equal("error: run.yaml:11: personal.tensors: 'linear.biass' fits no tensor of the model, so what it means would be sent. Did you mean 'linear.bias'?", Assert.Single(answer.ErrorLines));
+    }
+
+    [Fact] // with its control variates, because that is what is signed and what round 1 starts from
+    public async Task Check_ARunOfScaffold_NamesTheModelThatItStartsFrom()
+    {
+        string scaffold = Private[..Private.IndexOf("privacy:", StringComparison.Ordinal)] + "privacy: none\nstrategy: { kind: ";
+        string[] models = [await ModelAsync("fedavg }"), await ModelAsync("scaffold }"), await ModelAsync("fednova }")];
+        Assert.Equal(models[0], models[2]);
+        Assert.NotEqual(models[0], models[1]);
+
+        async Task<string> ModelAsync(string kind) => (await CheckAsync(scaffold + kind, "")).Json.GetProperty("initialModelSha256").GetString()!;
+    }
+
     private Task<FedResult> CheckAsync(string spec, string budget, string policy = "", bool json = true)
     {
         _workspace.Write("run.yaml", spec);

@@ -167,6 +167,23 @@ public sealed class PrivateRunTests
         Assert.Equal(["a", "b", "c"], details.Rounds.Single().Contributors);
     }
 
+    [Theory] // its noisy steps train all 4 values; a site's whole update is of the 3 that are sent
+    [InlineData(Own, 4)]
+    [InlineData("unit: site, clip: 0.25, noiseMultiplier: 1, delta: 1e-5", 3)]
+    public async Task Run_WithAPersonalPart_IsChargedForWhatTheNoiseCovers(string privacy, int values)
+    {
+        await using TestFederation federation = await TestFederation.StartAsync();
+        string spec = Spec(privacy, rounds: 2, secure: "threshold-bfv") + "\npersonal: { tensors: [\"*.bias\"], fineTuneEpochs: 1 }";
+        (string run, NodeOutcome[] outcomes) = await RunAsync(federation, spec);
+        Assert.All(outcomes, outcome => Assert.Equal(("completed", 2), (outcome.State, outcome.Rounds)));
+        PrivacyEvent round = PrivacyCost.OfRound(RunSpec.Parse(spec, "x"), values, cohort: 4);
+        using PrivacyLedger ledger = LedgerOf(federation, "a");
+        Assert.Equal(PrivacyCost.Epsilon([new RepeatedEvent(round, 2)], 1e-5), ledger.Spent(1e-5).Epsilon, 1e-6);
+        string folder = new NodeFolder(federation.NodeState("a")).Run(run);
+        ModelState before = SyntheticSites.Initial(spec), model = ModelState.Read(Path.Combine(folder, "model.safetensors")), own = ModelState.Read(Path.Combine(folder, "personal.safetensors"));
+        Assert.Equal([true, false, false], new[] { (model, 0), (model, 1), (own, 0) }.Select(one => one.Item1.Tensors[one.Item2].Values.SequenceEqual(before.Tensors[one.Item2].Values)));
+    }
+
     private static string Spec(string privacy, int rounds, string secure, string evaluate = "") =>
         SyntheticSites.Spec(rounds, least: 3, secure: secure, extra: $"privacy: {{ {privacy} }}\n{evaluate}").Replace("kind: adam, learningRate: 0.1 }, batchSize: 16, epochs: 2", "kind: sgd, learningRate: 1 }, batchSize: 16", StringComparison.Ordinal);
 

@@ -29,7 +29,7 @@ internal static class PolicyVerb
         var task = new LearningTask(submission.Spec.Name, "this-site", submission.Spec, schema);
         string dataSet = schema?.Name ?? NodeLedgers.OwnDataSetOf(configuration);
         DataSource? source = configuration.Data.FirstOrDefault(source => source.Id == dataSet);
-        RunForecast forecast = Forecast(configuration, task, submission.Initial?.Header.ValueCount ?? 0, dataSet, source);
+        RunForecast forecast = Forecast(configuration, task, submission.Initial is { } initial ? UpdateShape.Charged(submission.Spec, initial.Header) : 0, dataSet, source);
         if (source is null && schema is not null) forecast = forecast with { Refusals = [.. forecast.Refusals, $"This node has no data set '{dataSet}'."] };
         if (NodeLedgers.AmbiguityOf(configuration, schema) is { } ambiguous) forecast = forecast with { Refusals = [.. forecast.Refusals, ambiguous] };
         if (configuration.Role == NodeRole.Evaluator) forecast = forecast with { Refusals = [.. forecast.Refusals, "This node is an evaluator: it trains in no run."] };

@@ -28,7 +28,7 @@ internal sealed record Submission(RunSpec Spec, string SpecYaml, string SchemaYa
         if (spec.Data is not { } data)
         {
             string file = spec.Model.Initial ?? throw new InvalidInputException(new Problem("is missing: nobody but you can make a custom model's first state.", path, Field: "model.initial", Repair: "Write initial: FILE.safetensors, saved from your module."));
-            return new Submission(spec, yaml, "", ModelState.Read(Path.GetFullPath(file, folder)));
+            return Checked(path, new Submission(spec, yaml, "", ModelState.Read(Path.GetFullPath(file, folder))));
         }
 
         string schemaPath = Path.GetFullPath(data.Schema, folder);
@@ -40,7 +40,15 @@ internal sealed record Submission(RunSpec Spec, string SpecYaml, string SchemaYa
             return new Submission(spec, yaml, schemaYaml, null);
         }
 
-        return new Submission(spec, yaml, schemaYaml, SpecProblems.Place(path, () => TabularModel.Initial(spec, schema, folder)));
+        return Checked(path, new Submission(spec, yaml, schemaYaml, SpecProblems.Place(path, () => TabularModel.Initial(spec, schema, folder))));
+    }
+
+    /// <summary>With what its strategy needs beside the model; what the spec says of the model's tensors is said of tensors that it has.</summary>
+    private static Submission Checked(string path, Submission submission)
+    {
+        if (submission.Spec.Strategy.Kind == StrategyKind.Scaffold) submission = submission with { Initial = SpecProblems.Place(path, () => ModelControls.Begin(submission.Initial!)) };
+        SpecProblems.Place(path, () => UpdateShape.Of(submission.Spec, submission.Initial!.Header));
+        return submission;
     }
 
     /// <summary>The hash that sites approve.</summary>

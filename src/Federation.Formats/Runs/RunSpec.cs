@@ -26,6 +26,9 @@ public sealed partial record RunSpec
 
     public required StrategySpec Strategy { get; init; }
 
+    /// <summary>What of the model is each site's own. Null: nothing.</summary>
+    public PersonalSpec? Personal { get; init; }
+
     /// <summary>Null: none, the coordinator sees each update.</summary>
     public SecureAggregationSpec? SecureAggregation { get; init; }
 

@@ -50,12 +50,14 @@ public sealed partial record RunSpec
             Cohort = CohortReader.Read(fields),
             Local = ReadLocal(fields),
             Strategy = StrategyReader.Read(fields),
+            Personal = PersonalReader.Read(fields),
             SecureAggregation = SecureAggregationReader.Read(fields),
             Evaluate = ReadEvaluate(fields),
         };
         spec = spec with { Privacy = PrivacyReader.Read(fields, spec) };
         spec = spec with { Schedule = ScheduleReader.Read(fields, spec), Stop = ScheduleReader.ReadStop(fields, spec) };
         StrategyReader.Check(fields, spec);
+        PersonalReader.Check(fields, spec);
         if (spec.Privacy is null && spec.Evaluate?.NoiseMultiplier is not null) fields.Add("evaluate", "noiseMultiplier belongs to differential privacy; the run has none.", "Remove it, or write privacy.");
         if (custom && (fields.Has("data") || fields.Has("task"))) fields.Add("model", "A custom model brings its own data and loss; 'data' and 'task' have no meaning.", "Remove both.");
         return spec;

@@ -13,7 +13,7 @@ public static class SecureEncoding
     /// <summary>With shared noise: room for the clipped gradients of so many times the batch that is expected; a site that samples more is scaled down.</summary>
     private const int Room = 64;
 
-    /// <param name="values">Of the model.</param>
+    /// <param name="values">Of an update (<see cref="UpdateShape.Values"/>).</param>
     /// <param name="cohort">Sites that may contribute.</param>
     /// <param name="siteClip">Site-level differential privacy: the whole vector's norm in this round; null: of the first.</param>
     /// <exception cref="UpdateLayoutException">The bits do not fit a sum over so many sites.</exception>
@@ -49,11 +49,11 @@ public static class SecureEncoding
         }
     }
 
-    /// <summary>Under differential privacy every site counts the same: how many records it has is private.</summary>
-    public static int LargestWeight(RunSpec run) => run.Privacy is null ? run.SecureAggregation!.MaxWeight : 1;
+    /// <summary>Under differential privacy every site counts the same: how many records it has is private. So it does under some strategies.</summary>
+    public static int LargestWeight(RunSpec run) => Weights(run) == WeightRule.Claimed ? run.SecureAggregation!.MaxWeight : 1;
 
     /// <summary>How the sites' updates are weighted.</summary>
-    public static WeightRule Weights(RunSpec run) => run.Privacy is null ? WeightRule.Claimed : WeightRule.One;
+    public static WeightRule Weights(RunSpec run) => run.Privacy is null && !run.Strategy.CountsSitesAlike ? WeightRule.Claimed : WeightRule.One;
 
     /// <summary>c: contributors that may know, or leave out, their part of a shared noise.</summary>
     public static int MaxColluding(RunSpec run) => run.Privacy?.MaxColluding ?? 0;

@@ -7,7 +7,7 @@ internal static class StatisticsReader
 {
     public const int UsualBins = 50, MostBins = 1000;
 
-    private static readonly string[] s_training = ["model", "task", "rounds", "seed", "local", "strategy", "evaluate", "privacy", "schedule", "stop"];
+    private static readonly string[] s_training = ["model", "task", "rounds", "seed", "local", "strategy", "personal", "evaluate", "privacy", "schedule", "stop"];
 
     public static RunSpec Read(FieldReader fields, DataSpec? data, CohortSpec cohort)
     {

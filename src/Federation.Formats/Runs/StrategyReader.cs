@@ -19,6 +19,9 @@ internal static class StrategyReader
         ["trimmed-mean"] = StrategyKind.TrimmedMean,
         ["krum"] = StrategyKind.Krum,
         ["norm-bound"] = StrategyKind.NormBound,
+        ["fednova"] = StrategyKind.FedNova,
+        ["scaffold"] = StrategyKind.Scaffold,
+        ["q-fedavg"] = StrategyKind.QFedAvg,
         ["custom"] = StrategyKind.Custom,
         ["fedbuff"] = StrategyKind.FedBuff,
     };
@@ -39,6 +42,8 @@ internal static class StrategyReader
         [StrategyKind.TrimmedMean] = [new("trim", value => value is >= 0 and < 0.5, "in [0, 0.5)", 0.1)],
         [StrategyKind.Krum] = [new("malicious", IsCount, "that is whole, 0 to 10000,", 1), new("keep", value => value >= 1 && IsCount(value), "that is whole, 1 to 10000,", 1)],
         [StrategyKind.FedBuff] = [new("buffer", value => value >= 1 && IsCount(value), "that is whole, 1 to 10000,", null), s_learningRate, new("maxStaleness", value => value <= 1000 && IsCount(value), "that is whole, 0 to 1000,", 10)],
+        [StrategyKind.Scaffold] = [s_learningRate],
+        [StrategyKind.QFedAvg] = [new("q", value => value is >= 0 and <= 100, "in [0, 100]", 1)],
         [StrategyKind.NormBound] = [new("maxNorm", value => value is > 0 and <= 1e6, "in (0, 1000000]", null)],
     };
 
@@ -49,6 +54,7 @@ internal static class StrategyReader
     /// <summary>What other frameworks call a strategy, and here goes with any of them: what is wrong, what is right.</summary>
     private static readonly Dictionary<string, (string Message, string Repair)> Elsewhere = new()
     {
+        ["fedbn"] = ("is 'fedbn', which is a matter of what sites share: it goes with every strategy that works on a mean.", "Write personal: { tensors: [\"*.bn*\"] } with the names of the model's normalisation, and here what is to become of the mean, such as kind: fedavg."),
         ["fedprox"] = ("is 'fedprox', which is a matter of how sites train: it goes with every strategy.", "Write local: { …, proximal: 0.01 }, and here what is to become of the mean, such as kind: fedavg."),
     };
 
@@ -92,8 +98,9 @@ internal static class StrategyReader
     /// <summary>What a strategy cannot work with.</summary>
     public static void Check(FieldReader fields, RunSpec spec)
     {
-        if (!spec.Strategy.SeesUpdates) return;
         string kind = Kinds.Single(entry => entry.Value == spec.Strategy.Kind).Key;
+        if (spec.Strategy.Kind is StrategyKind.FedNova or StrategyKind.Scaffold or StrategyKind.QFedAvg) CheckLocal(fields, spec, kind);
+        if (!spec.Strategy.SeesUpdates) return;
         if (spec.Strategy.Kind == StrategyKind.FedBuff) CheckBuffer(fields, spec);
         if (spec.SecureAggregation is not null) fields.Add(Name, spec.Strategy.Kind == StrategyKind.FedBuff
             ? "fedbuff weights each update by the age of the model that it starts from; under secure aggregation nobody sees one, and what is opened is a sum of updates that all start from one model."
@@ -111,6 +118,22 @@ internal static class StrategyReader
         if (buffer < spec.Cohort.MinContributors) fields.Add(Name, FormattableString.Invariant($"a buffer of {buffer} is less than the {spec.Cohort.MinContributors} updates that a step needs at least (cohort.minContributors)."), "Raise buffer, or lower cohort.minContributors.");
         if (buffer > spec.Cohort.Sites?.Count) fields.Add(Name, FormattableString.Invariant($"a buffer of {buffer} is never full: it takes one update of each of {spec.Cohort.Sites.Count} sites."), "Lower buffer, or list more sites.");
         if (spec.Cohort.Draw is not null) fields.Add(Name, "fedbuff takes each site's update when it comes; there is no cohort to draw.", "Remove count, fraction and overSelect from cohort.");
+    }
+
+    /// <summary>Strategies with a part at the sites.</summary>
+    private static void CheckLocal(FieldReader fields, RunSpec spec, string kind)
+    {
+        const string repair = "Write kind: fedavg, or one of the other kinds that work on the mean of the updates.";
+        if (spec.Local.Optimizer.Kind != OptimizerKind.Sgd) fields.Add(Name, $"{kind} reckons with steps of sgd; local.optimizer is another.", "Write local: { optimizer: { kind: sgd, … }, … }, or another strategy.");
+        if (spec.Strategy.Kind == StrategyKind.Scaffold && spec.Local is not { Optimizer.Momentum: 0, Proximal: 0 }) fields.Add(Name, "scaffold takes a site's mean gradient from what its model moved by, which momentum and proximal change.", "Remove them.");
+        if (spec.Privacy is null) return;
+        fields.Add(Name, (spec.Strategy.Kind, spec.Privacy.Unit) switch
+        {
+            (StrategyKind.FedNova, DpUnit.Site) => "fednova opens the mean number of the sites' steps, which tells of their numbers of examples, and no noise hides that.",
+            (StrategyKind.FedNova, _) => "under differential privacy every site takes as many steps, where fednova is fedavg.",
+            (StrategyKind.QFedAvg, _) => "q-fedavg opens powers of the sites' training losses, which no noise hides.",
+            _ => "scaffold sends and keeps a site's mean gradient beside its update; clipping and noise are measured for the update alone.",
+        }, repair);
     }
 
     private static void ReadOwn(FieldReader map, Dictionary<string, double> numbers)

@@ -10,6 +10,12 @@ public sealed record StrategySpec(StrategyKind Kind, IReadOnlyDictionary<string,
     /// <summary>Whether it works on the single updates: not under secure aggregation, where only their sum is opened.</summary>
     public bool SeesUpdates => Kind is StrategyKind.Median or StrategyKind.TrimmedMean or StrategyKind.Krum or StrategyKind.NormBound or StrategyKind.FedBuff;
 
+    /// <summary>Whether the mean of a number of the sites' is opened beside that of the updates.</summary>
+    public bool HasScalar => Kind is StrategyKind.FedNova or StrategyKind.QFedAvg;
+
+    /// <summary>Whether every site counts the same, however many examples it has.</summary>
+    public bool CountsSitesAlike => Kind is StrategyKind.QFedAvg or StrategyKind.Scaffold;
+
     /// <summary>One of its numbers.</summary>
     /// <exception cref="KeyNotFoundException">It has no such number.</exception>
     public double this[string name] => Numbers[name];
@@ -41,6 +47,15 @@ public enum StrategyKind
 
     /// <summary>Sun et al. 2019: updates longer than a bound are shortened to it.</summary>
     NormBound,
+
+    /// <summary>Wang et al. 2020: what a site's model moved by is divided by how far its steps can move it.</summary>
+    FedNova,
+
+    /// <summary>Karimireddy et al. 2020, Algorithm 1 with option II: control variates correct each step.</summary>
+    Scaffold,
+
+    /// <summary>Li et al. 2020, Algorithm 2: sites count by their loss.</summary>
+    QFedAvg,
 
     /// <summary>Of the coordinator's own program, by its name.</summary>
     Custom,

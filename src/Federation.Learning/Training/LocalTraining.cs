@@ -24,9 +24,9 @@ internal static class LocalTraining
         random.manual_seed(unchecked((long)DerivedSeed.For(task.Spec.Seed, "module", (ulong)round, task.Site)));
         var shuffle = new SeededGenerator(DerivedSeed.For(task.Spec.Seed, "data-order", (ulong)round, task.Site));
         using optim.Optimizer optimizer = CreateOptimizer(module, local.Optimizer, GradientCorrection.Of(module, task, start));
+        long count = inputs.shape[0], steps = 0;
+        double before = task.Spec.Strategy.Kind == StrategyKind.QFedAvg ? MeanLoss(module, inputs, targets, loss, cancellationToken) : double.NaN, mean = 0;
         module.train();
-        long count = inputs.shape[0];
-        double mean = 0;
         for (int epoch = 0; epoch < local.Epochs; epoch++)
         {
             using IDisposable scope = NewDisposeScope();
@@ -41,6 +41,7 @@ internal static class LocalTraining
                 Tensor value = loss(module.call(inputs.index_select(0, batch)), targets.index_select(0, batch));
                 value.backward();
                 optimizer.step();
+                steps++;
                 double number = value.to(ScalarType.Float64).item<double>();
                 if (!double.IsFinite(number)) throw new LearningException($"The training loss became {number} in round {round}. A lower local.optimizer.learningRate helps.");
                 sum += number * batch.shape[0];
@@ -49,7 +50,25 @@ internal static class LocalTraining
             mean = sum / count;
         }
 
-        return new TrainingResult(WeightedDelta(start, ModuleState.Of(module), count, round), (ulong)count, mean);
+        return new TrainingResult(WeightedDelta(start, ModuleState.Of(module), count, round), (ulong)count, mean) { Steps = steps, StartLoss = before };
+    }
+
+    /// <summary>Over all examples, as for evaluation.</summary>
+    private static double MeanLoss(nn.Module<Tensor, Tensor> module, Tensor inputs, Tensor targets, Func<Tensor, Tensor, Tensor> loss, CancellationToken cancellationToken)
+    {
+        const long atOnce = 4096;
+        using IDisposable noGrad = no_grad();
+        module.eval();
+        double sum = 0;
+        for (long first = 0; first < inputs.shape[0]; first += atOnce)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            using IDisposable scope = NewDisposeScope();
+            long last = Math.Min(first + atOnce, inputs.shape[0]);
+            sum += loss(module.call(inputs.slice(0, first, last, 1)), targets.slice(0, first, last, 1)).to(ScalarType.Float64).item<double>() * (last - first);
+        }
+
+        return sum / inputs.shape[0];
     }
 
     /// <summary>(trained − start) × weight, each value rounded to float32 once.</summary>

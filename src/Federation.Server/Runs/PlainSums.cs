@@ -22,7 +22,7 @@ internal sealed class PlainSums(RunContext context, RunHost run)
             {
                 var update = new FileStream(context.Spool.PathOf(run.Id, BufferRules.From(contribution, round.Round), site), FileMode.Open, FileAccess.Read, FileShare.Read, 1);
                 files.Add(update);
-                update.Position = run.ModelHeader.DataStart;
+                update.Position = run.UpdateShape.Header.DataStart;
                 updates.Add(new VisibleUpdate(site, update, contribution.Weight));
                 weight += contribution.Weight;
             }
@@ -31,10 +31,10 @@ internal sealed class PlainSums(RunContext context, RunHost run)
             using BlobStore.NewBlob blob = context.Blobs.Create();
             blob.Stream.Write(run.ModelHeader.Bytes);
             using StrategyState? state = run.OpenStrategyState(round.Round);
-            var next = new NextModel(model, blob.Stream, run.Strategy, state);
+            var next = new NextModel(model, blob.Stream, run.Strategy, state, run.UpdateShape, RoundFigures.Of(run, files.Count));
             if (run.Spec.Privacy is { IsCentral: true } privacy) return WithNoise(round.Round, privacy, files, next, blob, state);
             (IMeanUpdate mean, string note) = MeanOf(round, files, updates, weight);
-            next.AddAll(mean, run.ModelHeader.ValueCount, CancellationToken.None);
+            next.AddAll(mean, run.UpdateShape.Values, CancellationToken.None);
             return Keep(new Aggregated(round.Round, blob.Keep(), Note: note), state);
         }
         finally
@@ -54,7 +54,7 @@ internal sealed class PlainSums(RunContext context, RunHost run)
     {
         int round = aggregate.Round;
         StrategySpec strategy = run.Spec.Strategy;
-        long values = run.ModelHeader.ValueCount;
+        long values = run.UpdateShape.Values;
         switch (strategy.Kind)
         {
             case StrategyKind.Median: return (new TrimmedMean(updates, 0.5), "");
@@ -81,7 +81,7 @@ internal sealed class PlainSums(RunContext context, RunHost run)
     {
         double whole = run.State.SiteClip ?? SiteClip.First(privacy);
         using SecureRandom random = new();
-        double vote = NoisyMean.WriteNext(next, updates, run.ModelHeader.DataLength, privacy, whole, CentralNoise.Of(run.Spec, run.ModelHeader.ValueCount, random), CancellationToken.None);
+        double vote = NoisyMean.WriteNext(next, updates, run.UpdateShape.Header.DataLength, privacy, whole, CentralNoise.Of(run.Spec, run.UpdateShape.Values, random), CancellationToken.None);
         if (SiteClip.Votes(privacy) == 0) return Keep(new Aggregated(round, blob.Keep()), state);
         double clip = SiteClip.Next(privacy, whole, vote);
         return Keep(new Aggregated(round, blob.Keep(), SiteClip: clip, Note: Says(privacy, round, clip)), state);

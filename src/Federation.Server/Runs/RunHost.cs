@@ -26,6 +26,7 @@ public sealed class RunHost
     private readonly RunContext _context;
     private readonly Lock _lock = new();
     private readonly Lazy<SafetensorsHeader> _modelHeader;
+    private readonly Lazy<UpdateShape> _updateShape;
     private long _sequence;
     private (Transition Transition, RunChange Change)? _unsettled; // given to the store, which failed: it may hold it or not
     private DateTimeOffset _retryAt = DateTimeOffset.MinValue;
@@ -39,6 +40,7 @@ public sealed class RunHost
         Spec = RunSpec.Parse(record.SpecYaml, record.Name + ".yaml");
         Schema = record.SchemaYaml.Length == 0 ? null : DataSchema.Parse(record.SchemaYaml, "schema");
         _modelHeader = new Lazy<SafetensorsHeader>(() => ReadHeader(state.ModelSha256));
+        _updateShape = new Lazy<UpdateShape>(() => UpdateShape.Of(Spec, ModelHeader));
         Strategy = state.IsOver ? new FedAvg() : context.Strategies.Of(Spec.Strategy); // of one that is over nothing more is made
         Secure = Spec.SecureAggregation is null ? null : new SecureRun(context, this);
     }
@@ -53,7 +55,10 @@ public sealed class RunHost
 
     internal Strategy Strategy { get; }
 
-    /// <summary>Every model and update of the run begins with these bytes.</summary>
+    /// <summary>What the sites' updates hold.</summary>
+    internal UpdateShape UpdateShape => _updateShape.Value;
+
+    /// <summary>Every model of the run begins with these bytes.</summary>
     /// <exception cref="FileNotFoundException">The model's file is gone.</exception>
     public SafetensorsHeader ModelHeader => _modelHeader.Value;
 

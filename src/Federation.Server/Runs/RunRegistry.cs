@@ -46,6 +46,7 @@ public sealed class RunRegistry
             : string.Create(CultureInfo.InvariantCulture, $"Submitted: {spec.Rounds} rounds, at least {spec.Cohort.MinContributors} sites each.");
         var submitted = new EventRecord(1, now, RunLog.Submitted, 0, "", message, spec.Statistics is not null ? "" : initialModel, null);
         var run = new RunHost(_context, record, state, 1); // before it is stored: what cannot be run is not kept
+        if (spec.Statistics is null) _ = run.UpdateShape;
         try
         {
             _context.Store.AddRun(record, submitted, spec.Statistics is not null ? null : new ModelRecord(id, 0, initialModel, _context.Blobs.SizeOf(initialModel), now));

@@ -72,16 +72,16 @@ internal sealed class OpenedSums(RunContext context, RunHost run)
         using BlobStore.NewBlob next = context.Blobs.Create();
         next.Stream.Write(run.ModelHeader.Bytes);
         using StrategyState? state = run.OpenStrategyState(round);
-        var writer = new NextModel(model, next.Stream, run.Strategy, state);
-        int left = run.ModelHeader.ValueCount;
+        var writer = new NextModel(model, next.Stream, run.Strategy, state, run.UpdateShape, RoundFigures.Of(run, contributions));
+        int left = run.UpdateShape.Values;
         float last = 0;
-        double weight = sum.WriteMean(opened, Add, run.Spec.Privacy is null ? null : contributions);
+        double weight = sum.WriteMean(opened, Add, SecureEncoding.Weights(run.Spec) == WeightRule.One ? contributions : null);
         writer.End();
         string sha256 = next.Keep();
         state?.Keep();
         return (sha256, weight, last);
 
-        // What comes after the model's values is a vote.
+        // What comes after the update's values is a vote.
         void Add(ReadOnlySpan<float> values)
         {
             int own = Math.Min(left, values.Length);

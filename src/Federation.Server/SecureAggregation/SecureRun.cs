@@ -44,7 +44,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
     /// <summary>Whether a contribution travels in one key ciphertext.</summary>
     public bool IsDirect => run.Spec.Statistics is not null || SecureEncoding.IsDirect(Values + SiteClip.Votes(run.Spec.Privacy));
 
-    private int Values => run.ModelHeader.ValueCount;
+    private int Values => run.UpdateShape.Values;
 
     /// <summary>Begins an attempt at an epoch as soon as enough members are there.</summary>
     public void Begin(MakeKeys wanted)

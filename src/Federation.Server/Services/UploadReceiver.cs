@@ -41,9 +41,9 @@ public sealed class UploadReceiver(RunContext context, NodePace pace)
             long body = ContributionFile.BodyBytes(RoundOf(run, secure, round));
             if (request.Size <= (ulong)body || request.Size > (ulong)body + ContributionFile.MostHeaderBytes) throw Fail(run, site, round, RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongSize, $"The contribution has {request.Size} bytes; {body} and a signed header are right.", "size"));
         }
-        else if (request.Size != (ulong)run.ModelHeader.FileLength)
+        else if (request.Size != (ulong)run.UpdateShape.Header.FileLength)
         {
-            throw Fail(run, site, round, RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongSize, $"The update has {request.Size} bytes; one of this model has {run.ModelHeader.FileLength}.", "size"));
+            throw Fail(run, site, round, RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongSize, $"The update has {request.Size} bytes; one of this model has {run.UpdateShape.Header.FileLength}.", "size"));
         }
 
         using Turn turn = await TakeTurnAsync((run.Id, site), cancellationToken);
@@ -116,7 +116,7 @@ public sealed class UploadReceiver(RunContext context, NodePace pace)
         try
         {
             string path = context.Spool.PathOf(run.Id, round, upload.Site);
-            if (run.Secure is null) UpdateFile.Check(path, upload.UpdateSha256, run.ModelHeader);
+            if (run.Secure is null) UpdateFile.Check(path, upload.UpdateSha256, run.UpdateShape.Header);
             else CheckContribution(run, round, upload, path);
         }
         catch (RpcException error)

@@ -13,6 +13,11 @@ public abstract class Strategy
     {
     }
 
+    /// <summary>Before the first block of a round.</summary>
+    internal virtual void Begin(RoundFigures round)
+    {
+    }
+
     /// <param name="weights">In: the global model's. Out: the next one's, which are rounded to float32 once.</param>
     /// <param name="mean">Σ wᵢ(local model − global model) / Σ wᵢ; w is 1 under differential privacy.</param>
     /// <param name="state">As <see cref="Start"/>; in and out.</param>

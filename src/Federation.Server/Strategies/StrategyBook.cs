@@ -15,6 +15,9 @@ public sealed class StrategyBook(IReadOnlyDictionary<string, Func<IReadOnlyDicti
         StrategyKind.FedAdam => new FedAdam(spec["learningRate"], spec["beta1"], spec["beta2"], spec["tau"]),
         StrategyKind.FedYogi => new FedYogi(spec["learningRate"], spec["beta1"], spec["beta2"], spec["tau"]),
         StrategyKind.FedBuff => new FedBuff(spec["learningRate"]),
+        StrategyKind.FedNova => new FedNova(),
+        StrategyKind.Scaffold => new Scaffold(spec["learningRate"]),
+        StrategyKind.QFedAvg => new QFedAvg(),
         StrategyKind.Custom => Own(spec),
         _ => new FedAvg(), // the robust ones make another mean
     };

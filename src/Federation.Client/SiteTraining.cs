@@ -1,0 +1,93 @@
+using Federation.Formats.Models;
+using Federation.Formats.Runs;
+using Federation.Learning;
+using Federation.Learning.Strategies;
+using Federation.V1;
+using Microsoft.Extensions.Logging;
+
+namespace Federation.Client;
+
+/// <summary>Trains as a run's spec says and makes of it what is sent; what stays at this site, a personal part of the model or a control variate, is kept before that.</summary>
+internal sealed class SiteTraining(NodeFolder folder, ILocalLearner learner, OwnMeasurement measurement, ILogger logger)
+{
+    private readonly PersonalPart _personal = new(folder, learner, logger);
+    private readonly OwnControls _controls = new(folder);
+
+    /// <summary>The model alone of what the coordinator sends.</summary>
+    public static ModelState Weights(LearningTask task, ModelState model) => IsScaffold(task) ? ModelControls.Weights(model) : model;
+
+    /// <summary>The model with which this site would predict after a round.</summary>
+    public ModelState Own(LearningTask task, ModelState model, int round) => _personal.In(task, Weights(task, model), round);
+
+    /// <summary>The models that a round starts from, on this site's own test rows.</summary>
+    public void Measure(LearningTask task, int round, string modelSha256, ModelState model, CancellationToken cancellationToken)
+    {
+        measurement.Of(task, round, modelSha256, Weights(task, model), cancellationToken);
+        if (task.Spec.Personal is { Tensors.Count: > 0 } && Own(task, model, round) is var own && !ReferenceEquals(own, model)) measurement.Of(task, round, own.Sha256, own, cancellationToken, LocalMetrics.Personal);
+    }
+
+    /// <summary>One round of training, as it is to be sent.</summary>
+    /// <param name="model">As the coordinator sends it.</param>
+    /// <exception cref="LearningException">Training failed, or the learner does not say what the strategy needs.</exception>
+    public TrainingResult UpdateOf(LearningTask task, int round, ModelState model, CancellationToken cancellationToken)
+    {
+        if (IsScaffold(task)) return Corrected(task, round, model, cancellationToken);
+        ModelState start = _personal.In(task, model, round - 1);
+        TrainingResult trained = TrainOrNothing(task, round, start, cancellationToken);
+        TrainingResult update = SiteUpdate.Of(task, trained, UpdateShape.Of(task.Spec, model.Header));
+        _personal.Keep(task, round, start, trained);
+        return update;
+    }
+
+    /// <summary>The coordinator has this round's update.</summary>
+    public void Taken(LearningTask task, int round)
+    {
+        if (IsScaffold(task)) _controls.Taken(task.RunId, round);
+    }
+
+    /// <summary>A run is over: its last global model is measured, and what is this site's own of it is made and kept.</summary>
+    /// <param name="path">Of the last global model; afterwards it is the model alone.</param>
+    public void End(LearningTask task, RunEnded ended, string path, CancellationToken cancellationToken)
+    {
+        try
+        {
+            int rounds = (int)Math.Min(ended.Rounds, int.MaxValue);
+            ModelState model = Weights(task, ModelState.Read(path));
+            if (IsScaffold(task)) model.Save(path);
+            measurement.Of(task, rounds, ended.ModelSha256, model, cancellationToken);
+            if (ended.State == "completed") _personal.Finish(task, rounds, model, (kind, own) => measurement.Of(task, rounds, own.Sha256, own, cancellationToken, kind), cancellationToken);
+            _controls.Forget(task.RunId);
+        }
+        catch (Exception error) when (error is not OperationCanceledException)
+        {
+            logger.LogWarning("Run {Run}: this site's part of its end failed: {Message}", task.RunId, error.Message);
+        }
+    }
+
+    private static bool IsScaffold(LearningTask task) => task.Spec.Strategy.Kind == StrategyKind.Scaffold;
+
+    private TrainingResult Corrected(LearningTask task, int round, ModelState model, CancellationToken cancellationToken)
+    {
+        ModelState global = ModelControls.Controls(model), own = _controls.At(task.RunId, global);
+        TrainingResult trained = learner.Train(task with { Drift = Scaffold.Drift(global, own) }, round, ModelControls.Weights(model), cancellationToken);
+        (TrainingResult update, ModelState next) = Scaffold.After(task.Spec, trained, global, own);
+        _controls.Keep(task.RunId, round, global, next);
+        return update;
+    }
+
+    /// <summary>Where the noise does not come from the training itself, what goes wrong with this site's records shows in no message: an update of zeros takes its place.</summary>
+    private TrainingResult TrainOrNothing(LearningTask task, int round, ModelState start, CancellationToken cancellationToken)
+    {
+        try
+        {
+            TrainingResult result = learner.Train(task, round, start, cancellationToken);
+            if (result.NonFinite > 0) logger.LogWarning("Round {Round}: {Count} times a record or person was left out, because its loss or gradient was not finite", round, result.NonFinite);
+            return result;
+        }
+        catch (LearningException error) when (task.Spec.Privacy is { Noise: not NoiseSource.Own })
+        {
+            logger.LogError("Round {Round}: {Message} An update of zeros is sent, because a failure would say something of this site's records", round, error.Message);
+            return TrainingResult.Nothing(start);
+        }
+    }
+}
