@@ -5,14 +5,14 @@ using Microsoft.Extensions.Logging;
 
 namespace Federation.Client;
 
-/// <summary>A learner that is shown the spec as it is in each round, and whose slips stay at this site: an exception of a program that reads records often quotes one. The log gets it whole, the task fails with its kind alone.</summary>
+/// <summary>A learner whose slips stay at this site: an exception of a program that reads records often quotes one. The log gets it whole, the task fails with its kind alone.</summary>
 internal sealed class GuardedLearner(ILocalLearner inner, ILogger logger) : ILocalLearner
 {
     public IReadOnlyList<string> Check(LearningTask task, ModelState initial) => Guarded(() => inner.Check(task, initial));
 
     public IReadOnlyList<string> NotesOn(LearningTask task) => inner.NotesOn(task);
 
-    public TrainingResult Train(LearningTask task, int round, ModelState start, CancellationToken cancellationToken) => Guarded(() => inner.Train(task with { Spec = task.Spec.At(round) }, round, start, cancellationToken));
+    public TrainingResult Train(LearningTask task, int round, ModelState start, CancellationToken cancellationToken) => Guarded(() => inner.Train(task, round, start, cancellationToken));
 
     public EvaluationSums Evaluate(LearningTask task, ModelState model, CancellationToken cancellationToken) => Guarded(() => inner.Evaluate(task, model, cancellationToken));
 

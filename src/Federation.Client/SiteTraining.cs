@@ -31,6 +31,7 @@ internal sealed class SiteTraining(NodeFolder folder, ILocalLearner learner, Own
     /// <exception cref="LearningException">Training failed, or the learner does not say what the strategy needs.</exception>
     public TrainingResult UpdateOf(LearningTask task, int round, ModelState model, CancellationToken cancellationToken)
     {
+        task = task with { Spec = task.Spec.At(round) };
         if (IsScaffold(task)) return Corrected(task, round, model, cancellationToken);
         ModelState start = _personal.In(task, model, round - 1);
         TrainingResult trained = TrainOrNothing(task, round, start, cancellationToken);

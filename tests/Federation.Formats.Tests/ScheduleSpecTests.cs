@@ -39,6 +39,7 @@ public sealed class ScheduleSpecTests
     {
         RunSpec spec = RunSpec.Parse(Good, "run.yaml");
         LocalSpec first = spec.Local, second = new(first.Optimizer with { LearningRate = 0.01 }, 32, 1);
+        Assert.Equal(0.5, (spec with { Local = spec.Local with { Proximal = 0.5 } }).At(20).Local.Proximal);
         Assert.Equal([first, first, second, second, second with { Epochs = 2 }, second with { Epochs = 2 }], new[] { 1, 9, 10, 19, 20, 50 }.Select(round => spec.At(round).Local));
     }
 
@@ -87,6 +88,16 @@ public sealed class ScheduleSpecTests
         Problem problem = Assert.Single(Assert.Throws<InvalidInputException>(() => RunSpec.Parse(yaml, "x")).Problems);
         Assert.Equal($"schedule[0].{field}", problem.Field);
         Assert.Contains(says, problem.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Parse_ScheduleOfStepsWithFedNovaEncrypted_IsRefusedWithTheReason()
+    {
+        string yaml = Good.Replace("secureAggregation: none", "strategy: { kind: fednova }", StringComparison.Ordinal);
+        Problem[] problems = [.. Assert.Throws<InvalidInputException>(() => RunSpec.Parse(yaml, "x")).Problems];
+        Assert.Equal(["schedule[0].fromRound", "schedule[1].fromRound"], problems.Select(problem => problem.Field));
+        Assert.Contains("room for those of one batch size", problems[0].Message, StringComparison.Ordinal);
+        Assert.NotEmpty(RunSpec.Parse(Good.Replace("secureAggregation: none", "secureAggregation: none\nstrategy: { kind: fednova }", StringComparison.Ordinal), "x").Schedule);
     }
 
     [Fact]

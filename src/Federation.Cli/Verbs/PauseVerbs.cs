@@ -19,7 +19,7 @@ internal static class PauseVerbs
 
     public static IEnumerable<Verb> Create(Argument<string> run) =>
     [
-        new Verb("pause", "Let a run open no further round; the one that is open comes to its end. A pause outlives restarts.", "fed run pause latest\nfed run pause --all --wait && systemctl restart fed-server", "run-list")
+        new Verb("pause", "Let a run open no further round; the one that is open comes to its end. A pause outlives restarts.", "fed run pause latest\nfed run pause --all --wait", "run-list")
             .With(run, All, Wait).With(OperatorConnection.Options).Does(invocation => PauseAsync(invocation, run)),
         new Verb("resume", "Let a paused run go on.", "fed run resume latest\nfed run resume --all", "run-list")
             .With(run, ResumeAll).With(OperatorConnection.Options).Does(invocation => ResumeAsync(invocation, run)),

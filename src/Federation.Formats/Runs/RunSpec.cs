@@ -58,7 +58,7 @@ public sealed partial record RunSpec
         LocalSpec local = Local;
         foreach (RoundSettings change in Schedule.TakeWhile(change => change.FromRound <= round))
         {
-            local = new(local.Optimizer with { LearningRate = change.LearningRate ?? local.Optimizer.LearningRate }, change.BatchSize ?? local.BatchSize, change.Epochs ?? local.Epochs);
+            local = local with { Optimizer = local.Optimizer with { LearningRate = change.LearningRate ?? local.Optimizer.LearningRate }, BatchSize = change.BatchSize ?? local.BatchSize, Epochs = change.Epochs ?? local.Epochs };
         }
 
         return this with { Local = local };

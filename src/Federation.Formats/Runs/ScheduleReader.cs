@@ -25,6 +25,11 @@ internal static class ScheduleReader
             if (entry.Has("fromRound") && schedule.Count > 0 && change.FromRound <= schedule[^1].FromRound) entry.Add("fromRound", $"{change.FromRound} does not come after {schedule[^1].FromRound}, which the entry before says.", "Write the entries in the order of their rounds.");
             if (change is { LearningRate: null, BatchSize: null, Epochs: null }) entry.Add("fromRound", "says when, and nothing says what changes.", "Write learningRate, batchSize or epochs.");
             RequireTheSameCost(entry, spec.Privacy, change);
+            if (spec is { Strategy.Kind: StrategyKind.FedNova, SecureAggregation: not null } && (change.BatchSize ?? change.Epochs) is not null)
+            {
+                entry.Add("fromRound", "changes how many steps a site may take; under secure aggregation the encoding of fednova has room for those of one batch size and number of epochs.", "Change learningRate alone.");
+            }
+
             entry.Close();
             schedule.Add(change);
         }
