@@ -135,9 +135,11 @@ public sealed class StrategySpecTests
         RunSpec.Parse(PrivacySpecTests.Good.Replace("noise: shared", "noise: own, steps: 5", StringComparison.Ordinal) + "\npersonal: { tensors: [\"*.bias\"] }", "run.yaml");
     }
 
-    [Fact]
-    public void Parse_APersonalPartOfScaffold_IsRefused() =>
-        Assert.Contains("no control variates", Assert.Single(Assert.Throws<InvalidInputException>(() => RunSpec.Parse(Base + "{ kind: scaffold }\npersonal: { tensors: [a] }", "run.yaml")).Problems).Message, StringComparison.Ordinal);
+    [Theory]
+    [InlineData("scaffold", "no control variates")]
+    [InlineData("fedbuff, buffer: 5", "has none at the sites")]
+    public void Parse_APersonalPartOfAStrategyThatHasNoPlaceForIt_IsRefused(string kind, string says) =>
+        Assert.Contains(says, Assert.Single(Assert.Throws<InvalidInputException>(() => RunSpec.Parse($"{Base}{{ kind: {kind} }}\npersonal: {{ tensors: [a] }}", "run.yaml")).Problems).Message, StringComparison.Ordinal);
 
     [Fact]
     public void Parse_ARobustKindWithTheCoordinatorsNoise_IsRefused()

@@ -30,6 +30,7 @@ internal static class PersonalReader
     {
         if (spec.Personal is not { Tensors.Count: > 0 }) return;
         if (spec.Privacy is { Noise: NoiseSource.Shared, Unit: not DpUnit.Site }) fields.Add(Name, "tensors that stay at the site would be trained without noise, because with noise: shared a site's own part hides nothing by itself; what is shared in later rounds depends on them, and nobody pays for that.", "Write noise: own, whose noisy steps train both parts, or remove tensors.");
+        if (spec.Strategy.Kind == StrategyKind.FedBuff) fields.Add(Name, "tensors that stay at the site go with rounds, and fedbuff has none at the sites.", "Remove tensors, or write strategy: { kind: fedavg }.");
         if (spec.Strategy.Kind == StrategyKind.Scaffold) fields.Add(Name, "tensors that stay at the site have no control variates; scaffold is for models that are shared as a whole.", "Remove tensors, or write strategy: { kind: fedavg }.");
     }
 }
