@@ -3,11 +3,11 @@ using ZstdSharp;
 
 namespace Federation.Protocol;
 
-/// <summary>Pieces of content on their way out: as one Zstandard frame (RFC 8878) each where that saves a fifth or more, otherwise as they are. Not for several threads.</summary>
+/// <summary>Pieces of content on their way out: as one Zstandard frame (RFC 8878) each of 4 KiB and more where that saves a fifth, otherwise as they are. Not for several threads.</summary>
 /// <remarks>Models with many equal values shrink a hundredfold, trained weights by a twelfth, encrypted updates not at all. So what did not help is tried again with each sixteenth piece only.</remarks>
 public sealed class PiecePacker : IDisposable
 {
-    private const int TryAgainAfter = 15;
+    private const int TryAgainAfter = 15, LeastBytes = 4096;
     private const double WorthIt = 0.8;
     private readonly Compressor? _compressor;
     private readonly byte[] _packed = [];
@@ -24,7 +24,7 @@ public sealed class PiecePacker : IDisposable
     /// <param name="piece">At most <see cref="Limits.PieceBytes"/>.</param>
     public (ByteString Data, bool Zstd) Pack(ReadOnlySpan<byte> piece)
     {
-        if (_compressor is not null && _skip-- <= 0)
+        if (_compressor is not null && piece.Length >= LeastBytes && _skip-- <= 0)
         {
             int length = _compressor.Wrap(piece, _packed);
             if (length <= piece.Length * WorthIt)

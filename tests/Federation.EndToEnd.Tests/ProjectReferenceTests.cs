@@ -9,9 +9,9 @@ public sealed class ProjectReferenceTests
     {
         ["Privacy"] = ["MathNet.Numerics", "Microsoft.Data.Sqlite", "ZstdSharp.Port", "Microsoft.Research.SEALNet"],
         ["Federation.Formats"] = ["Privacy", "YamlDotNet"],
-        ["Federation.Protocol"] = ["Privacy", "Federation.Formats", "Google.Protobuf", "Grpc.Net.Client", "Grpc.StatusProto", "Grpc.Tools"],
+        ["Federation.Protocol"] = ["Privacy", "Federation.Formats", "Google.Protobuf", "Grpc.Net.Client", "Grpc.StatusProto", "Grpc.Tools", "ZstdSharp.Port"],
         ["Federation.Learning"] = ["Privacy", "Federation.Formats", "TorchSharp"],
-        ["Federation.Server"] = ["Privacy", "Federation.Formats", "Federation.Protocol", "Grpc.AspNetCore", "Microsoft.Data.Sqlite", "Microsoft.AspNetCore.App"],
+        ["Federation.Server"] = ["Privacy", "Federation.Formats", "Federation.Protocol", "Grpc.AspNetCore", "Microsoft.Data.Sqlite", "Npgsql", "Microsoft.AspNetCore.App"],
         ["Federation.Client"] = ["Privacy", "Federation.Formats", "Federation.Protocol", "Federation.Learning", "Grpc.Net.Client", "Microsoft.Extensions.Logging.Abstractions"],
         ["Federation.Cli"] = ["Privacy", "Federation.Formats", "Federation.Protocol", "Federation.Learning", "Federation.Server", "Federation.Client", "System.CommandLine", "Spectre.Console"],
         ["Federation.Samples"] = ["Federation.Client", "Federation.Server", "Federation.Learning", "ScottPlot", "Spectre.Console"],

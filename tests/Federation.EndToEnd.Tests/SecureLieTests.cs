@@ -22,7 +22,7 @@ public sealed class SecureLieTests
     });
 
     [Fact] // the same run, now without secure aggregation
-    public async Task Train_AfterTheSpecWasChanged_IsRefused() => await RefusedAsync("another spec or schema for run", _ => task =>
+    public async Task Train_AfterTheSpecWasChanged_IsRefused() => await RefusedAsync("another spec, schema or initial model for run", _ => task =>
         task.Train is { } train ? new NodeTask { Evaluate = new Evaluate { Run = new RunDescription { RunId = train.RunId, SpecYaml = Spec.Replace("{ kind: threshold-bfv, threshold: 3 }", "none", StringComparison.Ordinal), SchemaYaml = SyntheticSites.SchemaYaml }, Round = train.Round, ModelSha256 = train.ModelSha256 } } : task);
 
     [Fact]
