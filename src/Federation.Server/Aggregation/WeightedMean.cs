@@ -16,10 +16,11 @@ internal sealed class WeightedMean : IMeanUpdate
 {
     private readonly IReadOnlyList<Stream> _updates;
     private readonly double _weight;
-    private readonly ExactSum _sum = new(NextModel.BlockLength);
+    private readonly PairSum _sum = new(NextModel.BlockLength);
+    private ExactSum? _wide; // for blocks whose sums two doubles do not hold
     private readonly float[] _block = new float[NextModel.BlockLength];
 
-    /// <param name="updates">Each at its data; float32, little-endian.</param>
+    /// <param name="updates">Each at its data; float32, little-endian; they can be read again.</param>
     /// <param name="weight">Σ weights, positive.</param>
     /// <exception cref="AggregationException">The weight is not positive.</exception>
     public WeightedMean(IReadOnlyList<Stream> updates, double weight)
@@ -38,6 +39,21 @@ internal sealed class WeightedMean : IMeanUpdate
             _sum.Add(values);
         }
 
-        for (int i = 0; i < mean.Length; i++) mean[i] = _sum.ToDouble(i) / _weight;
+        if (_sum.IsExact) for (int i = 0; i < mean.Length; i++) mean[i] = _sum.ToDouble(i) / _weight;
+        else ReadWide(values, mean);
+    }
+
+    private void ReadWide(Span<float> values, Span<double> mean)
+    {
+        ExactSum sum = _wide ??= new ExactSum(NextModel.BlockLength);
+        sum.Clear();
+        foreach (Stream update in _updates)
+        {
+            update.Position -= values.Length * sizeof(float);
+            update.ReadExactly(MemoryMarshal.AsBytes(values));
+            sum.Add(values);
+        }
+
+        for (int i = 0; i < mean.Length; i++) mean[i] = sum.ToDouble(i) / _weight;
     }
 }
