@@ -167,7 +167,6 @@ public sealed class Coordinator : IAsyncDisposable
         {
             options.MaxReceiveMessageSize = Limits.MessageBytes;
             options.MaxSendMessageSize = Limits.MessageBytes;
-            options.CompressionProviders = []; // the limit is held against what comes: a few kilobytes of gzip could become gigabytes
             options.Interceptors.Add<CallerInterceptor>();
         });
         builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel =>

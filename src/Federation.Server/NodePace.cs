@@ -11,6 +11,8 @@ public sealed class NodePace(long? bytesPerSecond, TimeProvider time)
     private sealed class Line
     {
         public DateTimeOffset FreeAt { get; set; }
+
+        public DateTimeOffset LookedAt { get; set; }
     }
 
     /// <summary>Waits until a piece of this size may follow.</summary>
@@ -21,9 +23,10 @@ public sealed class NodePace(long? bytesPerSecond, TimeProvider time)
         Line line = _lines.GetOrAdd(site, _ => new Line());
         lock (line)
         {
-            DateTimeOffset now = time.GetUtcNow(), start = line.FreeAt > now ? line.FreeAt : now;
-            // A clock that was put back holds nobody up for longer than the piece takes.
-            if (start - now > TimeSpan.FromMinutes(1)) start = now;
+            DateTimeOffset now = time.GetUtcNow();
+            if (now < line.LookedAt) line.FreeAt -= line.LookedAt - now; // the clock was put back: that is no wait
+            line.LookedAt = now;
+            DateTimeOffset start = line.FreeAt > now ? line.FreeAt : now;
             line.FreeAt = start + TimeSpan.FromSeconds((double)bytes / rate);
             wait = start - now;
         }

@@ -19,7 +19,7 @@ internal sealed class RawClient : IDisposable
         var handler = new SocketsHttpHandler { SslOptions = new SslClientAuthenticationOptions { RemoteCertificateValidationCallback = (_, _, _, _) => true } };
 #pragma warning restore CA5359
         if (credential is not null) handler.SslOptions.ClientCertificateContext = SslStreamCertificateContext.Create(credential.Certificate, [credential.CaCertificate], offline: true);
-        _http = new HttpClient(handler) { BaseAddress = address, DefaultRequestVersion = HttpVersion.Version20, DefaultVersionPolicy = HttpVersionPolicy.RequestVersionExact };
+        _http = new HttpClient(handler) { BaseAddress = address };
     }
 
     /// <summary>A message with its length before it, as gRPC frames them.</summary>
@@ -35,7 +35,7 @@ internal sealed class RawClient : IDisposable
     /// <returns>The call's gRPC status.</returns>
     public async Task<StatusCode> CallAsync(string method, byte[] body, string? encoding = null, CancellationToken cancellation = default)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, method) { Content = new ByteArrayContent(body) };
+        using var request = new HttpRequestMessage(HttpMethod.Post, method) { Content = new ByteArrayContent(body), Version = HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionExact };
         request.Content.Headers.TryAddWithoutValidation("content-type", "application/grpc");
         request.Headers.TryAddWithoutValidation("te", "trailers");
         if (encoding is not null) request.Headers.TryAddWithoutValidation("grpc-encoding", encoding);

@@ -63,7 +63,6 @@ public static class CoordinatorChannel
             DisposeHttpClient = true,
             MaxReceiveMessageSize = Limits.MessageBytes,
             MaxSendMessageSize = Limits.MessageBytes,
-            CompressionProviders = [], // the limit is held against what comes, not against what becomes of it
             DisableResolverServiceConfig = true,
         });
     }
