@@ -18,7 +18,7 @@ public sealed class FaultTests
         await federation.EnrollAsync("a");
         // The handshake and the calls before take some kilobytes; the cut falls within the upload.
         using var proxy = new CuttingProxy(federation.Coordinator.NodesAddress, cutAfter: 5_000_000);
-        using ModuleLearner learner = OneVector.Learner(values);
+        using ModuleLearner learner = OneVector.ManifoldLearner(values);
         Task<NodeOutcome> node = federation.RunNodeAsync("a", learner, coordinator: proxy.Address);
         string run = await federation.SubmitAsync(OneVector.Spec(rounds: 1, least: 1), "", OneVector.Initial(values));
 
@@ -94,10 +94,10 @@ public sealed class FaultTests
         await federation.EnrollAsync("a");
         using var proxy = new CuttingProxy(federation.Coordinator.NodesAddress, cutAfter: 2_000_000, passLater: false);
         using var first = new CancellationTokenSource();
-        var counted = new CountingLearner(OneVector.Learner(1_000_000));
+        var counted = new CountingLearner(OneVector.ManifoldLearner(1_000_000));
         Task<NodeOutcome> node = federation.RunNodeAsync("a", counted, coordinator: proxy.Address, cancellationToken: first.Token);
         string run = await federation.SubmitAsync(OneVector.Spec(rounds: 1, least: 1), "", OneVector.Initial(1_000_000));
-        while (proxy.Sent.Count < 2) await Task.Yield(); // the upload was cut
+        while (proxy.Sent.Count < 2 && !node.IsCompleted) await Task.Yield(); // the upload was cut
         await first.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => node);
 

@@ -27,8 +27,17 @@ internal static class OneVector
         return ModuleState.Of(module);
     }
 
-    public static ModuleLearner Learner(int values) =>
-        new(() => Module(values), new Examples(ones(4, 1), ones(4, values)), (output, target) => nn.functional.mse_loss(output, target));
+    public static ModuleLearner Learner(int values) => Learner(values, ones(4, values));
+
+    /// <summary>Whose updates do not compress.</summary>
+    public static ModuleLearner ManifoldLearner(int values)
+    {
+        using Generator seeded = new(1);
+        return Learner(values, rand(4, values, generator: seeded));
+    }
+
+    private static ModuleLearner Learner(int values, Tensor targets) =>
+        new(() => Module(values), new Examples(ones(4, 1), targets), (output, target) => nn.functional.mse_loss(output, target));
 
     private static nn.Module<Tensor, Tensor> Module(int values)
     {
