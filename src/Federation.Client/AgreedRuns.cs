@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
 using Federation.Formats;
 using Federation.Formats.Configuration;
@@ -107,6 +109,19 @@ internal sealed class AgreedRuns(NodeFolder folder, string site, NodePolicy poli
         LearningTask task = Find(runId) ?? throw new ProtocolException(Refusal.NotApproved, $"This site's policy asks for approvals, and it has not agreed to run {runId}: it has no part in the run's keys.");
         approval.Require(task, SpecOf(runId), SchemaOf(runId), SubmissionOf(runId));
     }
+
+    /// <summary>A sum that this site helps to open is of the run that it agreed to: under one id the coordinator could show others another spec, with less noise or none.</summary>
+    /// <exception cref="ProtocolException">It is of another spec or schema.</exception>
+    public void RequireSame(string runId, RoundDescriptor round)
+    {
+        if (!Has(runId)) return;
+        if (!round.RunSpec.AsSpan().SequenceEqual(HashOf(SpecOf(runId))) || !round.LocalTraining.AsSpan().SequenceEqual(HashOf(SchemaOf(runId))))
+        {
+            throw new ProtocolException(Refusal.AnotherOpening, $"The sum to be opened is of another spec or schema than the ones of run {runId} that this site agreed to.");
+        }
+    }
+
+    private static byte[] HashOf(string text) => SHA256.HashData(Encoding.UTF8.GetBytes(text));
 
     /// <summary>The model that a run's first round starts from, and round 0 evaluates, is the one that was approved. What later rounds start from nobody can sign beforehand.</summary>
     /// <exception cref="ProtocolException">It is another.</exception>

@@ -53,9 +53,16 @@ internal sealed class PersonalPart(NodeFolder folder, ILocalLearner learner, ILo
         {
             // Without differential privacy: nothing that depends on the outcome leaves this site.
             LearningTask tuning = task with { StaysHere = true, Spec = task.Spec with { Local = task.Spec.Local with { Epochs = personal.FineTuneEpochs, Proximal = 0 }, Strategy = StrategySpec.FedAvg, Personal = null } };
-            TrainingResult tuned = learner.Train(tuning, rounds + 1, own, cancellationToken);
-            if (tuned.Weight > 0) own = Trained(own, tuned); // else this site has no rows to train on
-            measure(LocalMetrics.FineTuned, own);
+            try
+            {
+                TrainingResult tuned = learner.Train(tuning, rounds + 1, own, cancellationToken);
+                if (tuned.Weight > 0) own = Trained(own, tuned); // else this site has no rows to train on
+                measure(LocalMetrics.FineTuned, own);
+            }
+            catch (LearningException error)
+            {
+                logger.LogWarning("Run {Run}: fine-tuning failed, and the model is kept without it: {Message}", task.RunId, error.Message);
+            }
         }
 
         own.Save(path);

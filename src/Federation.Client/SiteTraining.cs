@@ -48,7 +48,8 @@ internal sealed class SiteTraining(NodeFolder folder, ILocalLearner learner, Own
 
     /// <summary>A run is over: its last global model is measured, and what is this site's own of it is made and kept.</summary>
     /// <param name="path">Of the last global model; afterwards it is the model alone.</param>
-    public void End(LearningTask task, RunEnded ended, string path, CancellationToken cancellationToken)
+    /// <param name="trains">An evaluator has no model of its own.</param>
+    public void End(LearningTask task, RunEnded ended, string path, bool trains, CancellationToken cancellationToken)
     {
         try
         {
@@ -56,7 +57,7 @@ internal sealed class SiteTraining(NodeFolder folder, ILocalLearner learner, Own
             ModelState model = Weights(task, ModelState.Read(path));
             if (IsScaffold(task)) model.Save(path);
             measurement.Of(task, rounds, ended.ModelSha256, model, cancellationToken);
-            if (ended.State == "completed") _personal.Finish(task, rounds, model, (kind, own) => measurement.Of(task, rounds, own.Sha256, own, cancellationToken, kind), cancellationToken);
+            if (trains && ended.State == "completed") _personal.Finish(task, rounds, model, (kind, own) => measurement.Of(task, rounds, own.Sha256, own, cancellationToken, kind), cancellationToken);
             _controls.Forget(task.RunId);
         }
         catch (Exception error) when (error is not OperationCanceledException)

@@ -179,6 +179,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             // A trainer evaluates only runs that it has agreed to; an evaluator's test set is public.
             if (charges is not null && !runs.Has(evaluate.Run.RunId)) throw new ProtocolException(Refusal.BelowPolicy, $"This site has not agreed to run {evaluate.Run.RunId}.");
             LearningTask task = runs.Agree(evaluate.Run);
+            if (charges is not null && task.Spec.Evaluate is null) throw new ProtocolException(Refusal.AnotherOpening, "The coordinator asks for an evaluation, and the run's spec asks for none.");
             if (evaluate.Round == 0) runs.RequireModel(task, 0, evaluate.ModelSha256);
             if (charges is not null && task.Spec is { Privacy: not null } and not { SecureAggregation: not null, Evaluate.NoiseMultiplier: > 0 }) throw new ProtocolException(Refusal.BelowPolicy, "The run is differentially private, and its spec says no noise for sums over this site's test rows.");
             ModelState model = await LoadModelAsync(evaluate.ModelSha256, cancellationToken);
@@ -249,7 +250,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         duty.Forget(ended.RunId);
         if (ended.ModelSha256.Length > 0 && await KeepAsync(ended, ended.ModelSha256, ModelFile, cancellationToken) is var model && runs.Find(ended.RunId) is { } task)
         {
-            _training.End(task, ended, model, cancellationToken);
+            _training.End(task, ended, model, trains: charges is not null, cancellationToken);
         }
 
         if (ended.StatisticsSha256.Length > 0) await KeepAsync(ended, ended.StatisticsSha256, StatisticsFile, cancellationToken);

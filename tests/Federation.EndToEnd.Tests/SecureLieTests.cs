@@ -121,6 +121,9 @@ public sealed class SecureLieTests
     [Fact]
     public async Task Open_WithANonMember_IsRefused() => await RefusedAsync("is not 3 distinct members", liar => Asked(liar, request => request with { Active = [.. request.Active.Take(2), 9] }));
 
+    [Fact] // to others it showed another run under the same id
+    public async Task Open_OfAnotherSpec_IsRefused() => await RefusedAsync("of another spec or schema", liar => Asked(liar, request => request with { Round = request.Round with { RunSpec = new byte[32] } }));
+
     [Fact]
     public async Task Open_OfOneContributionTwice_IsRefused() => await RefusedAsync("is in the set twice", liar => Asked(liar, request => request with { Contributions = [.. request.Contributions.Skip(1), request.Contributions[1]] }));
 

@@ -129,4 +129,12 @@ public sealed class ConfigurationTests
         if (models is { } right) Assert.Equal(new RetentionRule(right, days), ServerConfiguration.Load(path).Retention);
         else Assert.Contains("retention", Assert.Throws<InvalidInputException>(() => ServerConfiguration.Load(path)).Problems[0].Field);
     }
+
+    [Theory]
+    [InlineData("Host=h;Password=x", true)]
+    [InlineData("Host=h; pwd = x", true)]
+    [InlineData("Host=h;PSW=x", true)]
+    [InlineData("Host=h;SSL Password=x", true)]
+    [InlineData("Host=password;Username=pwd", false)]
+    public void HasPassword_AnyWordForOne_IsKnown(string text, bool has) => Assert.Equal(has, new ConnectionString(text).HasPassword);
 }

@@ -95,6 +95,7 @@ public sealed class StrategySpecTests
 
     [Theory]
     [InlineData("fednova", "kind: sgd", "kind: adam", "steps of sgd")]
+    [InlineData("fednova", "batchSize: 16", "batchSize: 16, proximal: 2", "learningRate·proximal = 1")]
     [InlineData("q-fedavg", "kind: sgd", "kind: adamw", "steps of sgd")]
     [InlineData("scaffold", "learningRate: 0.5", "learningRate: 0.5, momentum: 0.9", "momentum and proximal")]
     [InlineData("scaffold", "batchSize: 16", "batchSize: 16, proximal: 0.1", "momentum and proximal")]

@@ -67,6 +67,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
             if (store.Find(request.Opening.Run) is not { } kept) throw new LostShareException("This site holds no share of the run's key.");
             using CommitteeShare share = kept.Share;
             runs.RequireApproval(request.Opening.Run);
+            runs.RequireSame(request.Opening.Run, request.Round);
             ulong epoch = kept.Certificate.Descriptor.Epoch;
             // Keys are made anew between rounds, so nothing of an older epoch is left to open: whoever asks wants to know what this site says to it.
             if (request.Opening.Epoch < epoch) throw new ProtocolException(Refusal.WrongEpoch, $"The {request.Opening} is to be opened after this site has taken a share of epoch {epoch}: with new keys nothing of the old ones is opened.");

@@ -11,7 +11,10 @@ public sealed class ConnectionString
     public string Reveal() => _text;
 
     /// <summary>Whether it holds a password.</summary>
-    public bool HasPassword => _text.Split(';').Any(part => part.Split('=')[0].Trim() is var keyword && (keyword.Equals("password", StringComparison.OrdinalIgnoreCase) || keyword.Equals("pwd", StringComparison.OrdinalIgnoreCase)));
+    public bool HasPassword => _text.Split(';').Any(part => Passwords.Contains(part.Split('=')[0].Replace(" ", "", StringComparison.Ordinal), StringComparer.OrdinalIgnoreCase));
+
+    // Every word that Npgsql takes for one, blanks left out.
+    private static readonly string[] Passwords = ["password", "pwd", "psw", "sslpassword"];
 
     public override string ToString() => "(connection string)";
 

@@ -126,6 +126,8 @@ internal static class StrategyReader
         const string repair = "Write kind: fedavg, or one of the other kinds that work on the mean of the updates.";
         if (spec.Local.Optimizer.Kind != OptimizerKind.Sgd) fields.Add(Name, $"{kind} reckons with steps of sgd; local.optimizer is another.", "Write local: { optimizer: { kind: sgd, … }, … }, or another strategy.");
         if (spec.Strategy.Kind == StrategyKind.Scaffold && spec.Local is not { Optimizer.Momentum: 0, Proximal: 0 }) fields.Add(Name, "scaffold takes a site's mean gradient from what its model moved by, which momentum and proximal change.", "Remove them.");
+        double pull = spec.Local.Proximal * spec.Schedule.Select(change => change.LearningRate ?? 0).Append(spec.Local.Optimizer.LearningRate).Max();
+        if (spec.Strategy.Kind == StrategyKind.FedNova && pull >= 1) fields.Add(Name, FormattableString.Invariant($"fednova divides by how far a site's steps reach, which a pull of learningRate·proximal = {pull:g4} takes away."), "Keep learningRate·proximal below 1.");
         if (spec.Privacy is null) return;
         fields.Add(Name, (spec.Strategy.Kind, spec.Privacy.Unit) switch
         {

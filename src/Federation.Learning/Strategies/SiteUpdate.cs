@@ -28,7 +28,7 @@ public static class SiteUpdate
                 break;
         }
 
-        if (scalar > shape.LargestScalar) throw new LearningException(FormattableString.Invariant($"The strategy's number is {scalar:g4} at this site; the run's encoding has room for {shape.LargestScalar:g4}. Raise secureAggregation.{(task.Spec.Strategy.Kind == StrategyKind.FedNova ? "maxWeight" : "cut")} in the run's spec."));
+        if (scalar > shape.LargestScalar) throw new LearningException(FormattableString.Invariant($"The strategy's number at this site is more than the {shape.LargestScalar:g4} that the run's encoding has room for. Raise secureAggregation.{(task.Spec.Strategy.Kind == StrategyKind.FedNova ? "maxWeight" : "cut")} in the run's spec."));
         if (scalar is null && task.Spec.Personal is not { Tensors.Count: > 0 }) return trained;
         IEnumerable<NamedTensor> tensors = Shared(trained.WeightedDelta, task.Spec).Select(tensor => factor == 1 ? tensor : tensor with { Values = [.. tensor.Values.Select(value => (float)(value * factor))] });
         if (scalar is { } number) tensors = tensors.Prepend(new NamedTensor(UpdateShape.Scalar, [1], [(float)(number * shape.Unit * trained.Weight)]));
@@ -47,7 +47,7 @@ public static class SiteUpdate
     {
         const double least = 1e-10; // as in the authors' code: a loss of 0 has no power below 0
         double loss = trained.StartLoss + least, q = run.Strategy["q"], squares = 0;
-        if (loss is not (>= least and < double.PositiveInfinity)) throw new LearningException($"q-fedavg weights a site by its training loss, which must be at least 0; at this site it is {trained.StartLoss}{(double.IsNaN(trained.StartLoss) ? ", because this node's learner does not say it (TrainingResult.StartLoss)" : "")}.");
+        if (loss is not (>= least and < double.PositiveInfinity)) throw new LearningException($"q-fedavg weights a site by its training loss, which must be finite and at least 0; at this site it is not{(double.IsNaN(trained.StartLoss) ? ", or this node's learner does not say it (TrainingResult.StartLoss)" : "")}.");
         foreach (float value in Shared(trained.WeightedDelta, run).SelectMany(tensor => tensor.Values)) squares += (double)value * value;
         double power = Math.Pow(loss, q);
         return (power, (q * Math.Pow(loss, q - 1) / run.Local.Optimizer.LearningRate * squares) + power);

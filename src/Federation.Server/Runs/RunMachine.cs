@@ -257,7 +257,7 @@ public static class RunMachine
 
     /// <summary>Why the run cannot go on: sites fell out, and those left, even if all became ready, are too few. Null: it can.</summary>
     /// <returns>The reason for everybody, and the same with the sites' own words for the operator: what one site says is not other sites' to hear.</returns>
-    private static (string Reason, string Told)? Hopeless(RunState state)
+    internal static (string Reason, string Told)? Hopeless(RunState state)
     {
         KeyValuePair<string, RunSite>[] left = [.. state.Sites.Where(site => site.Value.Standing is SiteStanding.Refused or SiteStanding.Failed)];
         int possible = state.Sites.Count - left.Length;

@@ -128,7 +128,7 @@ public sealed class UploadReceiver(RunContext context, NodePace pace)
 
         // Where the coordinator adds the noise every site counts 1, whatever it claims; what it sent is clipped as it is.
         var counted = new Contribution(upload.UpdateSha256, run.Spec.Privacy is { IsCentral: true } ? 1 : upload.Weight);
-        Transition transition = run.Apply(run.State.Phase is Evaluating ? new EvaluationSealed(upload.Site, round, counted) : new UpdateArrived(upload.Site, round, upload.ModelSha256, counted));
+        Transition transition = run.Apply(run.Secure is not null && run.State.Phase is Evaluating ? new EvaluationSealed(upload.Site, round, counted) : new UpdateArrived(upload.Site, round, upload.ModelSha256, counted));
         if (transition.Refused is { } refusal) throw RpcError.Refuse(StatusCode.FailedPrecondition, refusal, transition.Reason);
     }
 

@@ -42,5 +42,21 @@ public sealed class FedBuffTests
         Assert.Empty(Directory.EnumerateFiles(test.Folder.Spool, "*", SearchOption.AllDirectories));
     }
 
+    [Fact]
+    public async Task Run_SlowUpdateInAnEvaluation_WaitsForTheNextStep()
+    {
+        await using TestCoordinator test = await TestCoordinator.StartAsync();
+        TestNode[] nodes = await test.EnrolAllAsync("a", "b", "c");
+        string run = await test.OpenRoundAsync(nodes, spec: Tiny.Spec(rounds: 2, least: 2, extra: "strategy: { kind: fedbuff, buffer: 2 }\nevaluate: { every: 1, metrics: [accuracy] }"));
+        Train slow = (await nodes[2].NextAsync()).Train;
+        await nodes[0].ContributeAsync(run, Moved(2));
+        await nodes[1].ContributeAsync(run, Moved(4));
+        await test.SummedAsync(run);
+        Assert.Equal("evaluating", test.StateOf(run).PhaseName);
+        await nodes[2].BeginAsync(run, slow.Round, slow.ModelSha256, Moved(8));
+        await nodes[2].SendAsync(run, slow.Round, Moved(8));
+        Assert.Equal(["c"], test.StateOf(run).Buffer!.Early.Keys);
+    }
+
     private static ModelState Moved(float by) => Tiny.Update(by, by, by, by);
 }
