@@ -31,7 +31,7 @@ internal static class BlobDownload
         string path = folder.Blob(sha256), part = path + ".part";
         if (File.Exists(path)) return path;
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        using var reader = new PieceReader();
+        var reader = new PieceReader();
         await using (var file = new FileStream(part, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1))
         {
             await HashAsync(file, hash, cancellationToken);

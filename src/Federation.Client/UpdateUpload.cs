@@ -20,7 +20,7 @@ internal static class UpdateUpload
         file.Position = (long)begun.Offset;
         using AsyncClientStreamingCall<UploadChunk, UploadReply> call = client.Upload(cancellationToken: cancellationToken);
         byte[] buffer = new byte[Limits.PieceBytes];
-        using var packer = new PiecePacker(begun.Zstd);
+        var packer = new PiecePacker(begun.Zstd);
         long sent = 0;
         while (true)
         {

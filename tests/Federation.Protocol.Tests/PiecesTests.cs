@@ -10,8 +10,8 @@ public sealed class PiecesTests
     public void Unpack_WhatWasPacked_IsThePieceWhateverItHolds() => Gen.Select(Gen.Byte.Array[0, 3000], Gen.Int[1, 40], Gen.Bool).Sample((piece, repeats, zstd) =>
     {
         byte[] content = [.. Enumerable.Repeat(piece, repeats).SelectMany(bytes => bytes).Take(Limits.PieceBytes)];
-        using var packer = new PiecePacker(zstd);
-        using var reader = new PieceReader();
+        var packer = new PiecePacker(zstd);
+        var reader = new PieceReader();
         for (int i = 0; i < 3; i++)
         {
             (ByteString data, bool packed) = packer.Pack(content);
@@ -24,7 +24,7 @@ public sealed class PiecesTests
     [Fact]
     public void Pack_ZerosAndRandomBytes_CompressesTheFirstOnly()
     {
-        using var packer = new PiecePacker(zstd: true);
+        var packer = new PiecePacker(zstd: true);
         byte[] random = new byte[Limits.PieceBytes];
         new Random(1).NextBytes(random);
         Assert.False(packer.Pack(random).Zstd);
@@ -39,7 +39,7 @@ public sealed class PiecesTests
     {
         using var stream = new MemoryStream();
         using (var compressor = new CompressionStream(stream, leaveOpen: true)) for (int i = 0; i < 256; i++) compressor.Write(new byte[1 << 20]);
-        using var reader = new PieceReader();
+        var reader = new PieceReader();
         reader.Unpack(Compressed(new byte[10]), zstd: true); // takes its buffer
         ByteString bomb = ByteString.CopyFrom(stream.ToArray());
         Assert.True(bomb.Length < Limits.ChunkBytes);
@@ -58,7 +58,7 @@ public sealed class PiecesTests
             damaged[at] = value;
             foreach (byte[] hostile in new[] { bytes, damaged, good[..at] })
             {
-                using var reader = new PieceReader();
+                var reader = new PieceReader();
                 try
                 {
                     Assert.InRange(reader.Unpack(ByteString.CopyFrom(hostile), zstd: true).Length, 0, Limits.ChunkBytes);

@@ -18,7 +18,7 @@ public static class BlobStreams
         if (request.Offset > (ulong)file.Length) throw RpcError.Refuse(StatusCode.OutOfRange, Refusal.WrongOffset, $"The offset {request.Offset} is beyond the content's {file.Length} bytes.", "offset");
         file.Position = (long)request.Offset;
         byte[] buffer = new byte[Limits.PieceBytes];
-        using var packer = new PiecePacker(request.Zstd);
+        var packer = new PiecePacker(request.Zstd);
         while (true)
         {
             long offset = file.Position;

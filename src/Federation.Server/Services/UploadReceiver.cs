@@ -75,7 +75,7 @@ public sealed class UploadReceiver(RunContext context, NodePace pace)
         }
 
         long length = context.Spool.Length(run.Id, round, site);
-        using var reader = new PieceReader();
+        var reader = new PieceReader();
         await using (FileStream file = context.Spool.Append(run.Id, round, site))
         {
             UploadChunk chunk = first;
