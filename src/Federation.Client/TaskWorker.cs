@@ -29,6 +29,7 @@ namespace Federation.Client;
 internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILocalLearner learner, RunCharges? charges, CommitteeDuty duty, SecureContribution contribution, SiteStatistics statistics, AgreedRuns runs, NodeAudit audit, Func<JoinRequest> join, ILogger logger)
 {
     private const string ModelFile = "model.safetensors", StatisticsFile = "statistics.json";
+    private const long LargeModel = 64 << 20;
     private readonly SiteTraining _training = new(folder, learner, new OwnMeasurement(folder, learner, logger), logger);
 
     public Task DoAsync(NodeTask task, CancellationToken cancellationToken) => task.TaskCase switch
@@ -270,6 +271,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     {
         string path = await BlobDownload.FetchAsync(client, folder, sha256, cancellationToken);
         foreach (string other in Directory.EnumerateFiles(Path.GetDirectoryName(path)!).Where(file => file != path)) File.Delete(other);
+        if (new FileInfo(path).Length >= LargeModel) GC.Collect(); // the model before it is free, and the collector waits for more than two of them
         return ModelState.Read(path);
     }
 
