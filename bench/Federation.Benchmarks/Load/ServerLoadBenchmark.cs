@@ -77,7 +77,7 @@ internal static class ServerLoadBenchmark
             }
 
             foreach (Process process in processes) await process.StandardOutput.ReadLineAsync();
-            string run = await coordinator.SubmitAsync(SpecOf(selected == nodes ? "all" : $"{{ count: {selected} }}", selected, rounds, secure == "none" ? secure : "{ kind: threshold-bfv, cut: 0.01, bits: 14, maxWeight: 100 }"), LoadNodes.InitialOf(parameters));
+            string run = await coordinator.SubmitAsync(SpecOf(selected == nodes ? "all" : $"all, count: {selected}", selected, rounds, secure == "none" ? secure : "{ kind: threshold-bfv, cut: 0.01, bits: 14, maxWeight: 100 }"), LoadNodes.InitialOf(parameters));
             (double[] seconds, int abandoned) = await WatchAsync(coordinator, run);
             List<LoadedNodes> ended = [];
             foreach (Process process in processes) ended.Add(JsonSerializer.Deserialize<LoadedNodes>((await process.StandardOutput.ReadLineAsync())!)!);
@@ -119,7 +119,7 @@ internal static class ServerLoadBenchmark
         return ([.. seconds], abandoned);
     }
 
-    /// <param name="sites">As the spec's cohort has it.</param>
+    /// <param name="sites">The beginning of the cohort, after <c>sites:</c>.</param>
     public static string SpecOf(string sites, int contributors, int rounds, string secure) => $$"""
         name: load
         model: { kind: custom, initial: x.safetensors }
