@@ -1,5 +1,3 @@
-using System.Security.Cryptography;
-using System.Text;
 using System.Text.Json;
 using Federation.Formats;
 using Federation.Formats.Configuration;
@@ -115,13 +113,11 @@ internal sealed class AgreedRuns(NodeFolder folder, string site, NodePolicy poli
     public void RequireSame(string runId, RoundDescriptor round)
     {
         if (!Has(runId)) return;
-        if (!round.RunSpec.AsSpan().SequenceEqual(HashOf(SpecOf(runId))) || !round.LocalTraining.AsSpan().SequenceEqual(HashOf(SchemaOf(runId))))
+        if (!round.RunSpec.AsSpan().SequenceEqual(RoundDescriptor.HashOf(SpecOf(runId))) || !round.LocalTraining.AsSpan().SequenceEqual(RoundDescriptor.HashOf(SchemaOf(runId))))
         {
             throw new ProtocolException(Refusal.AnotherOpening, $"The sum to be opened is of another spec or schema than the ones of run {runId} that this site agreed to.");
         }
     }
-
-    private static byte[] HashOf(string text) => SHA256.HashData(Encoding.UTF8.GetBytes(text));
 
     /// <summary>The model that a run's first round starts from, and round 0 evaluates, is the one that was approved. What later rounds start from nobody can sign beforehand.</summary>
     /// <exception cref="ProtocolException">It is another.</exception>

@@ -69,12 +69,7 @@ internal sealed class PersonalPart(NodeFolder folder, ILocalLearner learner, ILo
         logger.LogInformation("{Message}", string.Create(CultureInfo.InvariantCulture, $"Run {task.RunId}: this site's own model is in {path}, and is sent nowhere"));
     }
 
-    private static ModelState Trained(ModelState start, TrainingResult trained) => new(start.Tensors.Zip(trained.WeightedDelta.Tensors, (before, moved) =>
-    {
-        float[] values = new float[before.Values.Length];
-        for (int i = 0; i < values.Length; i++) values[i] = (float)(before.Values[i] + (moved.Values[i] / (double)trained.Weight));
-        return before with { Values = values };
-    }));
+    private static ModelState Trained(ModelState start, TrainingResult trained) => start.Combine(trained.WeightedDelta, (before, moved) => before + (moved / trained.Weight));
 
     private string PathOf(string runId, int round) => Path.Combine(folder.Run(runId), round.ToString(CultureInfo.InvariantCulture) + Extension);
 

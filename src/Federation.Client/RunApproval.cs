@@ -42,7 +42,7 @@ internal sealed class RunApproval(NodeFolder folder, string federation, NodePoli
         if (policy.Approval is not { } asked) return;
         ApprovalAnswer answer = asked.Check(federation, specYaml, schemaYaml, submission, trains: task.Spec.Statistics is null);
         if (answer.Refusal is { } refusal) throw new ProtocolException(Refusal.NotApproved, refusal);
-        string pin = folder.Submission(Sha256Hex.Of(submission.ToSign(federation, specYaml, schemaYaml)));
+        string pin = PinOf(submission, specYaml, schemaYaml);
         if (asked.AsksForSignatures && File.Exists(pin) && File.ReadAllText(pin) is var other && other != task.RunId)
         {
             throw new ProtocolException(Refusal.SubmittedBefore, $"What was signed for run {other} is shown again for run {task.RunId}: a submission is one run. Whoever wants another submits it anew.");
@@ -55,7 +55,9 @@ internal sealed class RunApproval(NodeFolder folder, string federation, NodePoli
     public void Keep(RunDescription run, SignedSubmission submission)
     {
         if (submission.Nonce.Length == 0) return;
-        string pin = folder.Submission(Sha256Hex.Of(submission.ToSign(federation, run.SpecYaml, run.SchemaYaml)));
+        string pin = PinOf(submission, run.SpecYaml, run.SchemaYaml);
         if (!File.Exists(pin)) WholeFile.Write(pin, run.RunId);
     }
+
+    private string PinOf(SignedSubmission submission, string specYaml, string schemaYaml) => folder.Submission(Sha256Hex.Of(submission.ToSign(federation, specYaml, schemaYaml)));
 }

@@ -13,16 +13,13 @@ internal sealed class SiteTraining(NodeFolder folder, ILocalLearner learner, Own
     private readonly PersonalPart _personal = new(folder, learner, logger);
     private readonly OwnControls _controls = new(folder);
 
-    /// <summary>The model alone of what the coordinator sends.</summary>
-    public static ModelState Weights(LearningTask task, ModelState model) => IsScaffold(task) ? ModelControls.Weights(model) : model;
-
     /// <summary>The model with which this site would predict after a round.</summary>
-    public ModelState Own(LearningTask task, ModelState model, int round) => _personal.In(task, Weights(task, model), round);
+    public ModelState Own(LearningTask task, ModelState model, int round) => _personal.In(task, ModelControls.Weights(task.Spec, model), round);
 
     /// <summary>The models that a round starts from, on this site's own test rows.</summary>
     public void Measure(LearningTask task, int round, string modelSha256, ModelState model, CancellationToken cancellationToken)
     {
-        measurement.Of(task, round, modelSha256, Weights(task, model), cancellationToken);
+        measurement.Of(task, round, modelSha256, ModelControls.Weights(task.Spec, model), cancellationToken);
         if (task.Spec.Personal is { Tensors.Count: > 0 } && Own(task, model, round) is var own && !ReferenceEquals(own, model)) measurement.Of(task, round, own.Sha256, own, cancellationToken, LocalMetrics.Personal);
     }
 
@@ -54,7 +51,7 @@ internal sealed class SiteTraining(NodeFolder folder, ILocalLearner learner, Own
         try
         {
             int rounds = (int)Math.Min(ended.Rounds, int.MaxValue);
-            ModelState model = Weights(task, ModelState.Read(path));
+            ModelState model = ModelControls.Weights(task.Spec, ModelState.Read(path));
             if (IsScaffold(task)) model.Save(path);
             measurement.Of(task, rounds, ended.ModelSha256, model, cancellationToken);
             if (trains && ended.State == "completed") _personal.Finish(task, rounds, model, (kind, own) => measurement.Of(task, rounds, own.Sha256, own, cancellationToken, kind), cancellationToken);

@@ -72,7 +72,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             {
                 if (initial is null) return statistics.Check(task);
                 _ = UpdateShape.Of(task.Spec, initial.Header); // what is to stay at this site is in the model, or the run is refused
-                return learner.Check(task, SiteTraining.Weights(task, initial));
+                return learner.Check(task, ModelControls.Weights(task.Spec, initial));
             }
 
             IReadOnlyList<string> Costs()

@@ -1,4 +1,5 @@
 using Federation.Formats;
+using Federation.Protocol.Identity;
 
 namespace Federation.Cli.Terminal;
 
@@ -25,12 +26,10 @@ internal sealed class OutputFile
     /// <param name="isPrivate">For its owner alone to read.</param>
     public async Task WriteAsync(Func<FileStream, Task> write, bool isPrivate = false)
     {
-        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.ReadWrite };
-        if (isPrivate && !OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
         string fresh = $"{Path}.{Guid.NewGuid():N}.new";
         try
         {
-            await using (var file = new FileStream(fresh, options))
+            await using (FileStream file = isPrivate ? PrivateFile.Create(fresh) : new FileStream(fresh, FileMode.CreateNew, FileAccess.ReadWrite))
             {
                 await write(file);
                 file.Flush(flushToDisk: true);

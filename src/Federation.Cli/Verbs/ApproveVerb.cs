@@ -64,8 +64,7 @@ internal static class ApproveVerb
 
     private static string ParseHash(string text)
     {
-        string digits = text.Trim().ToLowerInvariant();
-        if (digits.StartsWith(RosterPin.Prefix, StringComparison.Ordinal)) digits = digits[RosterPin.Prefix.Length..];
+        string digits = RosterPin.DigitsOf(text);
         return Privacy.Canonical.Sha256Hex.IsValid(digits) ? digits : throw new InvalidInputException(new Problem($"'{text}' is no spec's hash.", Field: Spec.Name, Repair: $"Write {RosterPin.Prefix} and 64 digits, as --show prints them."));
     }
 }

@@ -31,8 +31,8 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
         (EpochCertificate certificate, Roster roster) = await KeysAsync(task.RunId, secure, cancellationToken);
         store.See(task.RunId, certificate.Descriptor.Epoch, Convert.ToHexStringLower(certificate.Hash));
         RoundDescriptor descriptor = RoundDescriptor.Decode(secure.Descriptor_.Span);
-        Same(descriptor.RunSpec, SHA256.HashData(Encoding.UTF8.GetBytes(specYaml)), "The round is described for another run spec than the one this site agreed to");
-        Same(descriptor.LocalTraining, SHA256.HashData(Encoding.UTF8.GetBytes(schemaYaml)), "The round is described for other training settings");
+        Same(descriptor.RunSpec, RoundDescriptor.HashOf(specYaml), "The round is described for another run spec than the one this site agreed to");
+        Same(descriptor.LocalTraining, RoundDescriptor.HashOf(schemaYaml), "The round is described for other training settings");
         Same(descriptor.Model, Convert.FromHexString(modelSha256), "The round is described for another model than the one sent to this site");
         if (!descriptor.Cohort.Contains(site)) throw new ProtocolException(Refusal.NotInCohort, $"'{site}' is not in the cohort that the round describes.");
         if (descriptor.Cohort.FirstOrDefault(other => !roster.Sites.ContainsKey(other)) is { } unknown) throw new ProtocolException(Refusal.NotInRoster, $"The cohort names '{unknown}', which is not in roster {roster.Version}.");

@@ -1,5 +1,4 @@
 using Federation.Formats.Yaml;
-using Federation.Privacy.Canonical;
 
 namespace Federation.Formats.Configuration;
 
@@ -40,9 +39,9 @@ internal static class ApprovalReader
         {
             if (fields.Entry(name, i, entries[i]) is not { } entry) continue;
             string who = entry.Text("name", text => text.Length is > 0 and <= LongestName && !text.Any(char.IsControl), $"1 to {LongestName} characters on one line are right"), key = entry.Text("key");
-            if (entry.Value("key") is YamlScalar { IsNull: false } && HashOf(key) is null) entry.Add("key", $"'{key}' is no key's hash.", $"Write {RosterPin.Prefix} and the 64 digits that `fed operator key` prints at its owner's; read its words to each other first.");
-            if (HashOf(key) is { } sha256 && keys.Any(other => other.Sha256 == sha256)) entry.Add("key", "is listed twice, and counts once.", "Leave one of the entries out.");
-            keys.Add(new(who, HashOf(key) ?? ""));
+            if (entry.Value("key") is YamlScalar { IsNull: false } && RosterPin.HashIn(key) is null) entry.Add("key", $"'{key}' is no key's hash.", $"Write {RosterPin.Prefix} and the 64 digits that `fed operator key` prints at its owner's; read its words to each other first.");
+            if (RosterPin.HashIn(key) is { } sha256 && keys.Any(other => other.Sha256 == sha256)) entry.Add("key", "is listed twice, and counts once.", "Leave one of the entries out.");
+            keys.Add(new(who, RosterPin.HashIn(key) ?? ""));
             entry.Close();
         }
 
@@ -53,9 +52,7 @@ internal static class ApprovalReader
     {
         if (!approved.Has(name)) return null;
         IReadOnlyList<string> texts = approved.Texts(name);
-        foreach (string text in texts.Where(text => HashOf(text) is null)) approved.Add(name, $"'{text}' is no hash.", $"Write {RosterPin.Prefix} and the 64 digits that `fed node policy check SPEC` prints.");
-        return [.. texts.Select(HashOf).OfType<string>()];
+        foreach (string text in texts.Where(text => RosterPin.HashIn(text) is null)) approved.Add(name, $"'{text}' is no hash.", $"Write {RosterPin.Prefix} and the 64 digits that `fed node policy check SPEC` prints.");
+        return [.. texts.Select(RosterPin.HashIn).OfType<string>()];
     }
-
-    private static string? HashOf(string text) => text.StartsWith(RosterPin.Prefix, StringComparison.Ordinal) && Sha256Hex.IsValid(text[RosterPin.Prefix.Length..]) ? text[RosterPin.Prefix.Length..] : null;
 }

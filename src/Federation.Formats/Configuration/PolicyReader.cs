@@ -33,18 +33,14 @@ internal static class PolicyReader
     public static NodePolicy ReadFields(FieldReader policy)
     {
         NodePolicy usual = new();
-        string? roster = policy.OptionalText("roster");
-        if (roster is not null && !(roster.StartsWith(RosterPin.Prefix, StringComparison.Ordinal) && Sha256Hex.IsValid(roster[RosterPin.Prefix.Length..])))
-        {
-            policy.Add("roster", $"'{roster}' is no roster's hash.", "Write sha256: and the 64 digits that nodes log with every key epoch; compare them with the other sites first.");
-            roster = null;
-        }
+        string? written = policy.OptionalText("roster"), roster = written is null ? null : RosterPin.HashIn(written);
+        if (written is not null && roster is null) policy.Add("roster", $"'{written}' is no roster's hash.", "Write sha256: and the 64 digits that nodes log with every key epoch; compare them with the other sites first.");
 
         NodePolicy read = new(
             (int)policy.Integer("minContributors", 3, 100_000, usual.MinContributors),
             (int)policy.Integer("maxColluding", 0, 31, usual.MaxColluding),
             (int)policy.Integer("maxOpenings", 1, 100_000, usual.MaxOpenings),
-            roster?[RosterPin.Prefix.Length..],
+            roster,
             policy.Choice<bool>("secureAggregation", SecureChoices, false),
             policy.Choice<bool>("statistics", Permissions, false),
             Listed(policy, "runs", IsRunPattern, "a name of " + Names.Rule + ", or the beginning of one and a *"),

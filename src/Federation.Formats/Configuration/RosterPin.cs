@@ -16,14 +16,23 @@ public static class RosterPin
     /// <exception cref="InvalidInputException">It is none; words are part of one.</exception>
     public static string ParseHash(string text)
     {
-        string digits = text.Trim().ToLowerInvariant();
-        if (digits.StartsWith(Prefix, StringComparison.Ordinal)) digits = digits[Prefix.Length..];
+        string digits = DigitsOf(text);
         if (Sha256Hex.IsValid(digits)) return digits;
         const string repair = "Write sha256: and the 64 digits that `fed roster show` prints.";
         throw new InvalidInputException(Proquint.TryRead(digits, out byte[]? known)
             ? new Problem($"Words alone cannot be accepted: these stand for {known.Length} of a hash's 32 bytes ({Convert.ToHexStringLower(known)}…). They are for comparing.", Field: "HASH", Repair: repair)
             : new Problem($"'{text}' is no roster's hash.", Field: "HASH", Repair: repair));
     }
+
+    /// <summary>What a user wrote for a hash, without <c>sha256:</c> where it begins with that.</summary>
+    public static string DigitsOf(string text)
+    {
+        string digits = text.Trim().ToLowerInvariant();
+        return digits.StartsWith(Prefix, StringComparison.Ordinal) ? digits[Prefix.Length..] : digits;
+    }
+
+    /// <summary>The 64 digits of a hash as configuration files have it, <c>sha256:</c> before them; null: it is none.</summary>
+    internal static string? HashIn(string text) => text.StartsWith(Prefix, StringComparison.Ordinal) && Sha256Hex.IsValid(text[Prefix.Length..]) ? text[Prefix.Length..] : null;
 
     /// <summary>Pins the roster.</summary>
     /// <returns>What was pinned before, as 64 digits; null: nothing.</returns>

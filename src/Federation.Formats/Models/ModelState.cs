@@ -69,6 +69,15 @@ public sealed class ModelState
         return new ModelState(tensors);
     }
 
+    /// <summary>Value by value, computed in double and rounded to float32 once.</summary>
+    /// <param name="other">Of the same tensors.</param>
+    public ModelState Combine(ModelState other, Func<double, double, double> of) => new(Tensors.Zip(other.Tensors, (a, b) =>
+    {
+        float[] values = new float[a.Values.Length];
+        for (int i = 0; i < values.Length; i++) values[i] = (float)of(a.Values[i], b.Values[i]);
+        return a with { Values = values };
+    }));
+
     /// <summary>The first value that is NaN or infinite, or null.</summary>
     public string? FirstNonFinite()
     {

@@ -40,6 +40,9 @@ public static class ModelControls
     /// <summary>The model alone; one without control variates as it is.</summary>
     public static ModelState Weights(ModelState model) => model.Tensors.Any(tensor => IsControl(tensor.Name)) ? new(model.Tensors.Where(tensor => !IsControl(tensor.Name))) : model;
 
+    /// <summary>The model alone of what a run's coordinator sends.</summary>
+    public static ModelState Weights(RunSpec run, ModelState model) => run.Strategy.Kind == StrategyKind.Scaffold ? Weights(model) : model;
+
     /// <summary>The control variates alone, under the names of the model's tensors.</summary>
     public static ModelState Controls(ModelState model) => new(model.Tensors.Where(tensor => IsControl(tensor.Name)).Select(tensor => tensor with { Name = tensor.Name[Prefix.Length..] }));
 }

@@ -19,7 +19,7 @@ public static class Prediction
     public static IReadOnlyList<double[]> Probabilities(ModelState model, RunSpec spec, DataSchema schema, Rows rows, Device? device = null)
     {
         using nn.Module<Tensor, Tensor> module = TabularModel.Create(spec, schema, 0);
-        ModuleState.Load(module, spec.Strategy.Kind == StrategyKind.Scaffold ? ModelControls.Weights(model) : model);
+        ModuleState.Load(module, ModelControls.Weights(spec, model));
         if (device is not null) module.to(device);
         return Probabilities(module, rows, spec.Task!.Kind, device ?? CPU);
     }

@@ -7,7 +7,7 @@ namespace Federation.Learning.Strategies;
 public static class Scaffold
 {
     /// <summary>c − cᵢ, which every local step adds to its gradient (line 10).</summary>
-    public static ModelState Drift(ModelState global, ModelState own) => Combine(global, own, (c, ci) => c - ci);
+    public static ModelState Drift(ModelState global, ModelState own) => global.Combine(own, (c, ci) => c - ci);
 
     /// <summary>After training: (Δy, Δc) as one update, and the new cᵢ = cᵢ − c + (x − y)/(Kη) (line 12).</summary>
     /// <param name="trained">Over the model's tensors.</param>
@@ -18,15 +18,8 @@ public static class Scaffold
     {
         TrainingResult one = trained.AsOne();
         double scale = 1 / (SiteUpdate.StepsOf(trained) * run.Local.Optimizer.LearningRate);
-        ModelState change = Combine(global, one.WeightedDelta, (c, moved) => -c - (moved * scale));
+        ModelState change = global.Combine(one.WeightedDelta, (c, moved) => -c - (moved * scale));
         if (change.FirstNonFinite() is { } bad) throw new LearningException($"The change of the control variate does not fit float32: {bad}");
-        return (one with { WeightedDelta = ModelControls.Join(one.WeightedDelta, change) }, Combine(own, change, (ci, moved) => ci + moved));
+        return (one with { WeightedDelta = ModelControls.Join(one.WeightedDelta, change) }, own.Combine(change, (ci, moved) => ci + moved));
     }
-
-    private static ModelState Combine(ModelState one, ModelState other, Func<double, double, double> of) => new(one.Tensors.Zip(other.Tensors, (a, b) =>
-    {
-        float[] values = new float[a.Values.Length];
-        for (int i = 0; i < values.Length; i++) values[i] = (float)of(a.Values[i], b.Values[i]);
-        return a with { Values = values };
-    }));
 }

@@ -23,9 +23,6 @@ public static class SiteUpdate
                 trained = trained.AsOne();
                 (factor, scalar) = Fair(task.Spec, trained);
                 break;
-            case StrategyKind.Scaffold:
-                trained = trained.AsOne();
-                break;
         }
 
         if (scalar > shape.LargestScalar) throw new LearningException(FormattableString.Invariant($"The strategy's number at this site is more than the {shape.LargestScalar:g4} that the run's encoding has room for. Raise secureAggregation.{(task.Spec.Strategy.Kind == StrategyKind.FedNova ? "maxWeight" : "cut")} in the run's spec."));

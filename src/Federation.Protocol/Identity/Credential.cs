@@ -69,15 +69,22 @@ public static class PrivateFile
     {
         string fresh = path + ".new";
         File.Delete(fresh);
-        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
-        if (!OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-        using (var file = new FileStream(fresh, options))
+        using (FileStream file = Create(fresh))
         {
             file.Write(Encoding.UTF8.GetBytes(content));
             file.Flush(flushToDisk: true);
         }
 
         File.Move(fresh, path, overwrite: true);
+    }
+
+    /// <summary>A new file of mode 0600, to be written and read.</summary>
+    /// <exception cref="IOException">There is one of this name.</exception>
+    public static FileStream Create(string path, FileOptions more = FileOptions.None)
+    {
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.ReadWrite, Options = more };
+        if (!OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        return new FileStream(path, options);
     }
 
     /// <summary>Makes a folder of mode 0700 where there is none.</summary>

@@ -60,9 +60,7 @@ internal static class BackupReader
     {
         string path = Path.Combine(folder, entry.Name);
         PrivateFile.CreateFolder(Path.GetDirectoryName(path)!);
-        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.ReadWrite };
-        if (!OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-        using var file = new FileStream(path, options);
+        using FileStream file = PrivateFile.Create(path);
         entry.DataStream?.CopyTo(file);
         file.Flush(flushToDisk: true);
         file.Position = 0;

@@ -2,6 +2,7 @@ using System.Data.Common;
 using System.Text.Json;
 using Federation.Formats;
 using Federation.Formats.Configuration;
+using Federation.Protocol.Identity;
 using Federation.Server.Identity;
 using Federation.Server.Runs;
 using Federation.Server.Storage;
@@ -43,9 +44,7 @@ public static class CoordinatorBackup
 
     private static BackupManifest Write(ServerConfiguration configuration, CoordinatorFolder folder, CertificateAuthority ca, FileStream to, string? passphrase, TimeProvider time)
     {
-        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.ReadWrite, Options = FileOptions.DeleteOnClose };
-        if (!OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-        using var dump = new FileStream($"{to.Name}.database", options);
+        using FileStream dump = PrivateFile.Create($"{to.Name}.database", FileOptions.DeleteOnClose);
         using var archive = new BackupWriter(to);
         DateTimeOffset now = time.GetUtcNow();
         (int version, HashSet<string> named, List<(string Run, int Round)> strategies) = Dump(configuration, folder, ca.SpkiSha256, dump);

@@ -184,9 +184,9 @@ internal sealed class SecureRun(RunContext context, RunHost run)
             Evaluating { Asked: { } asked } => asked,
             _ => throw new InvalidOperationException($"No round is open; the run is {state.PhaseName}."),
         };
-        byte[] spec = SHA256.HashData(Encoding.UTF8.GetBytes(run.Record.SpecYaml));
+        byte[] spec = RoundDescriptor.HashOf(run.Record.SpecYaml);
         UpdateEncoding? encoding = purpose == Opening.Update ? SecureEncoding.Of(run.Spec, Values, cohort.Count, state.SiteClip) : null;
-        return new(spec, Convert.FromHexString(state.ModelSha256), [.. cohort], run.Spec.Cohort.MinContributors, SecureEncoding.MaxColluding(run.Spec), SecureEncoding.Weights(run.Spec), SHA256.HashData(Encoding.UTF8.GetBytes(run.Record.SchemaYaml)), encoding);
+        return new(spec, Convert.FromHexString(state.ModelSha256), [.. cohort], run.Spec.Cohort.MinContributors, SecureEncoding.MaxColluding(run.Spec), SecureEncoding.Weights(run.Spec), RoundDescriptor.HashOf(run.Record.SchemaYaml), encoding);
     }
 
     private (string Sha256, EpochCertificate Certificate, Roster Roster) KeysOf(RunState state)

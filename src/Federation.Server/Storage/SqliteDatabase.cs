@@ -36,31 +36,19 @@ internal sealed class SqliteDatabase : Database
     }
 
     /// <summary>In a transaction that sees the file as it is now; the coordinator may run.</summary>
-    public static DbConnection OpenToRead(string path)
-    {
-        var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = path, Pooling = false, DefaultTimeout = PatienceSeconds, Mode = SqliteOpenMode.ReadWrite }.ToString());
-        try
-        {
-            connection.Open();
-            connection.Execute("BEGIN");
-            return connection;
-        }
-        catch
-        {
-            connection.Dispose();
-            throw;
-        }
-    }
+    public static DbConnection OpenToRead(string path) => Open(path, SqliteOpenMode.ReadWrite, "BEGIN");
 
     public override string Place => _path;
 
-    protected override DbConnection Connect()
+    protected override DbConnection Connect() => Open(_path, SqliteOpenMode.ReadWriteCreate, $"PRAGMA busy_timeout={PatienceSeconds * 1000}; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;");
+
+    private static SqliteConnection Open(string path, SqliteOpenMode mode, string first)
     {
-        var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = _path, Pooling = false, DefaultTimeout = PatienceSeconds }.ToString());
+        var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = path, Pooling = false, DefaultTimeout = PatienceSeconds, Mode = mode }.ToString());
         try
         {
             connection.Open();
-            connection.Execute($"PRAGMA busy_timeout={PatienceSeconds * 1000}; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;");
+            connection.Execute(first);
             return connection;
         }
         catch

@@ -60,5 +60,8 @@ public sealed record RoundDescriptor(
         return new(spec, model, cohort, least, colluding, weights, local, encoding);
     }
 
+    /// <summary>Of the text of a spec, or of a schema, as <see cref="RunSpec"/> and <see cref="LocalTraining"/> have it.</summary>
+    public static byte[] HashOf(string text) => SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(text));
+
     public byte[] Hash() => SHA256.HashData(Encode());
 }
