@@ -5,6 +5,7 @@ using Federation.Protocol;
 using Federation.Server.Identity;
 using Federation.V1;
 using Grpc.Core;
+using Microsoft.Data.Sqlite;
 using Opening = Federation.Privacy.SecureAggregation.Opening;
 using OpeningRequest = Federation.Privacy.SecureAggregation.OpeningRequest;
 
@@ -186,8 +187,29 @@ public sealed class SecureOpeningFaultTests : IAsyncDisposable
         Assert.All(_sites.Model(run), value => Assert.Equal(3 * RunningSites.MeanOf(s_sites), value, 3e-3f));
     }
 
-    [Fact] // the spec that a member agreed to allows one sum under one key: it holds that against the coordinator, whatever the coordinator goes by
+    [Fact] // the spec that members agreed to allows one sum under one key: they hold that against the coordinator, whatever the coordinator goes by
     public async Task Members_AskedForMoreOpeningsThanTheSpecAllows_Refuse()
+    {
+        _sites = await RunningSites.StartAsync(s_sites);
+        string run = await _sites.SubmitAsync(rounds: 3, settings: "threshold: 3, maxOpenings: 1");
+        await Federation.RestartCoordinatorAsync(() =>
+        {
+            using var connection = new SqliteConnection($"Data Source={new CoordinatorFolder(Federation.State).Database};Pooling=False");
+            connection.Open();
+            using SqliteCommand command = connection.CreateCommand();
+            command.CommandText = "UPDATE runs SET state = replace(state, '\"MaxOpenings\":1,', '\"MaxOpenings\":100,') WHERE instr(state, '\"MaxOpenings\":1,') > 0";
+            Assert.Equal(1, command.ExecuteNonQuery());
+        });
+        _sites.Run(s_sites);
+        RunEvent refused = await Federation.WaitForAsync(run, "refused");
+        Assert.Contains("Epoch 1 has had 1 openings, as many as spec and policy allow", refused.Message, StringComparison.Ordinal);
+        Assert.Equal(2u, refused.Round);
+        await Federation.WaitForAsync(run, "refused", happened => happened.Site != refused.Site); // two of four: three can no longer open it
+        Assert.Equal(["completed"], (await Federation.ShowAsync(run)).Rounds.Where(round => round.Round == 1 || round.State == "completed").Select(round => round.State));
+    }
+
+    [Fact] // to one member the coordinator showed another spec under the run's id: that member opens nothing of it, and the others do
+    public async Task Member_ThatAgreedToAnotherSpec_OpensNothingOfTheRun()
     {
         _sites = await RunningSites.StartAsync(s_sites);
         LyingCoordinator relay = _relay = await LyingCoordinator.StartAsync(Federation, "a");
@@ -200,8 +222,8 @@ public sealed class SecureOpeningFaultTests : IAsyncDisposable
         _sites.Run(s_sites[1..]);
         string run = await _sites.SubmitAsync(rounds: 3, settings: "threshold: 3, maxOpenings: 100"); // a is asked in rounds 1 and 3
         RunEvent refused = await Federation.WaitForAsync(run, "refused");
-        Assert.Contains("Epoch 1 has had 1 openings, as many as spec and policy allow", refused.Message, StringComparison.Ordinal);
-        Assert.Equal(("a", 3u), (refused.Site, refused.Round));
+        Assert.Contains("is of another spec or schema than the ones of run", refused.Message, StringComparison.Ordinal);
+        Assert.Equal(("a", 1u), (refused.Site, refused.Round));
         Assert.All(await _sites.EndedAsync(), outcome => Assert.Equal(("completed", 3), (outcome.State, outcome.Rounds)));
     }
 
