@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Security.Authentication;
 using Federation.Formats;
+using Federation.Protocol.Identity;
 using Google.Protobuf.WellKnownTypes;
 using Google.Rpc;
 using Grpc.Core;
@@ -63,6 +64,12 @@ public static class RpcError
         }
 
         if (IsForeignCoordinator(error)) return [new Problem("Who answers there is not the coordinator of this federation: its certificate was refused.", Repair: "Check the address, and which credential belongs to it.")];
+        if (OutOfDateCause(error) is { } outOfDate) return [new Problem($"{outOfDate.Message}.", Repair: "Set the clock that is wrong; where both are right, start the coordinator, which renews its certificate by itself.")];
+        if (Causes(error).OfType<HttpRequestException>().FirstOrDefault(cause => cause.HttpRequestError == HttpRequestError.ProxyTunnelError) is { } tunnel)
+        {
+            return [new Problem($"The coordinator cannot be reached: {tunnel.Message}", Repair: "Check the proxy that HTTPS_PROXY names, with the name and password that it wants, and that it allows CONNECT to the coordinator's host and port.")];
+        }
+
         return error.StatusCode switch
         {
             StatusCode.Unavailable => [new Problem($"The coordinator cannot be reached: {Innermost(error)}.", Repair: "Check its address, and that it is running.")],
@@ -73,15 +80,10 @@ public static class RpcError
     private static string Shorten(string text) => text.Length <= LongestText ? text : text[..LongestText] + "…";
 
     /// <summary>The TLS handshake failed because the coordinator's certificate is not of the federation whose credential was used.</summary>
-    public static bool IsForeignCoordinator(RpcException error)
-    {
-        for (Exception? cause = error.Status.DebugException; cause is not null; cause = cause.InnerException)
-        {
-            if (cause is AuthenticationException) return true;
-        }
+    public static bool IsForeignCoordinator(RpcException error) => Causes(error).Any(cause => cause is AuthenticationException) && OutOfDateCause(error) is null;
 
-        return false;
-    }
+    /// <summary>Why the TLS handshake failed, where the coordinator's certificate is of the federation but not in date; null: for another reason, or not at all.</summary>
+    public static OutOfDateException? OutOfDateCause(RpcException error) => Causes(error).OfType<OutOfDateException>().FirstOrDefault();
 
     private static string FieldOf(Problem problem) =>
         problem.Line is { } line ? string.Create(CultureInfo.InvariantCulture, $"{problem.File}:{line}:{problem.Field}") : problem.Field ?? "";
@@ -95,10 +97,10 @@ public static class RpcError
             : new Problem(violation.Description, Field: violation.Field.Length == 0 ? null : violation.Field, Repair: repair);
     }
 
-    private static string Innermost(RpcException error)
+    private static string Innermost(RpcException error) => (Causes(error).LastOrDefault()?.Message ?? error.Status.Detail).TrimEnd('.');
+
+    private static IEnumerable<Exception> Causes(RpcException error)
     {
-        Exception? cause = error.Status.DebugException;
-        while (cause?.InnerException is { } inner) cause = inner;
-        return (cause?.Message ?? error.Status.Detail).TrimEnd('.');
+        for (Exception? cause = error.Status.DebugException; cause is not null; cause = cause.InnerException) yield return cause;
     }
 }

@@ -6,6 +6,7 @@ using System.Security.Cryptography.X509Certificates;
 using Federation.Protocol.Identity;
 using Grpc.Core;
 using Grpc.Net.Client;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Federation.Protocol.Tests;
 
@@ -54,8 +55,22 @@ public sealed class CoordinatorChannelTests
         Assert.False(await HandshakeAsync(coordinator, address => CoordinatorChannel.OpenForEnrolment(address, hash)));
     }
 
+    [Theory] // no stranger: what is wrong passes when a clock is set or a certificate renewed
+    [InlineData(-400)]
+    [InlineData(4000)]
+    public async Task Open_CoordinatorsCertificateNotOfThisDay_SaysWhichClockSaysWhat(int days)
+    {
+        using var authority = new TestAuthority();
+        using Credential coordinator = authority.Issue("coordinator", CertificateRole.Coordinator), site = authority.Issue("va", CertificateRole.Site);
+        var time = new FakeTimeProvider(DateTimeOffset.UtcNow.AddDays(days));
+        RpcException? error = null;
+        Assert.False(await HandshakeAsync(coordinator, address => CoordinatorChannel.Open(address, site, time), refused => error = refused));
+        Assert.NotNull(RpcError.OutOfDateCause(error!));
+        Assert.Contains($"this machine's clock says {time.GetUtcNow():u}", RpcError.Describe(error!)[0].Message, StringComparison.Ordinal);
+    }
+
     /// <summary>Whether the client goes on after the handshake: it then sends the HTTP/2 preface.</summary>
-    private static async Task<bool> HandshakeAsync(Credential server, Func<Uri, GrpcChannel> open)
+    private static async Task<bool> HandshakeAsync(Credential server, Func<Uri, GrpcChannel> open, Action<RpcException>? refused = null)
     {
         CancellationToken cancellation = TestContext.Current.CancellationToken;
         using var listener = new TcpListener(IPAddress.Loopback, 0);
@@ -66,6 +81,13 @@ public sealed class CoordinatorChannelTests
         Task call = client.ListRunsAsync(new V1.ListRunsRequest(), cancellationToken: cancellation).ResponseAsync;
         bool result = await accepted;
         var error = await Assert.ThrowsAsync<RpcException>(() => call);
+        if (refused is not null)
+        {
+            Assert.False(RpcError.IsForeignCoordinator(error));
+            refused(error);
+            return result;
+        }
+
         Assert.Equal(!result, RpcError.IsForeignCoordinator(error));
         if (!result) Assert.Contains("not the coordinator of this federation", RpcError.Describe(error)[0].Message);
         return result;

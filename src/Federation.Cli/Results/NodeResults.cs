@@ -4,7 +4,13 @@ internal sealed record EnrolledNode(string Site, string State, DateTimeOffset Ex
 
 /// <summary>What a node would work with.</summary>
 /// <param name="Site">Null where there is no usable credential.</param>
-internal sealed record NodeReport(string? Site, DateTimeOffset? CertificateExpires, Uri Coordinator, string State, string Role, string Device, int Threads, IReadOnlyList<NodeData> Data, IReadOnlyList<string> Problems);
+internal sealed record NodeReport(string? Site, DateTimeOffset? CertificateExpires, Uri Coordinator, string State, string Role, string Device, int Threads, IReadOnlyList<NodeData> Data, IReadOnlyList<CheckLine> Checks);
+
+/// <summary>One thing that was looked at.</summary>
+/// <param name="Check">certificate, connection, clock, data, device, disk or budget.</param>
+/// <param name="Ok">False: a node could not work so.</param>
+/// <param name="Repair">What sets it right; where it is ok, what would be better. Null: nothing is to be done.</param>
+internal sealed record CheckLine(string Check, bool Ok, string Message, string? Repair = null);
 
 /// <param name="Report">Null where the entry names no schema of its own, or does not fit it.</param>
 internal sealed record NodeData(string Id, string Path, DataReport? Report);

@@ -37,7 +37,7 @@ internal static class NodeVerbs
         .With(
             new Verb("enroll", "Make this site's key and get its certificate for an invitation.", "fed node enroll --coordinator https://coordinator.example.org:8443 --token-file token", "node-enroll")
                 .With(Config, CommonOptions.State, Coordinator, TokenFile).Does(EnrollAsync),
-            new Verb("check", "Check configuration, credential, device and data. Joins nothing, sends nothing.", "fed node check --config node.yaml", "node-check")
+            new Verb("check", "Check certificate, connection to the coordinator, clock, data, device, disk and budgets, each with what sets it right. Joins nothing. Exit code 1 if anything is wrong.", "fed node check --config node.yaml", "node-check")
                 .With(Config, CommonOptions.State, Coordinator, Device, Threads).Does(CheckAsync),
             PolicyVerb.Create(Config, CommonOptions.State))
         .Does(RunAsync);
@@ -83,11 +83,11 @@ internal static class NodeVerbs
         return ExitCode.Done;
     }
 
-    private static Task<int> CheckAsync(Invocation invocation)
+    private static async Task<int> CheckAsync(Invocation invocation)
     {
-        (NodeReport report, IReadOnlyList<Problem> problems) = NodeCheck.Of(Configuration(invocation));
+        NodeReport report = await NodeCheck.OfAsync(Configuration(invocation), invocation.Cancellation);
         invocation.Output.Result(report, NodeCheck.Lines(report));
-        return Task.FromResult(invocation.Output.Fail(problems, problems.Count == 0 ? ExitCode.Done : ExitCode.WrongInput));
+        return report.Checks.All(line => line.Ok) ? ExitCode.Done : ExitCode.Failed;
     }
 
     public static NodeConfiguration Configuration(Invocation invocation)

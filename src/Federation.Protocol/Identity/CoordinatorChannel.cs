@@ -1,4 +1,6 @@
+using System.Net;
 using System.Net.Security;
+using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
 using Grpc.Core;
@@ -9,7 +11,7 @@ namespace Federation.Protocol.Identity;
 
 /// <summary>
 /// Channels to the coordinator over mutual TLS. Its certificate must be issued by the federation's CA and carry the coordinator's role and the server-authentication
-/// usage; host names are not compared, because no other party's certificate carries that role.
+/// usage; host names are not compared, because no other party's certificate carries that role. Where the environment names an HTTPS proxy (<see cref="ProxyFor"/>), the connection is a tunnel through it, in which TLS is as without.
 /// </summary>
 public static class CoordinatorChannel
 {
@@ -37,21 +39,28 @@ public static class CoordinatorChannel
         }));
     }
 
+    /// <summary>The proxy on the way to a coordinator, as HTTPS_PROXY (else ALL_PROXY) and NO_PROXY of the environment say, without the name and password that may stand in it; null: none. This machine itself is reached without.</summary>
+    public static Uri? ProxyFor(Uri address) =>
+        address.IsLoopback || HttpClient.DefaultProxy.IsBypassed(address) || HttpClient.DefaultProxy.GetProxy(address) is not { } proxy ? null : new Uri(proxy.GetComponents(UriComponents.SchemeAndServer, UriFormat.UriEscaped));
+
     private static GrpcChannel Open(Uri address, Credential? credential, Func<X509Certificate2, bool> trusts)
     {
+        Uri? proxy = ProxyFor(address);
         var handler = new SocketsHttpHandler
         {
             // Long polls are silent for 20 s; pings keep middleboxes from dropping them and find dead peers.
             KeepAlivePingDelay = TimeSpan.FromSeconds(15),
             KeepAlivePingTimeout = TimeSpan.FromSeconds(15),
             PooledConnectionIdleTimeout = Timeout.InfiniteTimeSpan,
-            UseProxy = false,
+            UseProxy = proxy is not null,
+            Proxy = proxy is null ? null : new WebProxy(proxy) { Credentials = HttpClient.DefaultProxy.Credentials },
             SslOptions = new SslClientAuthenticationOptions
             {
                 EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
                 RemoteCertificateValidationCallback = (_, certificate, _, _) => certificate is X509Certificate2 leaf && trusts(leaf),
             },
         };
+        if (proxy is not null) handler.ConnectCallback = ConnectAsync;
         if (credential is not null)
         {
             handler.SslOptions.ClientCertificateContext = SslStreamCertificateContext.Create(credential.Certificate, [credential.CaCertificate], offline: true);
@@ -67,7 +76,27 @@ public static class CoordinatorChannel
         });
     }
 
-    private static bool IsCoordinator(X509Certificate2 certificate, X509Certificate2 ca, TimeProvider? time) =>
-        CertificateProfile.StatusOf(certificate, ca, (time ?? TimeProvider.System).GetUtcNow()) == CertificateStatus.Valid
-        && CertificateProfile.RoleOf(certificate) == CertificateRole.Coordinator;
+    /// <summary>To the proxy, as without a callback. Where gRPC finds one it leaves names and connections to the handler; otherwise it would look up the coordinator's own name, which a site behind a proxy often cannot.</summary>
+    private static async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellationToken)
+    {
+        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        try
+        {
+            await socket.ConnectAsync(context.DnsEndPoint, cancellationToken);
+            return new NetworkStream(socket, ownsSocket: true);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    private static bool IsCoordinator(X509Certificate2 certificate, X509Certificate2 ca, TimeProvider? time)
+    {
+        DateTimeOffset now = (time ?? TimeProvider.System).GetUtcNow();
+        CertificateStatus status = CertificateProfile.StatusOf(certificate, ca, now);
+        if (CertificateProfile.RoleOf(certificate) != CertificateRole.Coordinator || status == CertificateStatus.Foreign) return false;
+        return status == CertificateStatus.Valid ? true : throw new OutOfDateException(certificate, now);
+    }
 }

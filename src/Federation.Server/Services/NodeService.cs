@@ -25,11 +25,7 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
 
     public override Task<JoinReply> Join(JoinRequest request, ServerCallContext call)
     {
-        if (request.ProtocolVersion != ProtocolVersion.Current)
-        {
-            throw RpcError.Refuse(StatusCode.FailedPrecondition, Refusal.ProtocolVersion, $"The node speaks protocol version {request.ProtocolVersion}, the coordinator {ProtocolVersion.Current}.", "protocol_version", request.ProtocolVersion < ProtocolVersion.Current ? "Update the node." : "Update the coordinator.");
-        }
-
+        RequireVersion(request.ProtocolVersion);
         DomainRole role = request.Role switch
         {
             NodeRole.Trainer => DomainRole.Trainer,
@@ -43,7 +39,13 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
         context.Sessions.Join(site, role);
         foreach (RunHost run in runs.Active) run.Apply(new SiteJoined(site));
         context.Signal.Raise();
-        return Task.FromResult(new JoinReply { ProtocolVersion = ProtocolVersion.Current, LedgerHeads = { context.Store.LedgerHeads(site).Select(head => head.ToMessage()) }, OpeningAnswer = ByteString.CopyFrom(context.Store.KeptAnswer(site) ?? []) });
+        return Task.FromResult(new JoinReply { ProtocolVersion = ProtocolVersion.Current, LedgerHeads = { HeadsOf(site) }, OpeningAnswer = ByteString.CopyFrom(context.Store.KeptAnswer(site) ?? []) });
+    }
+
+    public override Task<CheckReply> Check(CheckRequest request, ServerCallContext call)
+    {
+        RequireVersion(request.ProtocolVersion);
+        return Task.FromResult(new CheckReply { NowUnixMs = context.Time.GetUtcNow().ToUnixTimeMilliseconds(), LedgerHeads = { HeadsOf(CallerInterceptor.SiteOf(call)) } });
     }
 
     public override async Task<NodeTask> NextTask(NextTaskRequest request, ServerCallContext call)
@@ -237,6 +239,14 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
     }
 
     private static string Shorten(string text) => text.Length <= LongestSentence ? text : text[..LongestSentence] + "…";
+
+    private IEnumerable<LedgerHead> HeadsOf(string site) => context.Store.LedgerHeads(site).Select(head => head.ToMessage());
+
+    private static void RequireVersion(uint version)
+    {
+        if (version == ProtocolVersion.Current) return;
+        throw RpcError.Refuse(StatusCode.FailedPrecondition, Refusal.ProtocolVersion, $"The node speaks protocol version {version}, the coordinator {ProtocolVersion.Current}.", "protocol_version", version < ProtocolVersion.Current ? "Update the node." : "Update the coordinator.");
+    }
 
     private static RpcException NotJoined() => RpcError.Refuse(StatusCode.FailedPrecondition, Refusal.NotJoined, "This site has not joined since the coordinator started.", repair: "Call Join first.");
 }

@@ -128,8 +128,12 @@ public sealed class StoreAwayTests(PostgresCluster cluster) : IClassFixture<Post
     private static async Task AssertLogAsync(TestCoordinator test, string run)
     {
         List<V1.RunEvent> seen = [];
-        using AsyncServerStreamingCall<V1.RunEvent> watch = test.Operator.WatchRun(new WatchRunRequest { RunId = run });
-        await foreach (V1.RunEvent happened in watch.ResponseStream.ReadAllAsync(TestContext.Current.CancellationToken)) seen.Add(happened);
+        await EventuallyAsync(async () =>
+        {
+            seen.Clear();
+            using AsyncServerStreamingCall<V1.RunEvent> watch = test.Operator.WatchRun(new WatchRunRequest { RunId = run });
+            await foreach (V1.RunEvent happened in watch.ResponseStream.ReadAllAsync(TestContext.Current.CancellationToken)) seen.Add(happened);
+        });
         Assert.Equal(Enumerable.Range(1, seen.Count).Select(i => (ulong)i), seen.Select(happened => happened.Sequence));
         Assert.All(seen.Where(happened => happened.Kind == "contributed").GroupBy(happened => (happened.Round, happened.Site)), group => Assert.Single(group));
         Assert.Single(seen, happened => happened.Kind == "completed");

@@ -55,6 +55,7 @@ internal sealed class KilledFederation : IAsyncDisposable
             """);
         string run = (await RequireAsync(OperateAsync("run", "submit", "killed.yaml", "--json"))).Json.GetProperty("run").GetString()!;
         await using Fed watch = Fed.Start(_workspace.Folder, Operate("run", "watch", run, "--json"));
+        await watch.FirstLineAsync(); // from here on it goes on by itself when the coordinator is away
         Task<FedResult> end = watch.EndAsync(Stuck);
         while (kills-- > 0 && await Task.WhenAny(end, Task.Delay(_random.Next(LongestPauseMs))) != end)
         {
