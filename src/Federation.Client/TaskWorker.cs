@@ -90,7 +90,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
 
         if (mismatches.Count == 0) logger.LogInformation("Ready for run {Run}", check.Run.RunId);
         else logger.LogWarning("{Not} taking part in run {Run}:{NewLine}{Mismatches}", waits ? "Not yet" : "Not", check.Run.RunId, Environment.NewLine, inFull ?? string.Join(Environment.NewLine, mismatches));
-        await client.ReportReadinessAsync(new ReadinessReport { RunId = check.Run.RunId, Mismatches = { mismatches }, AwaitsApproval = waits }, cancellationToken: cancellationToken);
+        await client.ReportReadinessAsync(new ReadinessReport { RunId = check.Run.RunId, Mismatches = { mismatches }, AwaitsApproval = waits, Approvals = (uint)(check.Run.Submission?.Approvals.Count ?? 0) }, cancellationToken: cancellationToken);
     }
 
     private async Task TrainAsync(Train train, CancellationToken cancellationToken)

@@ -96,7 +96,7 @@ internal sealed class RunningSites : IAsyncDisposable
     public Task ContributedAsync(string run, string site, int round) => Federation.WaitForAsync(run, "contributed", happened => happened.Site == site && happened.Round == round);
 
     /// <summary>All nodes that run have seen the run's end.</summary>
-    public async Task<NodeOutcome[]> EndedAsync() => await Task.WhenAll(_nodes.Values.Select(node => node.Task));
+    public async Task<NodeOutcome[]> EndedAsync() => await Task.WhenAll(_nodes.Values.Select(node => node.Task)).WaitAsync(TestFederation.Stuck);
 
     /// <summary>The run's last model, which every site got.</summary>
     public float[] Model(string run, string site = "a") => ModelState.Read(Path.Combine(new NodeFolder(Federation.NodeState(site)).Run(run), "model.safetensors")).Tensors.Single().Values;

@@ -129,15 +129,27 @@ internal sealed class TestFederation : IAsyncDisposable
         return (await Operator.SubmitRunAsync(new SubmitRunRequest { SpecYaml = specYaml, SchemaYaml = schemaYaml, InitialModelSha256 = initial.Sha256, Nonce = submission?.ToMessage().Nonce ?? ByteString.Empty, Submitter = submission?.ToMessage().Submitter })).RunId;
     }
 
+    /// <summary>After so long what is waited for will not come: a test fails and says what it saw, instead of holding up all others.</summary>
+    public static readonly TimeSpan Stuck = TimeSpan.FromMinutes(10);
+
     /// <summary>Waits for an event of this kind; fails when the run ends without it.</summary>
     public async Task<RunEvent> WaitForAsync(string runId, string kind, Func<RunEvent, bool>? matches = null)
     {
         List<string> seen = [];
+        using var stuck = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        stuck.CancelAfter(Stuck);
         using AsyncServerStreamingCall<RunEvent> watch = Operator.WatchRun(new WatchRunRequest { RunId = runId });
-        await foreach (RunEvent happened in watch.ResponseStream.ReadAllAsync(TestContext.Current.CancellationToken))
+        try
         {
-            seen.Add($"{happened.Kind}: {happened.Message}");
-            if (happened.Kind == kind && matches?.Invoke(happened) != false) return happened;
+            await foreach (RunEvent happened in watch.ResponseStream.ReadAllAsync(stuck.Token))
+            {
+                seen.Add($"{happened.Kind}: {happened.Message}");
+                if (happened.Kind == kind && matches?.Invoke(happened) != false) return happened;
+            }
+        }
+        catch (Exception error) when (error is OperationCanceledException or RpcException { StatusCode: StatusCode.Cancelled } && stuck.IsCancellationRequested)
+        {
+            throw new TimeoutException($"'{kind}' did not come:\n{string.Join('\n', seen)}", error);
         }
 
         throw new InvalidOperationException($"The run ended without '{kind}':\n{string.Join('\n', seen)}");

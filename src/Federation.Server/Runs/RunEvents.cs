@@ -19,7 +19,8 @@ public abstract record RunEvent;
 public sealed record Tick : RunEvent;
 
 /// <param name="AwaitsApproval">Nothing is wrong but that somebody has not signed yet.</param>
-public sealed record SiteAnswered(string Site, IReadOnlyList<string> Mismatches, bool AwaitsApproval = false) : RunEvent;
+/// <param name="Approvals">So many co-signatures it has judged.</param>
+public sealed record SiteAnswered(string Site, IReadOnlyList<string> Mismatches, bool AwaitsApproval = false, int Approvals = 0) : RunEvent;
 
 /// <summary>A co-signature that is right; whether it counts, each site's policy says.</summary>
 public sealed record ApprovalSigned(RunSignature Approval) : RunEvent;

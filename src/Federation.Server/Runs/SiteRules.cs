@@ -10,6 +10,8 @@ internal static class SiteRules
     {
         if (!state.Sites.TryGetValue(answered.Site, out RunSite? site)) return RunMachine.Refuse(state, Refusal.NotInCohort, "The run does not ask this site.");
         SiteStanding standing = answered.Mismatches.Count == 0 ? SiteStanding.Ready : answered.AwaitsApproval ? SiteStanding.Awaiting : SiteStanding.Refused;
+        // Of the signature that came while it looked it knows nothing yet: the question stays open.
+        if (standing == SiteStanding.Awaiting && answered.Approvals < (state.Submission?.Approvals.Count ?? 0)) return new Transition(state, [], Duplicate: true);
         if (site.Standing != SiteStanding.Checking) return new Transition(state, [], Duplicate: true);
         RunState next = state with { Sites = state.Sites.SetItem(answered.Site, new RunSite(standing, [.. answered.Mismatches])) };
         string reasons = string.Join(" ", answered.Mismatches);

@@ -112,7 +112,7 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
 
     public override Task<ReadinessReply> ReportReadiness(ReadinessReport request, ServerCallContext call)
     {
-        RequireTaken(RunOf(request.RunId).Apply(new SiteAnswered(CallerInterceptor.SiteOf(call), Bound(request.Mismatches), request.AwaitsApproval)));
+        RequireTaken(RunOf(request.RunId).Apply(new SiteAnswered(CallerInterceptor.SiteOf(call), Bound(request.Mismatches), request.AwaitsApproval, (int)Math.Min(request.Approvals, int.MaxValue))));
         return Task.FromResult(new ReadinessReply());
     }
 

@@ -26,6 +26,18 @@ public sealed class ApprovalRulesTests
         Assert.Equal(["site-ready", "site-waits", "site-waits", "waiting", "approved", "waiting", "site-ready", "waiting", "site-ready", "round-opened"], run.Said);
     }
 
+    [Fact] // otherwise it would wait for a signature that is there
+    public void Answer_JudgedBeforeTheLatestSignature_LeavesTheQuestionOpen()
+    {
+        var run = new Scenario(least: 3, submission: s_submission);
+        run.Ready("a", "b");
+        run.Apply(new ApprovalSigned(Key(1)));
+        run.Apply(new SiteAnswered("c", ["0 of 1 are there."], AwaitsApproval: true, Approvals: 0));
+        Assert.Equal(SiteStanding.Checking, run.State.Sites["c"].Standing);
+        run.Ready("c");
+        Assert.Equal(["a", "b", "c"], Assert.IsType<RoundOpen>(run.State.Phase).Cohort);
+    }
+
     [Fact] // as one that has not answered; the others do not wait for ever
     public void Start_ASiteWaitsForApproval_IsWaitedForUntilTheDeadline()
     {
