@@ -18,7 +18,7 @@ internal static class RestoredRuns
             Buffer = WithoutWaiting(state),
             Phase = state.Phase switch
             {
-                RoundOpen open => open with { Deadline = deadline, Contributions = none },
+                RoundOpen open => open with { Deadline = deadline, Contributions = none, Rests = false },
                 Aggregating closed => new RoundOpen(closed.OpenedAt, deadline, closed.Cohort, none, ImmutableSortedSet.Create<string>(StringComparer.Ordinal), state.Plan.Buffer?.Size),
                 Evaluating { Encrypted: not null, Asked: { } asked } evaluating => evaluating with { Deadline = deadline, Pending = asked, Encrypted = none, Closed = false },
                 RunPhase other => other,

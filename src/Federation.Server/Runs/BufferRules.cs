@@ -83,6 +83,12 @@ internal static class BufferRules
         if (cohort.Count > open.Cohort.Count) return new Transition(state with { Phase = open with { Cohort = cohort } }, []);
         if (now < open.Deadline || open.Contributions.Count >= state.Plan.MinContributors) return null;
         if (RunMachine.Hopeless(state) is var (reason, told)) return RunMachine.End(state, RunEnd.Failed, reason, told);
+        if (state.Paused is not null)
+        {
+            string rests = string.Create(CultureInfo.InvariantCulture, $"Paused by the operator: round {state.Round} has {open.Contributions.Count} of {state.Plan.MinContributors} needed updates at its deadline, and keeps them until the run goes on.");
+            return new Transition(state with { Phase = open with { Rests = true } }, [new Announce(RunLog.Paused, rests, state.Round)]);
+        }
+
         // What came was paid for: it waits for more, and who failed is asked again.
         string waits = string.Create(CultureInfo.InvariantCulture, $"Round {state.Round} has {open.Contributions.Count} of {state.Plan.MinContributors} needed updates at its deadline, and stays open.");
         return new Transition(state with { Phase = open with { Deadline = now + state.Plan.Deadline, Failed = open.Failed.Clear() } }, [new Announce(RunLog.Waiting, waits, state.Round)]);

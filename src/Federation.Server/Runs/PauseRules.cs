@@ -17,7 +17,8 @@ internal static class PauseRules
     public static Transition Resume(RunState state, ResumeRequested asked)
     {
         if (state.Paused is null || (asked.WithAll && state.Paused == Runs.Pause.ByName)) return new Transition(state, [], Duplicate: true);
-        return new Transition(state with { Paused = null }, [new Announce(RunLog.Resumed, "The operator lets the run go on.", state.Round)]);
+        RunPhase phase = state.Phase is RoundOpen open ? open with { Rests = false } : state.Phase;
+        return new Transition(state with { Paused = null, Phase = phase }, [new Announce(RunLog.Resumed, "The operator lets the run go on.", state.Round)]);
     }
 
     /// <summary>What a pause waits for, as the beginning of a sentence's second half.</summary>

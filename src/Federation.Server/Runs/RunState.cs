@@ -106,8 +106,9 @@ public sealed record EpochKeys(
 
 /// <summary>Sites of the cohort train and upload.</summary>
 /// <param name="Wanted">With so many updates the round closes: more sites were asked. Null: all are waited for.</param>
+/// <param name="Rests">Asynchronous runs that are paused: too few updates came by the deadline, and the round keeps them until the run goes on.</param>
 public sealed record RoundOpen(
-    DateTimeOffset OpenedAt, DateTimeOffset Deadline, ImmutableSortedSet<string> Cohort, ImmutableSortedDictionary<string, Contribution> Contributions, ImmutableSortedSet<string> Failed, int? Wanted = null) : RunPhase;
+    DateTimeOffset OpenedAt, DateTimeOffset Deadline, ImmutableSortedSet<string> Cohort, ImmutableSortedDictionary<string, Contribution> Contributions, ImmutableSortedSet<string> Failed, int? Wanted = null, bool Rests = false) : RunPhase;
 
 /// <summary>The round is closed; its uploads are being summed.</summary>
 public sealed record Aggregating(DateTimeOffset OpenedAt, ImmutableSortedSet<string> Cohort, ImmutableSortedDictionary<string, Contribution> Contributions) : RunPhase;
@@ -164,7 +165,7 @@ public sealed record RunState(RunPlan Plan, RunPhase Phase, ImmutableSortedDicti
         Submission: submission);
 
     /// <summary>Paused, and nothing that a site has paid for is under way any more.</summary>
-    public bool IsAtRest => Paused is not null && Phase is Preparing or Waiting or MakingKeys;
+    public bool IsAtRest => Paused is not null && Phase is Preparing or Waiting or MakingKeys or RoundOpen { Rests: true };
 
     public string PhaseName => Phase switch
     {

@@ -97,6 +97,40 @@ public sealed class BufferRulesTests
         Assert.Equal([("a", 1), ("b", 1)], Parts(run)); // fewer than the buffer holds, and enough
     }
 
+    [Fact] // nothing may come that would close the buffer
+    public void Pause_WithTooFewSites_ComesToRestAtTheDeadlineAndKeepsTheBuffer()
+    {
+        Scenario run = Buffered(size: 3, least: 2);
+        run.Contribute("a");
+        run.Apply(new PauseRequested(Pause.ByName));
+        foreach (string site in Sites[1..]) run.Leave(site);
+        Assert.Equal("pausing", run.State.PhaseName);
+        run.Wait(TimeSpan.FromMinutes(10));
+        Assert.Equal("paused", run.State.PhaseName);
+        run.Restart();
+        run.Come("b");
+        Assert.Null(run.Contribute("b").Refused); // it had trained before: what came is kept, and no step is made of it
+        run.Wait(TimeSpan.FromDays(3));
+        Assert.Equal(("paused", 2, 0), (run.State.PhaseName, Assert.IsType<RoundOpen>(run.State.Phase).Contributions.Count, run.State.CompletedRounds));
+        run.Apply(new ResumeRequested(WithAll: false));
+        Assert.Equal([("a", 1), ("b", 1)], Parts(run));
+        Assert.Equal(2, run.Said.Count(said => said == RunLog.Paused)); // asked for, and come to
+    }
+
+    [Fact]
+    public void Resume_OfARoundAtRest_AsksTheSitesAgain()
+    {
+        Scenario run = Buffered(size: 3, least: 2);
+        run.Contribute("a");
+        run.Apply(new SiteFailed("b", 1, "no disk"));
+        run.Apply(new PauseRequested(Pause.WithAll));
+        run.Wait(TimeSpan.FromMinutes(10));
+        Assert.Equal("paused", run.State.PhaseName);
+        run.Apply(new ResumeRequested(WithAll: true));
+        RoundOpen open = Assert.IsType<RoundOpen>(run.State.Phase);
+        Assert.Equal(("training", 1, 0, run.Now + TimeSpan.FromMinutes(10)), (run.State.PhaseName, open.Contributions.Count, open.Failed.Count, open.Deadline));
+    }
+
     [Fact]
     public void Site_ThatComesWhileARoundIsOpen_TakesPart()
     {
@@ -109,7 +143,7 @@ public sealed class BufferRulesTests
 
     /// <summary>Sites of any speed, steps and restarts at any time: each update that was taken is in exactly one step, at most so old; no step is smaller than allowed.</summary>
     [Fact]
-    public void AnySpeeds_OfSites_UseEachUpdateOnce() => Gen.Select(Gen.Int[1, 4], Gen.Int[0, 4], Gen.Select(Gen.Int[0, 5], Gen.Int[0, 3]).Array[10, 150]).Sample(
+    public void AnySpeeds_OfSites_UseEachUpdateOnce() => Gen.Select(Gen.Int[1, 4], Gen.Int[0, 4], Gen.Select(Gen.Int[0, 6], Gen.Int[0, 3]).Array[10, 150]).Sample(
         (size, staleness, steps) =>
         {
             Scenario run = Buffered(size, rounds: 1000, staleness: staleness);
@@ -129,6 +163,7 @@ public sealed class BufferRulesTests
                 else if (what == 3) run.Sum();
                 else if (what == 4) run.Restart();
                 else if (what == 5) run.Wait(TimeSpan.FromMinutes(4));
+                else if (what == 6) run.Apply(who < 2 ? new PauseRequested(Pause.ByName) : new ResumeRequested(WithAll: false));
 
                 foreach (Aggregate step in run.Effects.Skip(seen).OfType<Aggregate>())
                 {
