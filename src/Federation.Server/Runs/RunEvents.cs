@@ -114,6 +114,9 @@ public sealed record OpenEvaluation(int Round, ImmutableSortedDictionary<string,
 /// <param name="HasFormer">The former keys would still serve: nothing is made for a roster that a site has not accepted.</param>
 public sealed record MakeKeys(int Epoch, int Attempt, ImmutableSortedSet<string> Dropped, int FailedTests = 0, bool HasFormer = false) : RunEffect;
 
+/// <summary>No keys are made any more; whatever attempt is under way ends.</summary>
+public sealed record StopKeys : RunEffect;
+
 /// <summary>The round's uploads are no longer needed.</summary>
 public sealed record DropUploads(int Round) : RunEffect;
 

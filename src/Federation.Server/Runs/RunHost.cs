@@ -205,6 +205,9 @@ public sealed class RunHost
             case MakeKeys keys:
                 Secure?.Begin(keys);
                 break;
+            case StopKeys:
+                Secure?.Stop();
+                break;
             case DropUploads drop:
                 Drop($"uploads of round {drop.Round}", () =>
                 {

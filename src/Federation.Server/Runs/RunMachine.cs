@@ -158,6 +158,7 @@ public static class RunMachine
         {
             Preparing preparing => AdvancePreparing(state, preparing, roster, now),
             Waiting waiting => AdvanceWaiting(state, waiting, roster, now),
+            MakingKeys making when state.Paused is not null => SecureRules.Stop(state, making),
             RoundOpen when state.IsAtRest => null,
             RoundOpen open => (state.Buffer is null ? null : BufferRules.Advance(state, open, LiveReady(state, roster), now)) ?? AdvanceRound(state, open, now),
             Evaluating { Closed: true } => null,

@@ -36,6 +36,9 @@ internal static class SecureRules
         return new Transition(state with { Epoch = epoch, Keys = null, Phase = new MakingKeys(epoch, 0, dropped, Former: former) }, [new MakeKeys(epoch, 0, dropped, HasFormer: former is not null)]);
     }
 
+    /// <summary>A paused run makes no keys: members that are away for maintenance would count as attempts that failed. When it goes on it begins another epoch.</summary>
+    public static Transition Stop(RunState state, MakingKeys making) => new(state with { Keys = making.Former, Phase = new Waiting("") }, [new StopKeys()]);
+
     public static Transition Made(RunState state, EpochMade made, Roster roster, DateTimeOffset now)
     {
         if (state.Phase is not MakingKeys making || making.Epoch != made.Keys.Epoch || making.Attempt != made.Attempt) return new Transition(state, [], Duplicate: true);

@@ -82,6 +82,41 @@ public sealed class SecureRulesTests
         Assert.Equal(["b", "c", "d"], SecureRules.Committee(s_sites, new MakeKeys(1, 3, ["b", "c"], FailedTests: 1), 3));
     }
 
+    [Fact] // maintenance takes longer than ten attempts, and the sites' nodes may be stopped for it
+    public void Keys_OfAPausedRun_AreNotMadeUntilItGoesOn()
+    {
+        Start(new RunPlan(2, 3, TimeSpan.FromMinutes(1), s_sites, null, Secure: true, MaxOpenings: 100));
+        Assert.Equal(1, Assert.IsType<MakingKeys>(_state.Phase).Epoch);
+        Transition paused = RunMachine.Apply(_state, new PauseRequested(Pause.WithAll), s_roster, Scenario.Start);
+        _state = paused.State;
+        Assert.Equal("paused", _state.PhaseName);
+        Assert.Single(paused.Effects.OfType<StopKeys>());
+        for (int attempt = 0; attempt < 2 * SecureRules.MostAttempts; attempt++)
+        {
+            Transition failed = RunMachine.Apply(_state, new EpochFailed(1, attempt, "Nobody answered.", s_sites), s_roster, Scenario.Start + TimeSpan.FromDays(attempt));
+            _state = failed.State;
+            Assert.Empty(failed.Effects);
+        }
+
+        Assert.Equal("paused", _state.PhaseName);
+        Apply(new ResumeRequested(WithAll: true));
+        Assert.Equal(2, Assert.IsType<MakingKeys>(_state.Phase).Epoch);
+        MakeKeysAndContribute();
+        Assert.Equal((2, 1), (_state.Keys!.Epoch, _state.Round));
+    }
+
+    [Fact] // as another version of the coordinator may have stored it
+    public void Keys_OfAPausedRunThatIsFoundMakingThem_AreNotMade()
+    {
+        Start(new RunPlan(2, 3, TimeSpan.FromMinutes(1), s_sites, null, Secure: true, MaxOpenings: 100));
+        MakeKeysAndContribute();
+        EpochKeys former = _state.Keys!;
+        _state = _state with { Paused = Pause.ByName, Keys = null, Phase = new MakingKeys(2, 9, [], Former: former) };
+        Apply(new EpochFailed(2, 9, "The coordinator restarted.", [], Restarted: true));
+        Assert.Equal(("paused", former), (_state.PhaseName, _state.Keys));
+        Assert.IsType<Waiting>(_state.Phase);
+    }
+
     [Fact] // administrators need longer than ten attempts take
     public void Keys_OfARosterThatSitesHaveNotAccepted_AreWaitedForOrDoneWithout()
     {

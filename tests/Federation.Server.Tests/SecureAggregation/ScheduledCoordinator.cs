@@ -212,6 +212,9 @@ internal sealed class ScheduledCoordinator(RunSchedule schedule, RunPlan plan) :
                 _epoch?.Drop();
                 (_wanted, _epoch) = (keys, null);
                 break;
+            case StopKeys:
+                Drop();
+                break;
             case DropUploads drop:
                 schedule.Context.Spool.DropRounds(Run, drop.Round);
                 break;
