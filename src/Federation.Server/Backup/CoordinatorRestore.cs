@@ -11,7 +11,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Federation.Server.Backup;
 
-/// <summary><c>fed server restore</c>: a state folder, and where it is named a PostgreSQL database, from a backup. Everything is checked and laid out beside the folder, then takes its place at once.</summary>
+/// <summary><c>fed server restore</c>: a state folder, and where it is named a PostgreSQL database, from a backup. Everything is checked and laid out first, then takes its place; the database keeps what it was given only if that went well.</summary>
 public static class CoordinatorRestore
 {
     /// <param name="path">The backup.</param>
@@ -23,23 +23,24 @@ public static class CoordinatorRestore
     {
         string state = configuration.State;
         if (File.Exists(state) || (Directory.Exists(state) && Directory.EnumerateFileSystemEntries(state).Any())) throw new InvalidInputException(new Problem("The state folder is not empty; a backup is restored into a new one.", state, Repair: "Name another --state, or move what is there away first."));
-        string fresh = $"{state.TrimEnd('/')}.{Guid.NewGuid():n}.new";
+        // A folder that is there may be a mount point: it cannot be renamed, and what is beside it may be another file system.
+        bool isThere = Directory.Exists(state), isWhole = false;
+        string name = $"{Guid.NewGuid():n}.new", fresh = isThere ? Path.Combine(state, name) : $"{state.TrimEnd('/')}.{name}";
+        List<string> placed = [];
         try
         {
+            if (isThere) CoordinatorSetup.MakePrivate(state);
             PrivateFile.CreateFolder(fresh);
             BackupManifest manifest = BackupReader.Extract(path, fresh);
             var folder = new CoordinatorFolder(fresh);
             foreach (string sealedKey in new[] { folder.Ca, folder.Admin }.Where(File.Exists)) PrivateFile.Write(sealedKey, SealedKeys.Open(File.ReadAllText(sealedKey), passphrase()));
-            DateTimeOffset now = time.GetUtcNow();
-            int active = Fill(configuration, folder, manifest, Path.Combine(fresh, BackupManifest.Database), now);
-            File.Delete(Path.Combine(fresh, BackupManifest.Database));
             using (AdministrativeLog acts = AdministrativeLog.Open(folder.Audit, time, NullLogger.Instance))
             {
                 acts.Record(AdministrativeLog.Restored, $"{Environment.UserName} (on this machine)", $"restored the coordinator from a backup of {manifest.Created:u}; what was done after that is not in it.");
             }
 
-            if (Directory.Exists(state)) Directory.Delete(state);
-            Directory.Move(fresh, state);
+            int active = Fill(configuration, folder, manifest, Path.Combine(fresh, BackupManifest.Database), time.GetUtcNow(), () => Place(fresh, state, isThere, placed));
+            isWhole = true;
             return (manifest, active);
         }
         catch (UnauthorizedAccessException error)
@@ -48,34 +49,69 @@ public static class CoordinatorRestore
         }
         finally
         {
+            if (!isWhole) placed.ForEach(Remove);
             if (Directory.Exists(fresh)) Directory.Delete(fresh, recursive: true);
         }
     }
 
-    private static int Fill(ServerConfiguration configuration, CoordinatorFolder folder, BackupManifest manifest, string dump, DateTimeOffset now)
+    /// <summary>Gives what was laid out its place. A folder that is there gets the CA last: with it the folder counts as initialised.</summary>
+    /// <param name="placed">Grows by each path that was made.</param>
+    private static void Place(string fresh, string state, bool isThere, List<string> placed)
     {
-        using SqlStore store = configuration.Store is { } connection ? new PostgresStore(connection, manifest.Federation, NullLogger.Instance) : new SqliteStore(folder.Database);
-        int active = 0;
-        store.Fill(database =>
+        File.Delete(Path.Combine(fresh, BackupManifest.Database)); // it is loaded
+        string[] entries = isThere ? [.. Directory.EnumerateFileSystemEntries(fresh).OrderBy(entry => Path.GetFileName(entry) == "ca")] : [fresh];
+        foreach (string entry in entries)
         {
-            if (StoreDump.Tables.FirstOrDefault(table => database.Scalar($"SELECT count(*) FROM {table}") > 0) is { } full) throw new InvalidInputException(new Problem($"The database is not empty: its table '{full}' holds something.", Field: "store", Repair: "Name an empty database."));
-            try
-            {
-                using FileStream file = File.OpenRead(dump);
-                StoreDump.Load(file, database);
-            }
-            catch (Exception error) when (error is FormatException or DbException)
-            {
-                throw new InvalidInputException(new Problem($"The backup's database cannot be used: {error.Message}", Repair: "Take another copy of the backup."));
-            }
+            string to = isThere ? Path.Combine(state, Path.GetFileName(entry)) : state;
+            Directory.Move(entry, to); // files, too
+            placed.Add(to);
+        }
+    }
 
-            // Who holds an invitation may have used it since.
-            database.Execute("UPDATE invitations SET used = $1 WHERE used IS NULL", now.ToUnixTimeMilliseconds());
-            foreach ((string id, string text) in database.Query("SELECT id, state FROM runs WHERE over = 0", row => (row.GetString(0), row.GetString(1))))
+    private static void Remove(string path)
+    {
+        if (Directory.Exists(path)) Directory.Delete(path, recursive: true);
+        else File.Delete(path);
+    }
+
+    /// <param name="place">Called once: within the transaction that fills PostgreSQL, as its last step; after SQLite, whose file is one of those placed, is closed.</param>
+    private static int Fill(ServerConfiguration configuration, CoordinatorFolder folder, BackupManifest manifest, string dump, DateTimeOffset now, Action place)
+    {
+        int active = 0;
+        using (SqlStore store = configuration.Store is { } connection ? new PostgresStore(connection, manifest.Federation, NullLogger.Instance) : new SqliteStore(folder.Database))
+        {
+            store.Fill(database =>
             {
-                if (GoOn(database, id, text, manifest, now)) active++;
-            }
-        });
+                active = Fill(database, manifest, dump, now);
+                if (configuration.Store is not null) place();
+            });
+        }
+
+        if (configuration.Store is null) place();
+        return active;
+    }
+
+    private static int Fill(DbConnection database, BackupManifest manifest, string dump, DateTimeOffset now)
+    {
+        if (StoreDump.Tables.FirstOrDefault(table => database.Scalar($"SELECT count(*) FROM {table}") > 0) is { } full) throw new InvalidInputException(new Problem($"The database is not empty: its table '{full}' holds something.", Field: "store", Repair: "Name an empty database."));
+        try
+        {
+            using FileStream file = File.OpenRead(dump);
+            StoreDump.Load(file, database);
+        }
+        catch (Exception error) when (error is FormatException or DbException)
+        {
+            throw new InvalidInputException(new Problem($"The backup's database cannot be used: {error.Message}", Repair: "Take another copy of the backup."));
+        }
+
+        // Who holds an invitation may have used it since.
+        database.Execute("UPDATE invitations SET used = $1 WHERE used IS NULL", now.ToUnixTimeMilliseconds());
+        int active = 0;
+        foreach ((string id, string text) in database.Query("SELECT id, state FROM runs WHERE over = 0", row => (row.GetString(0), row.GetString(1))))
+        {
+            if (GoOn(database, id, text, manifest, now)) active++;
+        }
+
         return active;
     }
 

@@ -42,8 +42,7 @@ public static class CoordinatorSetup
         try
         {
             PrivateFile.CreateFolder(state);
-            // The folder may have been there, open to others.
-            if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(state, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            MakePrivate(state); // it may have been there, open to others
             PrivateFile.CreateFolder(Path.GetDirectoryName(folder.Ca)!);
             using Credential admin = ca.Issue("admin", CertificateRole.Admin, now);
             admin.Save(folder.Admin);
@@ -58,5 +57,11 @@ public static class CoordinatorSetup
         {
             throw new InvalidInputException(new Problem($"The state folder cannot be written: {error.Message}", state));
         }
+    }
+
+    /// <summary>Nobody but its owner can read what is in the folder.</summary>
+    internal static void MakePrivate(string folder)
+    {
+        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
     }
 }

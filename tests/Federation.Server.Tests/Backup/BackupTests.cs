@@ -94,6 +94,51 @@ public sealed class BackupTests(PostgresCluster cluster) : IClassFixture<Postgre
         Assert.Single((await test.Operator.ListSitesAsync(new ListSitesRequest())).Sites);
     }
 
+    [Theory] // a volume may be mounted there: nothing can take the folder's place
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Restore_IntoAnEmptyFolder_FillsItAndKeepsIt(bool toPostgres)
+    {
+        await using TestCoordinator test = await TestCoordinator.StartAsync();
+        await test.EnrolAllAsync("a");
+        Backup(test, Passphrase);
+        string volume = Path.Combine(_folder.Path, "volume");
+        Directory.CreateDirectory(volume);
+        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(volume, File.GetUnixFileMode(volume) | UnixFileMode.OtherRead);
+        Directory.CreateSymbolicLink(Elsewhere, volume);
+        ConnectionString? store = toPostgres ? cluster.NewDatabase() : null;
+        CoordinatorRestore.Restore(Archive, new ServerConfiguration { State = Elsewhere, Store = store }, () => Passphrase, test.Time);
+        Assert.Equal(volume, new DirectoryInfo(Elsewhere).LinkTarget);
+        if (!OperatingSystem.IsWindows()) Assert.Equal(UnixFileMode.None, File.GetUnixFileMode(volume) & UnixFileMode.OtherRead);
+        Assert.Empty(Directory.EnumerateFileSystemEntries(volume, "*.new"));
+        Assert.False(File.Exists(Path.Combine(volume, BackupManifest.Database)));
+        await test.MoveAsync(Elsewhere, store);
+        Assert.Single((await test.Operator.ListSitesAsync(new ListSitesRequest())).Sites);
+    }
+
+    [Fact] // else the database would be full, and no folder belong to it
+    public async Task Restore_ThatFailsAtItsEnd_LeavesTheDatabaseAndTheFolderEmpty()
+    {
+        ConnectionString store = cluster.NewDatabase();
+        await using TestCoordinator test = await TestCoordinator.StartAsync();
+        await test.EnrolAllAsync("a");
+        Backup(test, Passphrase);
+        Directory.CreateDirectory(Elsewhere);
+        string taken = Path.Combine(Elsewhere, "ca"); // somebody makes it while the passphrase is typed
+        Assert.ThrowsAny<IOException>(() => Restore(Type));
+        Assert.Equal([taken], Directory.EnumerateFileSystemEntries(Elsewhere));
+        Directory.Delete(taken);
+        Restore(() => Passphrase);
+
+        string Type()
+        {
+            Directory.CreateDirectory(taken);
+            return Passphrase;
+        }
+
+        void Restore(Func<string> passphrase) => CoordinatorRestore.Restore(Archive, new ServerConfiguration { State = Elsewhere, Store = store }, passphrase, test.Time);
+    }
+
     [Fact]
     public async Task Restore_CutShort_IsRefusedAtEveryLength()
     {
