@@ -13,11 +13,11 @@ internal static class SealedKeys
     // PBKDF2 with SHA-256: what OWASP names (2023).
     private static readonly PbeParameters s_cost = new(PbeEncryptionAlgorithm.Aes256Cbc, HashAlgorithmName.SHA256, 600_000);
 
-    /// <param name="pem">With one private key, not encrypted; certificates beside it stay as they are.</param>
+    /// <param name="pem">With one private key, in any form that the coordinator starts with; certificates beside it stay as they are.</param>
     public static string Seal(string pem, string passphrase)
     {
         using AsymmetricAlgorithm key = CertificateAuthority.ReadKey(pem) ?? throw new InvalidInputException(new Problem("There is no private key in this file."));
-        return Replace(pem, "PRIVATE KEY", key.ExportEncryptedPkcs8PrivateKeyPem(passphrase, s_cost));
+        return Replace(pem, ["PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"], key.ExportEncryptedPkcs8PrivateKeyPem(passphrase, s_cost));
     }
 
     /// <exception cref="InvalidInputException">The passphrase is another one.</exception>
@@ -30,7 +30,7 @@ internal static class SealedKeys
                 try
                 {
                     key.ImportFromEncryptedPem(pem, passphrase);
-                    return Replace(pem, "ENCRYPTED PRIVATE KEY", key.ExportPkcs8PrivateKeyPem());
+                    return Replace(pem, ["ENCRYPTED PRIVATE KEY"], key.ExportPkcs8PrivateKeyPem());
                 }
                 catch (Exception error) when (error is CryptographicException or ArgumentException)
                 {
@@ -42,10 +42,16 @@ internal static class SealedKeys
         throw new InvalidInputException(new Problem("The passphrase does not open the CA's key.", Repair: "Nothing was changed; try another one."));
     }
 
-    private static string Replace(string pem, string label, string with)
+    private static string Replace(string pem, string[] labels, string with)
     {
-        string begin = $"-----BEGIN {label}-----", end = $"-----END {label}-----";
-        int from = pem.IndexOf(begin, StringComparison.Ordinal), to = pem.IndexOf(end, StringComparison.Ordinal);
-        return from < 0 || to < from ? throw new InvalidInputException(new Problem($"There is no block '{label}' in this file.")) : string.Concat(pem.AsSpan(0, from), with, pem.AsSpan(to + end.Length));
+        for (int from = 0; PemEncoding.TryFind(pem.AsSpan(from), out PemFields found);)
+        {
+            string rest = pem[from..];
+            (int begin, int length) = found.Location.GetOffsetAndLength(rest.Length);
+            if (labels.Contains(rest[found.Label])) return string.Concat(pem.AsSpan(0, from + begin), with, rest.AsSpan(begin + length));
+            from += begin + length;
+        }
+
+        throw new InvalidInputException(new Problem($"There is no block '{string.Join("' or '", labels)}' in this file."));
     }
 }
