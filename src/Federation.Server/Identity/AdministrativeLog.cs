@@ -1,19 +1,22 @@
 using Federation.Formats;
 using Federation.Privacy.Ledger;
+using Federation.Server.Storage;
 using Microsoft.Extensions.Logging;
 
 namespace Federation.Server.Identity;
 
 /// <summary>
 /// What administrators did at this coordinator: who, when, what; never a token. A hash-chained log that only grows. A line is on disk before the caller hears that the act is done;
-/// where there is no room for it, the act stands, the caller is told, and the coordinator's log has it.
+/// where there is no room for it, the act stands, the caller is told, and the coordinator's log has it. An act whose commit the database did not answer has a line that says so, and a second one when its outcome is known.
 /// </summary>
 public sealed class AdministrativeLog : IDisposable
 {
     public const string Made = "federation-made", Invited = "site-invited", Enrolled = "site-enrolled", SiteRevoked = "site-revoked", Issued = "operator-issued", OperatorRevoked = "operator-revoked",
-        Submitted = "run-submitted", Approved = "run-approved", Cancelled = "run-cancelled", Rotated = "keys-rotated", Paused = "run-paused", Resumed = "run-resumed", Roster = "roster-changed", Restored = "restored";
+        Submitted = "run-submitted", Approved = "run-approved", Cancelled = "run-cancelled", Rotated = "keys-rotated", Paused = "run-paused", Resumed = "run-resumed", Roster = "roster-changed", Restored = "restored",
+        Uncertain = "act-uncertain", NotDone = "act-not-done";
 
     private readonly AuditLog _log;
+    private readonly List<(string Kind, string Who, string What, Func<bool> IsDone)> _uncertain = [];
     private readonly ILogger _logger;
 
     private AdministrativeLog(AuditLog log, ILogger logger) => (_log, _logger) = (log, logger);
@@ -47,6 +50,58 @@ public sealed class AdministrativeLog : IDisposable
         {
             _logger.LogError("Not in the audit log, which cannot be written ({Message}): {Kind}: {Who} {What} {Run}", error.Message, kind, who, what, run);
             throw new ActNotRecordedException(error);
+        }
+    }
+
+    /// <summary>Does what one commit of the database does. Where the database does not answer, a line says so, and another one, as soon as it answers again, what became of it.</summary>
+    /// <param name="isDone">Asks the database.</param>
+    /// <exception cref="StoreUnavailableException">The database does not answer.</exception>
+    public T Do<T>(string kind, string who, string what, Func<T> act, Func<bool> isDone)
+    {
+        try
+        {
+            return act();
+        }
+        catch (StoreUnavailableException away) when (away.IsUncertain)
+        {
+            Tell(kind, who, what, null);
+            lock (_uncertain) _uncertain.Add((kind, who, what, isDone));
+            throw;
+        }
+    }
+
+    /// <summary>Of an act whose commit the database did not answer. A line that cannot be written is in the coordinator's log: nobody waits for it.</summary>
+    /// <param name="isDone">Null: it is not known yet.</param>
+    public void Tell(string kind, string who, string what, bool? isDone, string run = "")
+    {
+        try
+        {
+            if (isDone is null) Record(Uncertain, who, $"{what} The database did not answer: whether it is done is not known yet.", run);
+            else Record(isDone.Value ? kind : NotDone, "The coordinator", $"found in its database that it was {(isDone.Value ? "" : "not ")}done: {who} {what}", run);
+        }
+        catch (ActNotRecordedException)
+        {
+            // said there
+        }
+    }
+
+    /// <summary>Looks what became of acts that are uncertain.</summary>
+    public void Settle()
+    {
+        lock (_uncertain)
+        {
+            try
+            {
+                while (_uncertain is [var (kind, who, what, isDone), ..])
+                {
+                    Tell(kind, who, what, isDone());
+                    _uncertain.RemoveAt(0);
+                }
+            }
+            catch (StoreUnavailableException)
+            {
+                // still away
+            }
         }
     }
 

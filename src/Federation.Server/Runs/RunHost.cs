@@ -28,7 +28,7 @@ public sealed class RunHost
     private readonly Lazy<SafetensorsHeader> _modelHeader;
     private readonly Lazy<UpdateShape> _updateShape;
     private long _sequence;
-    private (Transition Transition, RunChange Change)? _unsettled; // given to the store, which failed: it may hold it or not
+    private (Transition Transition, RunChange Change, Action<bool?>? Told)? _unsettled; // given to the store, which failed: it may hold it or not
     private DateTimeOffset _retryAt = DateTimeOffset.MinValue;
     private bool _opening; // of a closed sum, under way
 
@@ -70,7 +70,8 @@ public sealed class RunHost
     /// <summary>The work of closing rounds; tests and shutdown wait for it.</summary>
     public Task Background { get; private set; } = Task.CompletedTask;
 
-    public Transition Apply(RunEvent happened)
+    /// <param name="told">Hears of a change whose commit the store did not answer: null at once, then whether the store holds it. Within the run's lock.</param>
+    public Transition Apply(RunEvent happened, Action<bool?>? told = null)
     {
         Transition transition;
         lock (_lock)
@@ -79,7 +80,7 @@ public sealed class RunHost
             DateTimeOffset now = _context.Time.GetUtcNow();
             transition = RunMachine.Apply(State, happened, _context.Sessions.Roster(), now);
             if (transition.Refused is not null || ReferenceEquals(transition.State, State)) return transition;
-            Store(transition, now);
+            Store(transition, now, told);
         }
 
         _context.Signal.Raise();
@@ -87,11 +88,21 @@ public sealed class RunHost
     }
 
     /// <summary>Stores a change, then lives by it.</summary>
-    private void Store(Transition transition, DateTimeOffset now)
+    private void Store(Transition transition, DateTimeOffset now, Action<bool?>? told = null)
     {
         RunChange change = RunChanges.Of(_context, Id, transition, _sequence, now);
-        _unsettled = (transition, change);
-        _context.Store.Save(change);
+        _unsettled = (transition, change, null);
+        try
+        {
+            _context.Store.Save(change);
+        }
+        catch (StoreUnavailableException away) when (away.IsUncertain)
+        {
+            _unsettled = (transition, change, told);
+            told?.Invoke(null);
+            throw;
+        }
+
         Adopt(transition, change);
     }
 
@@ -108,9 +119,10 @@ public sealed class RunHost
     /// <summary>After a change that the store did not answer for: looks whether it holds it, before anything is built on either.</summary>
     private void Settle()
     {
-        if (_unsettled is not var (transition, change)) return;
+        if (_unsettled is not var (transition, change, told)) return;
         bool held = _context.Store.FindRun(Id)?.StateJson == change.StateJson && (change.Events.Count == 0 || _context.Store.Events(Id, _sequence).Count > 0);
         _unsettled = null;
+        told?.Invoke(held);
         if (!held) return;
         Adopt(transition, change);
         _context.Signal.Raise();
@@ -151,12 +163,12 @@ public sealed class RunHost
                 {
                     work();
                 }
-#pragma warning disable CA1031 // as in AggregateInBackground
+#pragma warning disable CA1031 // whatever went wrong ends this run with its reason, never the coordinator
                 catch (Exception error)
 #pragma warning restore CA1031
                 {
                     _opening = false; // a full disk: it is opened again, and members give the same answers
-                    if (!State.IsOver) GiveUp(round, error);
+                    if (!State.IsOver) GiveUp(round, error); // cancelled meanwhile: its uploads are gone, as they should be
                 }
             });
         }
@@ -192,15 +204,13 @@ public sealed class RunHost
                 _context.Logger.LogInformation("{Run}: {Message}", Record.Name, said.Message);
                 break;
             case Aggregate aggregate when Secure is not null:
-                _opening = true;
-                Background = Task.Run(() => OpenInBackground(aggregate.Round, aggregate.Contributions, Secure.PurposeOf(State)));
+                OpenInBackground(aggregate.Round, aggregate.Contributions, Secure.PurposeOf(State));
                 break;
             case Aggregate aggregate:
-                Background = Task.Run(() => AggregateInBackground(aggregate));
+                InBackground(aggregate.Round, () => Apply(new PlainSums(_context, this).Of(aggregate)));
                 break;
             case OpenEvaluation evaluation:
-                _opening = true;
-                Background = Task.Run(() => OpenInBackground(evaluation.Round, evaluation.Contributions, Opening.Evaluation));
+                OpenInBackground(evaluation.Round, evaluation.Contributions, Opening.Evaluation);
                 break;
             case MakeKeys keys:
                 Secure?.Begin(keys);
@@ -237,32 +247,12 @@ public sealed class RunHost
 
     private void OpenInBackground(int round, ImmutableSortedDictionary<string, Contribution> contributions, string purpose)
     {
-        try
+        _opening = true;
+        InBackground(round, () =>
         {
             Secure!.Open(round, contributions.Keys, purpose);
             Secure.Advance();
-        }
-#pragma warning disable CA1031 // as in AggregateInBackground
-        catch (Exception error)
-#pragma warning restore CA1031
-        {
-            _opening = false;
-            if (!State.IsOver) GiveUp(round, error);
-        }
-    }
-
-    private void AggregateInBackground(Aggregate aggregate)
-    {
-        try
-        {
-            Apply(new PlainSums(_context, this).Of(aggregate));
-        }
-#pragma warning disable CA1031 // whatever went wrong ends this run with its reason, never the coordinator
-        catch (Exception error)
-#pragma warning restore CA1031
-        {
-            if (!State.IsOver) GiveUp(aggregate.Round, error); // cancelled meanwhile: its uploads are gone, as they should be
-        }
+        });
     }
 
     private void GiveUp(int round, Exception error)

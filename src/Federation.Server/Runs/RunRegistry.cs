@@ -4,7 +4,6 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using Federation.Formats;
 using Federation.Formats.Runs;
-using Federation.Server.Identity;
 using Federation.Server.Storage;
 using Microsoft.Extensions.Logging;
 
@@ -16,7 +15,7 @@ public sealed class RunRegistry
     private readonly RunContext _context;
     private readonly Lock _lock = new();
     private ImmutableArray<RunHost> _runs;
-    private ImmutableArray<RunHost> _unsettled = []; // submitted when the store did not answer: it may hold them or not
+    private ImmutableArray<(RunHost Run, Action<RunHost, bool?>? Told)> _unsettled = []; // submitted when the store did not answer: it may hold them or not
 
     /// <summary>Restores every run from the store and goes on with those that are not over.</summary>
     public RunRegistry(RunContext context)
@@ -35,7 +34,8 @@ public sealed class RunRegistry
 
     /// <param name="initialModel">The blob's hash; of a run for statistics, the hash of query and data version.</param>
     /// <param name="submission">Null: without a nonce, so that nobody can sign it.</param>
-    public RunHost Add(RunSpec spec, string specYaml, string schemaYaml, string initialModel, SignedSubmission? submission = null)
+    /// <param name="told">Hears of a run whose commit the store did not answer: null at once, then whether the store holds it.</param>
+    public RunHost Add(RunSpec spec, string specYaml, string schemaYaml, string initialModel, SignedSubmission? submission = null, Action<RunHost, bool?>? told = null)
     {
         DateTimeOffset now = _context.Time.GetUtcNow();
         string id = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8));
@@ -53,7 +53,8 @@ public sealed class RunRegistry
         }
         catch (StoreUnavailableException away) when (away.IsUncertain)
         {
-            lock (_lock) _unsettled = _unsettled.Add(run);
+            told?.Invoke(run, null);
+            lock (_lock) _unsettled = _unsettled.Add((run, told));
             throw;
         }
 
@@ -66,7 +67,8 @@ public sealed class RunRegistry
     /// <summary>Deadlines and sites that came or went. One run's trouble is not another's.</summary>
     public void Tick()
     {
-        foreach (RunHost run in _unsettled) Guarded(run, () => Settle(run));
+        _context.Acts?.Settle();
+        foreach ((RunHost run, Action<RunHost, bool?>? told) in _unsettled) Guarded(run, () => Settle(run, told));
         foreach (RunHost run in Active)
         {
             Guarded(run, () =>
@@ -97,18 +99,17 @@ public sealed class RunRegistry
     }
 
     /// <summary>Who submitted the run was told that it may have been taken: where it was, it begins.</summary>
-    private void Settle(RunHost run)
+    private void Settle(RunHost run, Action<RunHost, bool?>? told)
     {
         bool held = _context.Store.FindRun(run.Id) is not null;
         lock (_lock)
         {
-            if (!_unsettled.Contains(run)) return;
-            _unsettled = _unsettled.Remove(run);
-            if (!held) return;
-            _runs = _runs.Add(run);
+            if (!_unsettled.Contains((run, told))) return;
+            _unsettled = _unsettled.Remove((run, told));
+            if (held) _runs = _runs.Add(run);
         }
 
-        _context.Acts?.Record(AdministrativeLog.Submitted, "The coordinator", $"found the run '{run.Record.Name}' in its database, which had not answered when it was submitted.", run.Id);
+        told?.Invoke(run, held);
     }
 
     /// <returns>Null where this program cannot read the run; it stays in the store, and the others go on.</returns>

@@ -37,8 +37,9 @@ public sealed partial class OperatorService
         }
 
         var added = new OperatorRecord(name, role, reply.Token.Length > 0, proof, now, now + valid);
-        if (!context.Store.AddOperator(added, now)) throw RpcError.Refuse(StatusCode.AlreadyExists, Refusal.Invalid, $"There is an operator '{name}' already.", "name", $"Choose another name, or revoke it first: `fed operator revoke {name}`.");
-        Record(call, AdministrativeLog.Issued, $"issued the operator '{name}' ({role.ToText()}, by {(added.IsToken ? "token" : $"certificate, key {proof}")}), until {added.Expires:u}.");
+        string what = $"issued the operator '{name}' ({role.ToText()}, by {(added.IsToken ? "token" : $"certificate, key {proof}")}), until {added.Expires:u}.";
+        if (!Try(call, AdministrativeLog.Issued, what, () => context.Store.AddOperator(added, now), () => context.Store.FindOperator(name)?.Proof == proof)) throw RpcError.Refuse(StatusCode.AlreadyExists, Refusal.Invalid, $"There is an operator '{name}' already.", "name", $"Choose another name, or revoke it first: `fed operator revoke {name}`.");
+        Record(call, AdministrativeLog.Issued, what);
         reply.ExpiresUnixMs = added.Expires.ToUnixTimeMilliseconds();
         return Task.FromResult(reply);
     }
@@ -52,7 +53,8 @@ public sealed partial class OperatorService
         if (!Names.IsSiteName(name)) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, $"'{name}' is no name of an operator.", "name", $"A name has {Names.Rule}.");
         // So an admin who can act is always left.
         if (name == CallerInterceptor.OperatorOf(call).Name) throw RpcError.Refuse(StatusCode.FailedPrecondition, Refusal.Invalid, $"'{name}' is the credential that asks.", "name", "Another admin has to revoke it.");
-        OperatorRecord revoked = context.Store.RevokeOperator(name, context.Time.GetUtcNow())
+        DateTimeOffset now = context.Time.GetUtcNow();
+        OperatorRecord revoked = Try(call, AdministrativeLog.OperatorRevoked, $"revoked the operator '{name}'.", () => context.Store.RevokeOperator(name, now), () => context.Store.FindOperator(name)?.Revoked is not null)
             ?? throw RpcError.Refuse(StatusCode.NotFound, Refusal.Invalid, $"There is no operator '{name}'.", "name", Nearest.Repair(name, [.. context.Store.Operators().Select(other => other.Name)]));
         calls.End(OperatorAccess.KeyOf(name), OperatorAccess.Revoked(name));
         Record(call, AdministrativeLog.OperatorRevoked, $"revoked the operator '{name}' ({revoked.Role.ToText()}).");

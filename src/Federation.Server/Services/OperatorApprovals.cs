@@ -19,9 +19,7 @@ public sealed partial class OperatorService
             throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, $"The signature is none of the key sha256:{approval.KeySha256} over an approval of run {run.Id}.", "approval", "`fed run approve` signs what has to be signed.");
         }
 
-        Transition transition = run.Apply(new ApprovalSigned(approval));
-        if (transition.Refused is { } refusal) throw RpcError.Refuse(StatusCode.FailedPrecondition, refusal, transition.Reason, "run_id");
-        if (!transition.Duplicate) Record(call, AdministrativeLog.Approved, $"co-signed the run '{run.Record.Name}' with the key {approval.KeySha256}.", run.Id);
+        Apply(call, run, new ApprovalSigned(approval), AdministrativeLog.Approved, $"co-signed the run '{run.Record.Name}' with the key {approval.KeySha256}.");
         return Task.FromResult(Describe(run));
     }
 

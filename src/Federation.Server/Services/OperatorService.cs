@@ -30,8 +30,7 @@ public sealed partial class OperatorService(RunRegistry runs, RunContext context
         if (!Names.IsSiteName(request.Name)) throw NoSiteName(request.Name);
         InvitationToken token = InvitationToken.Create(request.Name, ca.SpkiSha256);
         DateTimeOffset expires = context.Time.GetUtcNow() + InvitationLifetime;
-        context.Store.AddInvitation(request.Name, token.SecretSha256, expires);
-        Record(call, AdministrativeLog.Invited, $"invited the site '{request.Name}', until {expires:u}.");
+        Do(call, AdministrativeLog.Invited, $"invited the site '{request.Name}', until {expires:u}.", () => context.Store.AddInvitation(request.Name, token.SecretSha256, expires), () => context.Store.IsInvited(token.SecretSha256));
         return Task.FromResult(new InviteSiteReply { Token = token.Reveal(), ExpiresUnixMs = expires.ToUnixTimeMilliseconds() });
     }
 
@@ -39,14 +38,22 @@ public sealed partial class OperatorService(RunRegistry runs, RunContext context
     {
         string name = request.Name;
         if (!Names.IsSiteName(name)) throw NoSiteName(name);
-        RevokedSite revoked = context.Store.Revoke(name, context.Time.GetUtcNow())
+        DateTimeOffset now = context.Time.GetUtcNow();
+        RevokedSite revoked = Try(call, AdministrativeLog.SiteRevoked, $"revoked the site '{name}'.", () => context.Store.Revoke(name, now), () => context.Store.FindSite(name)?.Revoked is not null)
             ?? throw RpcError.Refuse(StatusCode.NotFound, Refusal.Invalid, $"There is no site '{name}'.", "name", context.Store.Sites() is [] ? "`fed site invite` makes one." : Nearest.Repair(name, [.. context.Store.Sites().Select(site => site.Name)]));
         // On disk from here on: no new call passes. Now those under way.
         calls.End(name, CallerInterceptor.Revoked(name));
         context.Sessions.Leave(name);
-        foreach (RunHost run in runs.Active) run.Apply(new SiteRevoked(name));
-        context.Signal.Raise();
-        Record(call, AdministrativeLog.SiteRevoked, $"revoked the site '{name}'{(revoked.KeySha256 is { } key ? $", key {key}" : "")}.");
+        try
+        {
+            foreach (RunHost run in runs.Active) run.Apply(new SiteRevoked(name));
+        }
+        finally
+        {
+            context.Signal.Raise();
+            Record(call, AdministrativeLog.SiteRevoked, $"revoked the site '{name}'{(revoked.KeySha256 is { } key ? $", key {key}" : "")}.");
+        }
+
         return Task.FromResult(new RevokeSiteReply { RevokedUnixMs = revoked.At.ToUnixTimeMilliseconds(), KeySha256 = revoked.KeySha256 ?? "" });
     }
 
@@ -107,16 +114,10 @@ public sealed partial class OperatorService(RunRegistry runs, RunContext context
         RunSpec spec = RunSpec.Parse(request.SpecYaml, "spec");
         if (spec.Data is null && request.SchemaYaml.Length > 0) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.Invalid, "A run of one's own model has no data schema.", "schema_yaml", "Leave it empty.");
         SignedSubmission submission = RequireSubmission(request);
-        if (spec.Statistics is not null) return Task.FromResult(Submitted(call, AddStatistics(spec, request, submission)));
+        if (spec.Statistics is not null) return Task.FromResult(new SubmitRunReply { RunId = AddStatistics(call, spec, request, submission).Id });
         if (spec.Data is not null) RequireLabel(spec, DataSchema.Parse(request.SchemaYaml, "schema"));
         RequireInitialModel(request.InitialModelSha256);
-        return Task.FromResult(Submitted(call, runs.Add(spec, request.SpecYaml, request.SchemaYaml, request.InitialModelSha256, submission)));
-    }
-
-    private SubmitRunReply Submitted(ServerCallContext call, RunHost run)
-    {
-        Record(call, AdministrativeLog.Submitted, $"submitted the run '{run.Record.Name}', spec {Sha256Hex.Of(Encoding.UTF8.GetBytes(run.Record.SpecYaml))}, {(run.State.Submission?.Submitter is { } signature ? $"signed with the key {signature.KeySha256}" : "unsigned")}.", run.Id);
-        return new SubmitRunReply { RunId = run.Id };
+        return Task.FromResult(new SubmitRunReply { RunId = Add(call, spec, request, request.InitialModelSha256, submission).Id });
     }
 
     public override Task<ListRunsReply> ListRuns(ListRunsRequest request, ServerCallContext call) =>
@@ -148,35 +149,27 @@ public sealed partial class OperatorService(RunRegistry runs, RunContext context
     public override Task<RunDetails> CancelRun(CancelRunRequest request, ServerCallContext call)
     {
         RunHost run = Find(request.RunId);
-        Transition transition = run.Apply(new CancelRequested());
-        if (transition.Refused is { } refusal) throw RpcError.Refuse(StatusCode.FailedPrecondition, refusal, transition.Reason, "run_id");
-        Record(call, AdministrativeLog.Cancelled, $"cancelled the run '{run.Record.Name}'.", run.Id);
+        Apply(call, run, new CancelRequested(), AdministrativeLog.Cancelled, $"cancelled the run '{run.Record.Name}'.");
         return Task.FromResult(Describe(run));
     }
 
     public override Task<ListRunsReply> PauseRuns(PauseRunsRequest request, ServerCallContext call)
     {
         RunHost[] asked = request.RunId.Length == 0 ? [.. runs.Active] : [Find(request.RunId)];
-        return Task.FromResult(ApplyAll(asked, new PauseRequested(request.RunId.Length == 0 ? Pause.WithAll : Pause.ByName), run => Record(call, AdministrativeLog.Paused, $"paused the run '{run.Record.Name}'.", run.Id)));
+        return Task.FromResult(ApplyAll(call, asked, new PauseRequested(request.RunId.Length == 0 ? Pause.WithAll : Pause.ByName), AdministrativeLog.Paused, "paused"));
     }
 
     public override Task<ListRunsReply> ResumeRuns(ResumeRunsRequest request, ServerCallContext call)
     {
         bool all = request.RunId.Length == 0;
         RunHost[] asked = all ? [.. runs.Active.Where(run => run.State.Paused == Pause.WithAll)] : [Find(request.RunId)];
-        return Task.FromResult(ApplyAll(asked, new ResumeRequested(all), run => Record(call, AdministrativeLog.Resumed, $"resumed the run '{run.Record.Name}'.", run.Id)));
+        return Task.FromResult(ApplyAll(call, asked, new ResumeRequested(all), AdministrativeLog.Resumed, "resumed"));
     }
 
-    private static ListRunsReply ApplyAll(RunHost[] asked, Runs.RunEvent happened, Action<RunHost> record)
+    private ListRunsReply ApplyAll(ServerCallContext call, RunHost[] asked, Runs.RunEvent happened, string kind, string did)
     {
-        foreach (RunHost run in asked)
-        {
-            Transition transition = run.Apply(happened);
-            // Of all runs one may have come to its end just now.
-            if (transition.Refused is { } refusal && asked.Length == 1) throw RpcError.Refuse(StatusCode.FailedPrecondition, refusal, transition.Reason, "run_id");
-            if (transition is { Refused: null, Duplicate: false }) record(run);
-        }
-
+        // Of all runs one may have come to its end just now.
+        foreach (RunHost run in asked) Apply(call, run, happened, kind, $"{did} the run '{run.Record.Name}'.", mayBeOver: asked.Length > 1);
         return new ListRunsReply { Runs = { OperatorMessages.Newest(asked.Select(OperatorMessages.Summarize)) } };
     }
 
@@ -184,9 +177,7 @@ public sealed partial class OperatorService(RunRegistry runs, RunContext context
     {
         RunHost run = Find(request.RunId);
         if (run.Secure is null) throw WithoutSecureAggregation(run, "no keys");
-        Transition transition = run.Apply(new RotateRequested());
-        if (transition.Refused is { } refusal) throw RpcError.Refuse(StatusCode.FailedPrecondition, refusal, transition.Reason, "run_id");
-        Record(call, AdministrativeLog.Rotated, $"asked for new keys of the run '{run.Record.Name}'.", run.Id);
+        Apply(call, run, new RotateRequested(), AdministrativeLog.Rotated, $"asked for new keys of the run '{run.Record.Name}'.");
         return Task.FromResult(Describe(run));
     }
 
@@ -214,7 +205,7 @@ public sealed partial class OperatorService(RunRegistry runs, RunContext context
     }
 
     /// <summary>Of one query and version of the data one sum is opened: what is known already is not asked again.</summary>
-    private RunHost AddStatistics(RunSpec spec, SubmitRunRequest request, SignedSubmission submission)
+    private RunHost AddStatistics(ServerCallContext call, RunSpec spec, SubmitRunRequest request, SignedSubmission submission)
     {
         StatisticsQuery query = StatisticsQuery.Of(spec, DataSchema.Parse(request.SchemaYaml, "schema"));
         if (runs.All.FirstOrDefault(run => run.State.StatisticsSha256.Length > 0 && run.State.ModelSha256 == query.DataSha256) is { } known)
@@ -223,7 +214,7 @@ public sealed partial class OperatorService(RunRegistry runs, RunContext context
         }
 
         if (spec.Cohort.Sites is { } named) RequireSet(named, spec.Cohort.MinContributors);
-        return runs.Add(spec, request.SpecYaml, request.SchemaYaml, query.DataSha256, submission);
+        return Add(call, spec, request, query.DataSha256, submission);
     }
 
     /// <summary>Sites that are there, and not almost those of an earlier question: nobody would be asked, or answer.</summary>
@@ -273,9 +264,6 @@ public sealed partial class OperatorService(RunRegistry runs, RunContext context
 
     private static RpcException WithoutSecureAggregation(RunHost run, string hence) =>
         RpcError.Refuse(StatusCode.FailedPrecondition, Refusal.Invalid, $"The run {run.Id} ({run.Record.Name}) has no secure aggregation, hence {hence}.", "run_id", "A spec with secureAggregation: { kind: threshold-bfv } has.");
-
-    /// <summary>What was done just now, and by whom.</summary>
-    private void Record(ServerCallContext call, string kind, string what, string run = "") => context.Acts?.Record(kind, CallerInterceptor.OperatorOf(call).ToString(), what, run);
 
     private RunHost Find(string id)
     {

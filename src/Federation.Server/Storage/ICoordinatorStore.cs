@@ -60,6 +60,9 @@ public interface ICoordinatorStore : IDisposable
 {
     void AddInvitation(string site, string secretSha256, DateTimeOffset expires);
 
+    /// <summary>Whether there is or was an invitation with this secret.</summary>
+    bool IsInvited(string secretSha256);
+
     /// <summary>Uses an invitation up and gives the site its identity, in one transaction; with the same key again: changes nothing.</summary>
     InvitationUse Enroll(string site, string secretSha256, string keySha256, DateTimeOffset now);
 

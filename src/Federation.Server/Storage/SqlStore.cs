@@ -32,6 +32,8 @@ public abstract partial class SqlStore : ICoordinatorStore
         Execute("INSERT INTO sites(name) VALUES($1) ON CONFLICT(name) DO UPDATE SET revoked = NULL", site);
     });
 
+    public bool IsInvited(string secretSha256) => Locked(() => Query("SELECT 1 FROM invitations WHERE secret = $1", _ => true, secretSha256).Count > 0);
+
     public InvitationUse Enroll(string site, string secretSha256, string keySha256, DateTimeOffset now) => InTransaction(() =>
     {
         List<(string Site, long Expires, bool Used)> found = Query("SELECT site, expires, used IS NOT NULL FROM invitations WHERE secret = $1", row => (row.GetString(0), row.GetInt64(1), row.GetBoolean(2)), secretSha256);
