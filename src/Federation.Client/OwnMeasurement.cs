@@ -17,7 +17,7 @@ internal sealed class OwnMeasurement(NodeFolder folder, ILocalLearner learner, I
         {
             string runFolder = folder.Run(task.RunId);
             if (LocalMetrics.Has(runFolder, round, kind)) return;
-            EvaluationSums sums = learner.Evaluate(task, model, cancellationToken);
+            EvaluationSums sums = learner.Evaluate(task with { Spec = task.Spec.At(round) }, model, cancellationToken);
             if (sums.Examples == 0) return;
             Metrics metrics = sums.ToMetrics();
             LocalMetrics.Append(runFolder, round, modelSha256, metrics, kind);

@@ -35,7 +35,7 @@ internal sealed class PersonalPart(NodeFolder folder, ILocalLearner learner, ILo
         foreach (int kept in Rounds(task.RunId).Where(kept => kept < before).ToArray()) File.Delete(PathOf(task.RunId, kept));
     }
 
-    /// <summary>Of a run that is completed: the model with this site's own tensors, trained on for as many epochs as the spec says, is kept in the run's folder.</summary>
+    /// <summary>Of a run that is completed, with the settings of its last round: the model with this site's own tensors, trained on for as many epochs as the spec says, is kept in the run's folder.</summary>
     /// <param name="measure">Told each model under its name: personal, fine-tuned.</param>
     public void Finish(LearningTask task, int rounds, ModelState model, Action<string, ModelState> measure, CancellationToken cancellationToken)
     {

@@ -50,11 +50,11 @@ internal sealed class SiteTraining(NodeFolder folder, ILocalLearner learner, Own
     {
         try
         {
-            int rounds = (int)Math.Min(ended.Rounds, int.MaxValue);
+            int rounds = (int)Math.Min(ended.Rounds, int.MaxValue), last = (int)Math.Min(Math.Max(ended.Rounds, ended.LastRound), int.MaxValue);
             ModelState model = ModelControls.Weights(task.Spec, ModelState.Read(path));
             if (IsScaffold(task)) model.Save(path);
             measurement.Of(task, rounds, ended.ModelSha256, model, cancellationToken);
-            if (trains && ended.State == "completed") _personal.Finish(task, rounds, model, (kind, own) => measurement.Of(task, rounds, own.Sha256, own, cancellationToken, kind), cancellationToken);
+            if (trains && ended.State == "completed") _personal.Finish(task with { Spec = task.Spec.At(last) }, rounds, model, (kind, own) => measurement.Of(task, rounds, own.Sha256, own, cancellationToken, kind), cancellationToken);
             _controls.Forget(task.RunId);
         }
         catch (Exception error) when (error is not OperationCanceledException)

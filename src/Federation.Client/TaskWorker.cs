@@ -184,7 +184,8 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             if (evaluate.Round == 0) runs.RequireModel(task, 0, evaluate.ModelSha256);
             if (charges is not null && task.Spec is { Privacy: not null } and not { SecureAggregation: not null, Evaluate.NoiseMultiplier: > 0 }) throw new ProtocolException(Refusal.BelowPolicy, "The run is differentially private, and its spec says no noise for sums over this site's test rows.");
             ModelState model = await LoadModelAsync(evaluate.ModelSha256, cancellationToken);
-            Formats.Evaluation.EvaluationSums sums = learner.Evaluate(task, _training.Own(task, model, (int)Math.Min(evaluate.Round, int.MaxValue)), cancellationToken);
+            int round = (int)Math.Min(evaluate.Round, int.MaxValue);
+            Formats.Evaluation.EvaluationSums sums = learner.Evaluate(task with { Spec = task.Spec.At(round) }, _training.Own(task, model, round), cancellationToken);
             var report = new EvaluationReport { RunId = evaluate.Run.RunId, Round = evaluate.Round, ModelSha256 = evaluate.ModelSha256, Sums = sums.ToMessage() };
             if (charges is null) await client.ReportEvaluationAsync(report, cancellationToken: cancellationToken);
             else if (task.Spec.SecureAggregation is not null) await SendEncryptedAsync(task, evaluate, model, sums, cancellationToken);

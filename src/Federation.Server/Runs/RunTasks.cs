@@ -77,7 +77,7 @@ public sealed class RunTasks(RunRegistry runs, RunContext context)
 
     private static NodeTask End(RunHost run, Ended ended) => new()
     {
-        RunEnded = new RunEnded { RunId = run.Id, State = run.State.PhaseName, ModelSha256 = run.State.Plan.Statistics ? "" : run.State.ModelSha256, StatisticsSha256 = run.State.StatisticsSha256, Rounds = (uint)run.State.CompletedRounds, Reason = ended.Reason },
+        RunEnded = new RunEnded { RunId = run.Id, State = run.State.PhaseName, ModelSha256 = run.State.Plan.Statistics ? "" : run.State.ModelSha256, StatisticsSha256 = run.State.StatisticsSha256, Rounds = (uint)run.State.CompletedRounds, LastRound = (uint)run.State.Round, Reason = ended.Reason },
     };
 
     /// <param name="Since">When it became due.</param>
