@@ -30,10 +30,13 @@ internal sealed class PersonalPart(NodeFolder folder, ILocalLearner learner, ILo
     {
         if (task.Spec.Personal is not { Tensors.Count: > 0 } personal) return;
         new ModelState(Trained(start, trained).Tensors.Where(tensor => personal.Keeps(tensor.Name))).Save(PathOf(task.RunId, round));
-        // This round may be trained again, from what was kept before it.
+        // This round may be trained again, from what was kept before it. Later ones are of a coordinator that was put back since.
         int before = Rounds(task.RunId).Where(kept => kept < round).DefaultIfEmpty(0).Max();
-        foreach (int kept in Rounds(task.RunId).Where(kept => kept < before).ToArray()) File.Delete(PathOf(task.RunId, kept));
+        Drop(task.RunId, kept => kept < before || kept > round);
     }
+
+    /// <summary>A run is over: nothing goes on from what was kept round by round.</summary>
+    public void Forget(string runId) => Drop(runId, _ => true);
 
     /// <summary>Of a run that is completed, with the settings of its last round: the model with this site's own tensors, trained on for as many epochs as the spec says, is kept in the run's folder.</summary>
     /// <param name="measure">Told each model under its name: personal, fine-tuned.</param>
@@ -42,7 +45,7 @@ internal sealed class PersonalPart(NodeFolder folder, ILocalLearner learner, ILo
         if (task.Spec.Personal is not { } personal) return;
         string path = Path.Combine(folder.Run(task.RunId), FinalFile);
         if (!File.Exists(path)) Make(task, personal, rounds, model, path, measure, cancellationToken);
-        foreach (int kept in Rounds(task.RunId).ToArray()) File.Delete(PathOf(task.RunId, kept));
+        Forget(task.RunId);
     }
 
     private void Make(LearningTask task, PersonalSpec personal, int rounds, ModelState model, string path, Action<string, ModelState> measure, CancellationToken cancellationToken)
@@ -70,6 +73,11 @@ internal sealed class PersonalPart(NodeFolder folder, ILocalLearner learner, ILo
     }
 
     private static ModelState Trained(ModelState start, TrainingResult trained) => start.Combine(trained.WeightedDelta, (before, moved) => before + (moved / trained.Weight));
+
+    private void Drop(string runId, Func<int, bool> which)
+    {
+        foreach (int kept in Rounds(runId).Where(which).ToArray()) File.Delete(PathOf(runId, kept));
+    }
 
     private string PathOf(string runId, int round) => Path.Combine(folder.Run(runId), round.ToString(CultureInfo.InvariantCulture) + Extension);
 

@@ -43,6 +43,14 @@ internal sealed class SiteTraining(NodeFolder folder, ILocalLearner learner, Own
         if (IsScaffold(task)) _controls.Taken(task.RunId, round);
     }
 
+    /// <summary>A run that ended without a model of this site's own: what was kept from round to round goes.</summary>
+    public void Forget(RunEnded ended)
+    {
+        if (ended.State == "completed") return; // made and forgotten at its end
+        _personal.Forget(ended.RunId);
+        _controls.Forget(ended.RunId);
+    }
+
     /// <summary>A run is over: its last global model is measured, and what is this site's own of it is made and kept.</summary>
     /// <param name="path">Of the last global model; afterwards it is the model alone.</param>
     /// <param name="trains">An evaluator has no model of its own.</param>

@@ -250,6 +250,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         // First: whatever becomes of the result, nothing of the run's keys is kept.
         StoredUpdate.DropBefore(folder, ended.RunId, int.MaxValue);
         duty.Forget(ended.RunId);
+        _training.Forget(ended);
         if (ended.ModelSha256.Length > 0 && await KeepAsync(ended, ended.ModelSha256, ModelFile, cancellationToken) is var model && runs.Find(ended.RunId) is { } task)
         {
             _training.End(task, ended, model, trains: charges is not null, cancellationToken);

@@ -30,6 +30,25 @@ public sealed class PersonalPartTests : IDisposable
         Assert.Equal(2, Directory.EnumerateFiles(_node.Run("run"), "*.personal.safetensors").Count());
     }
 
+    [Fact] // round 2 again, by a coordinator that was put back: what rounds 3 and 4 made is of no round that will have been
+    public void Keep_OfAnEarlierRound_DropsTheLaterOnes()
+    {
+        LearningTask task = Task("tensors: [own]");
+        for (int round = 1; round <= 4; round++) New().Keep(task, round, Of(3, round - 1), Trained(1, 4, weight: 4));
+        New().Keep(task, 2, Of(3, 1), Trained(1, 2, weight: 4));
+        Assert.Equal(["2.personal.safetensors"], Directory.EnumerateFiles(_node.Run("run")).Select(path => Path.GetFileName(path)));
+        Assert.Equal(1.5f, Own(New().In(task, Of(8, 0), 9)));
+    }
+
+    [Fact]
+    public void Forget_LeavesNothingOfTheRounds()
+    {
+        LearningTask task = Task("tensors: [own]");
+        New().Keep(task, 1, Of(3, 0), Trained(1, 2, weight: 4));
+        New().Forget(task.RunId);
+        Assert.Empty(Directory.EnumerateFiles(_node.Run("run")));
+    }
+
     [Fact]
     public void In_ARunWithoutAPersonalPart_IsTheModelItself()
     {

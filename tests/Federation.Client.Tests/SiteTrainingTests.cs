@@ -29,6 +29,17 @@ public sealed class SiteTrainingTests : IDisposable
         Assert.Equal((learningRate, 7), (tuned.Optimizer.LearningRate, tuned.Epochs));
     }
 
+    [Theory]
+    [InlineData("cancelled", 0)]
+    [InlineData("failed", 0)]
+    [InlineData("completed", 2)] // its model is still to be made of them
+    public void Forget_ARunThatGaveNothing_LeavesNothingOfItsRounds(string state, int left)
+    {
+        foreach (string kept in new[] { "1.personal.safetensors", "1.control.safetensors" }) Of(3).Save(Path.Combine(_node.Run("run"), kept));
+        New().Forget(Ended(state, 1, 1));
+        Assert.Equal(left, Directory.EnumerateFiles(_node.Run("run")).Count());
+    }
+
     [Fact]
     public void Measure_AModel_HasTheSettingsOfItsRound()
     {
