@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using Federation.Formats;
 using Federation.Formats.Data;
 using Federation.Formats.Evaluation;
@@ -44,8 +45,11 @@ public sealed record TrainingResult(ModelState WeightedDelta, ulong Weight, doub
     /// <summary>Of private training: how often a record or person was left out of a step's sum, because its loss or gradient was not finite. For this site's own log: it is of the records, without noise.</summary>
     public long NonFinite { get; init; }
 
+    /// <summary>Tensors of the model that are no parameters: training sets them without a gradient, as running means of batch normalisation. They are averaged like the others, and count for no norm of gradients.</summary>
+    public IReadOnlySet<string> Buffers { get; init; } = FrozenSet<string>.Empty;
+
     /// <summary>The same with the weight 1, for runs in which every site counts the same: how many examples it had is left out.</summary>
-    public TrainingResult AsOne() => new(new ModelState(WeightedDelta.Tensors.Select(tensor => tensor with { Values = [.. tensor.Values.Select(value => (float)(value / (double)Weight))] })), 1, Loss) { Steps = Steps, StartLoss = StartLoss, NonFinite = NonFinite };
+    public TrainingResult AsOne() => this with { WeightedDelta = new ModelState(WeightedDelta.Tensors.Select(tensor => tensor with { Values = [.. tensor.Values.Select(value => (float)(value / (double)Weight))] })), Weight = 1 };
 }
 
 /// <summary>What a site does with a task: the built-in one reads tables (<see cref="TabularLearner"/>), the other trains a module of the user's own (<see cref="ModuleLearner"/>).</summary>

@@ -40,12 +40,13 @@ public static class SiteUpdate
     private static IEnumerable<NamedTensor> Shared(ModelState update, RunSpec run) => update.Tensors.Where(tensor => run.Personal?.Keeps(tensor.Name) != true);
 
     /// <summary>F^q and qF^(q−1)·L‖x − x̄‖² + F^q, L = 1/η.</summary>
+    /// <remarks>Li et al. 2020, Algorithm 2: L(x − x̄) stands for a gradient, which buffers have none of.</remarks>
     private static (double Factor, double? Scalar) Fair(RunSpec run, TrainingResult trained)
     {
         const double least = 1e-10; // as in the authors' code: a loss of 0 has no power below 0
         double loss = trained.StartLoss + least, q = run.Strategy["q"], squares = 0;
         if (loss is not (>= least and < double.PositiveInfinity)) throw new LearningException($"q-fedavg weights a site by its training loss, which must be finite and at least 0; at this site it is not{(double.IsNaN(trained.StartLoss) ? ", or this node's learner does not say it (TrainingResult.StartLoss)" : "")}.");
-        foreach (float value in Shared(trained.WeightedDelta, run).SelectMany(tensor => tensor.Values)) squares += (double)value * value;
+        foreach (float value in Shared(trained.WeightedDelta, run).Where(tensor => !trained.Buffers.Contains(tensor.Name)).SelectMany(tensor => tensor.Values)) squares += (double)value * value;
         double power = Math.Pow(loss, q);
         return (power, (q * Math.Pow(loss, q - 1) / run.Local.Optimizer.LearningRate * squares) + power);
     }

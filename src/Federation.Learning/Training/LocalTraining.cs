@@ -50,7 +50,12 @@ internal static class LocalTraining
             mean = sum / count;
         }
 
-        return new TrainingResult(WeightedDelta(start, ModuleState.Of(module), count, round), (ulong)count, mean) { Steps = steps, StartLoss = before };
+        return new TrainingResult(WeightedDelta(start, ModuleState.Of(module), count, round), (ulong)count, mean) 
+        {
+            Steps = steps,
+            StartLoss = before,
+            Buffers = module.named_buffers().Select(buffer => buffer.name).ToHashSet(),
+        };
     }
 
     /// <summary>Over all examples, as for evaluation.</summary>

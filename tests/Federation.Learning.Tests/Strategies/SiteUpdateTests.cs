@@ -30,6 +30,25 @@ public sealed class SiteUpdateTests
         Assert.Equal([9 * 0.125f, 9 * -0.25f], values[1..]);
     }
 
+    [Fact] // ‖Δ‖² of the weight alone; the buffer is averaged like it
+    public void Of_QFedAvgWithBuffers_CountsThemForNoGradient()
+    {
+        TrainingResult result = Of("q-fedavg, q: 2", new TrainingResult(s_moved, 4, 0) { Steps = 3, StartLoss = 3, Buffers = new HashSet<string> { "bias" } });
+        float[] values = [.. result.WeightedDelta.Tensors.Select(tensor => tensor.Values[0])];
+        Assert.Equal((6 * 10 * 0.0625) + 9, values[0], 1e-5);
+        Assert.Equal([9 * 0.125f, 9 * -0.25f], values[1..]);
+    }
+
+    [Fact]
+    public void Train_WithBatchNormalisation_SaysWhichTensorsAreBuffers()
+    {
+        using var learner = new ModuleLearner(() => nn.Sequential(("norm", nn.BatchNorm1d(2)), ("line", nn.Linear(2, 1, hasBias: false))), new Examples(ones(2, 2), ones(2, 1)), (output, target) => nn.functional.mse_loss(output, target));
+        var start = new ModelState([.. new[] { "norm.bias", "norm.running_mean", "norm.running_var", "norm.weight" }.Select(name => new NamedTensor(name, [2], [1, 1])), new NamedTensor("line.weight", [1, 2], [1, 1])]);
+        TrainingResult result = learner.Train(new LearningTask("run", "a", RunSpec.Parse(Yaml("fedavg").Replace("batchSize: 1", "batchSize: 2", StringComparison.Ordinal), "spec"), null), 1, start, TestContext.Current.CancellationToken);
+        Assert.Equal(["norm.running_mean", "norm.running_var"], result.WeightedDelta.Tensors.Select(tensor => tensor.Name).Where(result.Buffers.Contains));
+        Assert.Equal(result.Buffers, result.AsOne().Buffers);
+    }
+
     [Fact] // q = 0: h = L, Δ = L(x − x̄): FedAvg in which every site counts 1
     public void Of_QFedAvgOfZero_IsTheUpdateItself() =>
         Assert.Equal([1f, 0.125f, -0.25f], Of("q-fedavg, q: 0", new TrainingResult(s_moved, 4, 0) { Steps = 3, StartLoss = 3 }).WeightedDelta.Tensors.Select(tensor => tensor.Values[0]));
