@@ -79,7 +79,7 @@ public sealed class Coordinator : IAsyncDisposable
             CertificateAuthority ca = Own(CertificateAuthority.Load(folder.Ca));
             var own = new CoordinatorCertificate(ca, time);
             ILogger logger = loggers.CreateLogger("coordinator");
-            ICoordinatorStore store = Own(OpenStore(configuration, folder, ca, logger));
+            ICoordinatorStore store = Own(OpenStore(configuration, folder, ca, logger, time));
             AdministrativeLog acts = Own(AdministrativeLog.Open(folder.Audit, time, logger));
             var sessions = new Sessions(store, time);
             var context = new RunContext(store, new BlobStore(folder.Blobs), new Spool(folder.Spool), sessions, new Traffic(), new Signal(), time, logger, new StrategyBook(strategies), new StrategyFiles(folder.Strategies), acts);
@@ -120,8 +120,8 @@ public sealed class Coordinator : IAsyncDisposable
 
     /// <exception cref="InvalidInputException">The database cannot be used.</exception>
     /// <exception cref="IOException">PostgreSQL cannot be reached, or another coordinator uses the database.</exception>
-    internal static ICoordinatorStore OpenStore(ServerConfiguration configuration, CoordinatorFolder folder, CertificateAuthority ca, ILogger logger) =>
-        configuration.Store is { } connection ? new PostgresStore(connection, ca.SpkiSha256, logger) : new SqliteStore(folder.Database, logger);
+    internal static ICoordinatorStore OpenStore(ServerConfiguration configuration, CoordinatorFolder folder, CertificateAuthority ca, ILogger logger, TimeProvider time) =>
+        configuration.Store is { } connection ? new PostgresStore(connection, ca.SpkiSha256, logger, time) : new SqliteStore(folder.Database, logger, time);
 
     private static async Task ListenAsync(WebApplication host, ServerConfiguration configuration, CancellationToken cancellationToken)
     {

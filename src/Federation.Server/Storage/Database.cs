@@ -10,7 +10,7 @@ namespace Federation.Server.Storage;
 /// One connection to the coordinator's database, used by one call at a time; what differs between SQLite and PostgreSQL. A lost connection is made anew by the next call;
 /// what had not been committed is done again on it, as the database has forgotten it. Whoever finds the database away is told so, and for a second everybody else too, at once.
 /// </summary>
-internal abstract class Database(ILogger logger) : IDisposable
+internal abstract class Database(ILogger logger, TimeProvider time) : IDisposable
 {
     private static readonly TimeSpan Pause = TimeSpan.FromSeconds(1);
     private readonly Lock _lock = new();
@@ -66,14 +66,14 @@ internal abstract class Database(ILogger logger) : IDisposable
     {
         lock (_lock)
         {
-            if (_away is { } away && TimeProvider.System.GetElapsedTime(away.Last) < Pause) throw new StoreUnavailableException(away.Reason, false, null);
+            if (_away is { } away && time.GetElapsedTime(away.Last) < Pause) throw new StoreUnavailableException(away.Reason, false, null);
             while (true)
             {
                 bool fresh = IsLost, committing = false;
                 try
                 {
                     T result = call(fresh ? Reconnect() : _connection!, () => committing = true);
-                    if (_away is { } before) logger.LogInformation("{Database} answers again after {Seconds:0} s", Place, TimeProvider.System.GetElapsedTime(before.Since).TotalSeconds);
+                    if (_away is { } before) logger.LogInformation("{Database} answers again after {Seconds:0} s", Place, time.GetElapsedTime(before.Since).TotalSeconds);
                     _away = null;
                     return result;
                 }
@@ -82,7 +82,7 @@ internal abstract class Database(ILogger logger) : IDisposable
                     bool lost = IsLost;
                     if (lost && !fresh && !committing) continue; // nothing of it is stored: once more on a new connection
                     if (_away is null) logger.LogError("{Database} does not answer, calls are refused until it does: {Reason}", Place, reason);
-                    long now = TimeProvider.System.GetTimestamp();
+                    long now = time.GetTimestamp();
                     _away = (reason, _away?.Since ?? now, now);
                     throw new StoreUnavailableException(reason, committing, error);
                 }

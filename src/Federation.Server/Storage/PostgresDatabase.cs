@@ -19,8 +19,8 @@ internal sealed class PostgresDatabase : Database
     /// <param name="federation">Hash of the CA's key: the database serves no other federation from then on.</param>
     /// <exception cref="InvalidInputException">The connection string or the database cannot be used.</exception>
     /// <exception cref="IOException">It cannot be reached.</exception>
-    public PostgresDatabase(ConnectionString text, string federation, ILogger logger)
-        : base(logger)
+    public PostgresDatabase(ConnectionString text, string federation, ILogger logger, TimeProvider time)
+        : base(logger, time)
     {
         (_connection, _place) = Parse(text);
         NpgsqlConnection? connection = null;

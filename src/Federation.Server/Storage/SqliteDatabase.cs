@@ -13,8 +13,8 @@ internal sealed class SqliteDatabase : Database
     private readonly string _path;
 
     /// <exception cref="InvalidInputException">The file is no database of this program, or of a newer one.</exception>
-    public SqliteDatabase(string path, ILogger logger)
-        : base(logger)
+    public SqliteDatabase(string path, ILogger logger, TimeProvider time)
+        : base(logger, time)
     {
         _path = path;
         DbConnection? connection = null;

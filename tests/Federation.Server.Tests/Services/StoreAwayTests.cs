@@ -30,7 +30,7 @@ public sealed class StoreAwayTests(PostgresCluster cluster) : IClassFixture<Post
             test.Wait(); // a tick fails as well, and costs nothing
         }
 
-        await EventuallyAsync(() => nodes[2].ContributeAsync(run, Good));
+        await EventuallyAsync(test, () => nodes[2].ContributeAsync(run, Good));
         await CompletedAsync(test, run);
         await AssertLogAsync(test, run);
     }
@@ -50,9 +50,9 @@ public sealed class StoreAwayTests(PostgresCluster cluster) : IClassFixture<Post
             foreach (TestNode node in nodes)
             {
                 cutter.CutNext(cut);
-                await EventuallyAsync(() => node.JoinAsync());
+                await EventuallyAsync(test, () => node.JoinAsync());
                 cutter.CutNext(cut);
-                await EventuallyAsync(() => ContributeAsync(test, node, run, round));
+                await EventuallyAsync(test, () => ContributeAsync(test, node, run, round));
             }
 
             cutter.CutNext(cut);
@@ -76,7 +76,7 @@ public sealed class StoreAwayTests(PostgresCluster cluster) : IClassFixture<Post
         {
             cutter.CutNext(cut);
             await Tiny.RefusedAsync(Refusal.StorageUnavailable, StatusCode.Unavailable, () => test.SubmitAsync(initial), "not known");
-            await EventuallyAsync(async () => await test.Operator.ListSitesAsync(new ListSitesRequest()));
+            await EventuallyAsync(test, async () => await test.Operator.ListSitesAsync(new ListSitesRequest()));
             test.Wait();
             test.Wait();
             Assert.Equal(cut == CommitCutter.Cut.After ? 1 : 0, (await test.Operator.ListRunsAsync(new ListRunsRequest())).Runs.Count);
@@ -92,18 +92,18 @@ public sealed class StoreAwayTests(PostgresCluster cluster) : IClassFixture<Post
         if (begun.Offset < (ulong)Good.Header.FileLength) await node.SendAsync(run, (uint)round, Good, (int)begun.Offset);
     }
 
-    /// <summary>The coordinator's clock goes on with the machine's: a store that failed is left alone for a second of that.</summary>
     private static async Task UntilAsync(TestCoordinator test, string run, Func<RunState, bool> holds)
     {
         while (!holds(test.StateOf(run)))
         {
-            test.Wait(TimeSpan.FromSeconds(1));
+            TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+            test.Wait();
             await test.SummedAsync(run);
-            await Task.Delay(200, TestContext.Current.CancellationToken);
         }
     }
 
-    private static async Task EventuallyAsync(Func<Task> call)
+    /// <summary>A store that failed is left alone for a second.</summary>
+    private static async Task EventuallyAsync(TestCoordinator test, Func<Task> call)
     {
         while (true)
         {
@@ -114,7 +114,8 @@ public sealed class StoreAwayTests(PostgresCluster cluster) : IClassFixture<Post
             }
             catch (RpcException error) when (RpcError.Is(error, Refusal.StorageUnavailable))
             {
-                await Task.Delay(20, TestContext.Current.CancellationToken);
+                TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+                test.Wait();
             }
         }
     }
