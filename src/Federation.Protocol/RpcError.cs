@@ -70,11 +70,9 @@ public static class RpcError
             return [new Problem($"The coordinator cannot be reached: {tunnel.Message}", Repair: "Check the proxy that HTTPS_PROXY names, with the name and password that it wants, and that it allows CONNECT to the coordinator's host and port.")];
         }
 
-        return error.StatusCode switch
-        {
-            StatusCode.Unavailable => [new Problem($"The coordinator cannot be reached: {Innermost(error)}.", Repair: "Check its address, and that it is running.")],
-            _ => [new Problem($"The coordinator answered {error.StatusCode}: {error.Status.Detail}")],
-        };
+        return error.StatusCode == StatusCode.Unavailable || Causes(error).Any(cause => cause is HttpRequestException)
+            ? [new Problem($"The coordinator cannot be reached: {Innermost(error)}.", Repair: "Check its address, and that it is running.")]
+            : [new Problem($"The coordinator answered {error.StatusCode}: {error.Status.Detail}")];
     }
 
     private static string Shorten(string text) => text.Length <= LongestText ? text : text[..LongestText] + "…";

@@ -24,7 +24,7 @@ internal sealed class ComplaintLog(TextWriter writer) : ILoggerFactory, ILogger
         string line = $"{formatter(state, exception)} {exception?.Message}".ReplaceLineEndings(" ");
         if (line.Contains("adds no noise", StringComparison.Ordinal)) return; // so it should
         Interlocked.Increment(ref _count);
-        _writer.WriteLine(line);
+        _writer.WriteLine($"{DateTime.UtcNow:HH:mm:ss.fff} {line}");
     }
 
     public void AddProvider(ILoggerProvider provider)

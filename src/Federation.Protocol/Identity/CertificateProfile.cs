@@ -120,6 +120,9 @@ public static class CertificateProfile
         return chain.ChainStatus.All(status => status.Status is X509ChainStatusFlags.NotTimeValid || (!isRoot && status.Status is X509ChainStatusFlags.PartialChain)) ? CertificateStatus.OutOfDate : CertificateStatus.Foreign;
     }
 
+    /// <summary>For TLS handshakes, whose other side is judged by <see cref="StatusOf"/> alone: no store of this machine is read, and no address that a stranger's certificate names is asked.</summary>
+    public static X509ChainPolicy NoChain => new() { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck, DisableCertificateDownloads = true };
+
     private static string NameOf(CertificateRole role) => role switch
     {
         CertificateRole.Coordinator => "coordinator",

@@ -57,6 +57,7 @@ public static class CoordinatorChannel
             SslOptions = new SslClientAuthenticationOptions
             {
                 EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
+                CertificateChainPolicy = CertificateProfile.NoChain,
                 RemoteCertificateValidationCallback = (_, certificate, _, _) => certificate is X509Certificate2 leaf && trusts(leaf),
             },
         };

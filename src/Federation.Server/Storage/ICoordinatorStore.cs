@@ -54,7 +54,7 @@ public sealed record TranscriptRecord(string RunId, string Kind, int Round, int 
 public sealed record RunChange(
     string RunId, string StateJson, bool Over, IReadOnlyList<EventRecord> Events, IReadOnlyList<RoundRecord> Rounds, IReadOnlyList<ModelRecord> Models, IReadOnlyList<EvaluationRecord> Evaluations);
 
-/// <summary>The coordinator's durable state. Every call is one transaction, on disk when it returns: state is committed before it is announced.</summary>
+/// <summary>The coordinator's durable state. Every call is one transaction, on disk when it returns, so that state is committed before it is announced; those that say so are on disk with the next other one at the latest.</summary>
 /// <exception cref="StoreUnavailableException">Of every call: the database is away or locked. Calls may be made again: what was stored already changes nothing, but for <see cref="AddRun"/> and <see cref="Save"/>.</exception>
 public interface ICoordinatorStore : IDisposable
 {
@@ -90,12 +90,13 @@ public interface ICoordinatorStore : IDisposable
     /// <returns>Null: there is none of this name.</returns>
     OperatorRecord? RevokeOperator(string name, DateTimeOffset now);
 
+    /// <summary>On disk with the next call: a coordinator that starts anew is joined anew.</summary>
     void SaveJoin(string site, NodeRole role, IReadOnlyList<string> dataIds, IReadOnlyDictionary<string, string> labels, DateTimeOffset now);
 
     /// <summary>The latest heads of a site's privacy ledgers, one a data set.</summary>
     IReadOnlyList<LedgerHead> LedgerHeads(string site);
 
-    /// <summary>Keeps a head, unless a later one is known.</summary>
+    /// <summary>Keeps a head, unless a later one is known. On disk with the next call: before what it came with is counted.</summary>
     /// <returns>The one that is known, where the new one is behind it or contradicts it; null: kept.</returns>
     LedgerHead? SaveLedgerHead(string site, LedgerHead head);
 
@@ -136,6 +137,7 @@ public interface ICoordinatorStore : IDisposable
 
     UploadRecord? FindUpload(string runId, int round, string site);
 
+    /// <summary>On disk with the next call: an update that was announced and is not known is announced anew.</summary>
     void SaveUpload(string runId, int round, UploadRecord upload);
 
     void DropUploads(string runId, int round);
@@ -147,7 +149,7 @@ public interface ICoordinatorStore : IDisposable
 
     void SaveEvaluation(EvaluationRecord evaluation);
 
-    /// <summary>Remembers that a site knows how the run ended.</summary>
+    /// <summary>Remembers that a site knows how the run ended. On disk with the next call: otherwise it is told again.</summary>
     void SaveTold(string runId, string site);
 
     bool WasTold(string runId, string site);

@@ -80,6 +80,14 @@ internal sealed class PostgresDatabase : Database
         throw new StoreUnavailableException("another coordinator has used it since; stop that one, then start this one anew", false, null);
     }
 
+    protected override T Soon<T>(DbConnection connection, Func<T> write, Action committing) => connection.InTransaction(
+        () =>
+        {
+            connection.Execute("SET LOCAL synchronous_commit = off");
+            return write();
+        },
+        committing);
+
     protected override long Version(DbConnection connection) => connection.Scalar("SELECT version FROM coordinator");
 
     protected override string VersionUpdate(int version) => $"UPDATE coordinator SET version = {version}";

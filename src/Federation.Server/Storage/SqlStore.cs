@@ -81,12 +81,12 @@ public abstract partial class SqlStore : ICoordinatorStore
         return OperatorOf(name);
     });
 
-    public void SaveJoin(string site, NodeRole role, IReadOnlyList<string> dataIds, IReadOnlyDictionary<string, string> labels, DateTimeOffset now) => InTransaction(() =>
+    public void SaveJoin(string site, NodeRole role, IReadOnlyList<string> dataIds, IReadOnlyDictionary<string, string> labels, DateTimeOffset now) => Soon(() =>
         Execute("UPDATE sites SET role = $2, data = $3, seen = $4, labels = $5 WHERE name = $1", site, role.ToString(), JsonSerializer.Serialize(dataIds), Ms(now), JsonSerializer.Serialize(labels)));
 
     public IReadOnlyList<LedgerHead> LedgerHeads(string site) => Locked(() => Query("SELECT head FROM ledger_heads WHERE site = $1 ORDER BY data_set", ReadHead, site));
 
-    public LedgerHead? SaveLedgerHead(string site, LedgerHead head) => InTransaction(() =>
+    public LedgerHead? SaveLedgerHead(string site, LedgerHead head) => Soon(() =>
     {
         LedgerHead? known = Query("SELECT head FROM ledger_heads WHERE site = $1 AND data_set = $2", ReadHead, site, head.DataSet).FirstOrDefault();
         if (known is not null && (known.Count > head.Count || (known.Count == head.Count && known.Hash != head.Hash))) return known;
@@ -155,7 +155,7 @@ public abstract partial class SqlStore : ICoordinatorStore
     public UploadRecord? FindUpload(string runId, int round, string site) => Locked(() =>
         Query("SELECT record FROM uploads WHERE run = $1 AND round = $2 AND site = $3", Json<UploadRecord>, runId, round, site).FirstOrDefault());
 
-    public void SaveUpload(string runId, int round, UploadRecord upload) => InTransaction(() =>
+    public void SaveUpload(string runId, int round, UploadRecord upload) => Soon(() =>
         Execute("INSERT INTO uploads(run, round, site, record) VALUES($1, $2, $3, $4) ON CONFLICT(run, round, site) DO UPDATE SET record = excluded.record", runId, round, upload.Site, JsonSerializer.Serialize(upload)));
 
     public void DropUploads(string runId, int round) => InTransaction(() => Execute("DELETE FROM uploads WHERE run = $1 AND round <= $2", runId, round));
@@ -172,7 +172,7 @@ public abstract partial class SqlStore : ICoordinatorStore
 
     public void SaveEvaluation(EvaluationRecord evaluation) => InTransaction(() => Insert(evaluation));
 
-    public void SaveTold(string runId, string site) => InTransaction(() => Execute("INSERT INTO told(run, site) VALUES($1, $2) ON CONFLICT DO NOTHING", runId, site));
+    public void SaveTold(string runId, string site) => Soon(() => Execute("INSERT INTO told(run, site) VALUES($1, $2) ON CONFLICT DO NOTHING", runId, site));
 
     public bool WasTold(string runId, string site) => Locked(() => Query("SELECT 1 FROM told WHERE run = $1 AND site = $2", _ => true, runId, site).Count > 0);
 
@@ -270,6 +270,19 @@ public abstract partial class SqlStore : ICoordinatorStore
     });
 
     private T InTransaction<T>(Func<T> write) => _database.Write(connection =>
+    {
+        _connection = connection;
+        return write();
+    });
+
+    private void Soon(Action write) => Soon(() =>
+    {
+        write();
+        return true;
+    });
+
+    /// <summary>Not for what is announced: see <see cref="Database.WriteSoon{T}"/>.</summary>
+    private T Soon<T>(Func<T> write) => _database.WriteSoon(connection =>
     {
         _connection = connection;
         return write();

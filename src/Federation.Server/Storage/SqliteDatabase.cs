@@ -58,6 +58,8 @@ internal sealed class SqliteDatabase : Database
         }
     }
 
+    protected override T Soon<T>(DbConnection connection, Func<T> write, Action committing) => ((SqliteConnection)connection).WithoutSync(() => connection.InTransaction(write, committing));
+
     protected override long Version(DbConnection connection) => connection.Scalar("PRAGMA user_version");
 
     protected override string VersionUpdate(int version) => $"PRAGMA user_version={version}";

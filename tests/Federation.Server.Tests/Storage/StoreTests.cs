@@ -44,9 +44,9 @@ public abstract class StoreTests
         Store.Enroll("a", "secret", Key, Now);
         Store.SaveJoin("a", NodeRole.Evaluator, ["heart"], new Dictionary<string, string> { ["region"] = "eu" }, Now);
         AddRun("one");
-        Store.Save(new RunChange("one", "{\"changed\":1}", true, [Said(2) with { Metrics = metrics }], [round], [new ModelRecord("one", 1, Hash, 44, Now)], [new EvaluationRecord("one", 1, "federated", sums)]));
-        Store.SaveUpload("one", 2, upload);
+        Store.SaveUpload("one", 2, upload); // on disk with what comes after it
         Store.SaveTold("one", "a");
+        Store.Save(new RunChange("one", "{\"changed\":1}", true, [Said(2) with { Metrics = metrics }], [round], [new ModelRecord("one", 1, Hash, 44, Now)], [new EvaluationRecord("one", 1, "federated", sums)]));
 
         Kill();
         SiteRecord site = Assert.Single(Store.Sites());
