@@ -4,6 +4,7 @@ using Federation.Privacy.Accounting;
 using Federation.Privacy.Ledger;
 using Federation.Privacy.SecureAggregation;
 using Microsoft.Extensions.Logging;
+using Opening = Federation.Privacy.SecureAggregation.Opening;
 
 namespace Federation.Client;
 
@@ -40,7 +41,7 @@ internal sealed class RunCharges(NodeLedgers ledgers, ILogger logger)
     /// <param name="values">Of the model.</param>
     /// <param name="cost">Of the release: against those who know no part of a shared noise (true), and against the coalition that the run guards against.</param>
     /// <exception cref="BudgetExceededException">It would go beyond the budget, or beyond what the run may cost; nothing was recorded.</exception>
-    /// <exception cref="ProtocolException">The run cannot be charged to this ledger at all.</exception>
+    /// <exception cref="ProtocolException">The run cannot be charged to this ledger at all, or no ε bounds it and it has had as many rounds as it may.</exception>
     public long Reserve(LearningTask task, int values, int round, string purpose, Func<bool, PrivacyEvent> cost)
     {
         // After a restart of this node the run was agreed to by the process before.
@@ -52,12 +53,22 @@ internal sealed class RunCharges(NodeLedgers ledgers, ILogger logger)
             _limits[task.RunId] = limit = forecast.Limit;
         }
 
-        return LedgerOf(task).Reserve(
-            task.Spec.Privacy is { InsecureSeededNoise: true }
-                ? new Release(task.RunId, round, purpose, Recipient, [new NonPrivateEvent()])
-                : new Release(task.RunId, round, purpose, Recipient, [cost(false)], task.Spec.Privacy?.Noise == NoiseSource.Shared ? [cost(true)] : null),
-            limit);
+        Release release = task.Spec.Privacy is { InsecureSeededNoise: true }
+            ? new Release(task.RunId, round, purpose, Recipient, [new NonPrivateEvent()])
+            : new Release(task.RunId, round, purpose, Recipient, [cost(false)], task.Spec.Privacy?.Noise == NoiseSource.Shared ? [cost(true)] : null);
+        try
+        {
+            return LedgerOf(task).Reserve(release, limit, limit is null ? MostRounds(task.Spec, purpose) : null);
+        }
+        catch (RoundsExceededException refused)
+        {
+            throw new ProtocolException(Refusal.BelowPolicy, $"{refused.Message} The run's spec says {task.Spec.Rounds} rounds; whoever wants more submits another run.");
+        }
     }
+
+    /// <summary>Where no ε bounds a run, its spec does: an honest coordinator asks for an update once a round (of an asynchronous run too, where a round is a step of the model, and none is given up), for an evaluation once each that the spec has.</summary>
+    private static long MostRounds(RunSpec spec, string purpose) =>
+        RunForecast.WithRepeats(purpose == Opening.Evaluation ? (int)EvaluateSpec.Evaluations(spec.Evaluate!.Every, spec.Rounds, spec.Rounds) : spec.Rounds);
 
     private string DataSetOf(LearningTask task) => task.Schema?.Name ?? ledgers.OwnDataSet;
 }

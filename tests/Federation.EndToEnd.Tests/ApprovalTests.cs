@@ -121,6 +121,28 @@ public sealed class ApprovalTests : IAsyncDisposable
         Assert.Contains(AuditVerification.Of(new NodeFolder(_federation.NodeState("a")).Audit).Entries, entry => entry.What.Contains(says, StringComparison.Ordinal));
     }
 
+    [Fact] // a round of the coordinator's own counting each time: one that was signed, and three that may have to be repeated
+    public async Task Run_ACoordinatorThatAsksForRoundAfterRound_GetsNoMoreThanWereSigned()
+    {
+        _federation = await TestFederation.StartAsync();
+        foreach (string site in s_sites) await _federation.EnrollAsync(site);
+        _relay = await LyingCoordinator.StartAsync(_federation, "a");
+        uint asked = 0;
+        _relay.Lie = task =>
+        {
+            if (task.Train is { } train) train.Round = ++asked + 1;
+            return task;
+        };
+        Task refused = _relay.Refused;
+        Run("a", Submitters(), _relay.Address);
+        foreach (string site in s_sites[1..]) Run(site, Submitters());
+        string run = await SendAsync(Submit(_ann));
+        await refused.WaitAsync(TestContext.Current.CancellationToken);
+        Assert.Contains("for 4 rounds, and 4 are the most; round 6 gets none", _relay.Refusals.First(), StringComparison.Ordinal);
+        Assert.Equal([2, 3, 4, 5], LedgerVerification.Of(new NodeFolder(_federation.NodeState("a")).Ledger, "own-data").Records.OfType<ReservedRecord>().Where(record => record.Release.Run == run).Select(record => record.Release.Round));
+        Assert.Contains(AuditVerification.Of(new NodeFolder(_federation.NodeState("a")).Audit).Entries, entry => entry.What.Contains("4 are the most", StringComparison.Ordinal));
+    }
+
     [Fact]
     public async Task Run_AtSitesThatApproveByHash_IsTheOnlyOneThatRuns()
     {

@@ -31,6 +31,9 @@ internal sealed class LedgerChain
     /// <summary>Reservations that were never committed; they count like the others.</summary>
     public IReadOnlyCollection<long> Uncommitted => _reservations;
 
+    /// <summary>Of every run.</summary>
+    public RunRounds Rounds { get; } = new();
+
     /// <summary>How far a recipient has seen this chain, as far as the chain itself tells.</summary>
     public long AcknowledgedBy(string recipient) => _acknowledged.GetValueOrDefault(recipient);
 
@@ -110,6 +113,7 @@ internal sealed class LedgerChain
                 return null;
             case ReservedRecord reserved:
                 _reservations.Add(reserved.Number);
+                Rounds.Add(reserved.Release);
                 return Reserve(record.Charge, reserved.Release.Run);
             case LostRecord lost:
                 // What others have seen of the lost chain is not this one.

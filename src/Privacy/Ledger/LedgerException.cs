@@ -51,3 +51,6 @@ public sealed class BudgetExceededException(string what, PrivacyBudget budget, P
 
     private static string Text(double epsilon) => double.IsPositiveInfinity(epsilon) ? "∞" : FormattableString.Invariant($"{epsilon:G6}");
 }
+
+/// <summary>A release is of more rounds of its run than may be asked for; nothing was recorded, nothing may be released.</summary>
+public sealed class RoundsExceededException(string message) : Exception(message);

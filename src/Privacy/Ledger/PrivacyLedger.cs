@@ -94,16 +94,16 @@ public sealed class PrivacyLedger : IDisposable
 
     /// <summary>Pays for a release. On disk when it returns; only then may noise be drawn and anything leave.</summary>
     /// <param name="most">For all releases of its run together, this one included; null: the budget alone bounds them.</param>
+    /// <param name="rounds">So many rounds of its run may have a release of this purpose, each tried twice on the average; null: any number.</param>
     /// <exception cref="BudgetExceededException">It does not fit the budget, or what the run may cost; nothing was recorded.</exception>
+    /// <exception cref="RoundsExceededException">The rounds are more; nothing was recorded.</exception>
     /// <exception cref="UnsupportedEventException">An event means nothing under the ledger's relation; nothing was recorded.</exception>
     /// <exception cref="OverflowException">More repetitions than a 64-bit count holds; nothing was recorded.</exception>
     /// <exception cref="LedgerException">The ledger cannot be written; nothing was recorded.</exception>
     /// <returns>The number of the record that pays for it.</returns>
-    public long Reserve(Release release, PrivacyLoss? most = null)
+    public long Reserve(Release release, PrivacyLoss? most = null, long? rounds = null)
     {
-        Bounded(release.Run, nameof(release));
-        Bounded(release.Purpose, nameof(release));
-        Bounded(release.Recipient, nameof(release));
+        foreach (string text in new[] { release.Run, release.Purpose, release.Recipient }) Bounded(text, nameof(release));
         ArgumentOutOfRangeException.ThrowIfNegative(release.Round, nameof(release));
         if (release.Events.Count == 0) throw new ArgumentException("A release needs at least one event; one without noise is a NonPrivateEvent.", nameof(release));
         lock (_lock)
@@ -112,6 +112,7 @@ public sealed class PrivacyLedger : IDisposable
             {
                 Spending after = _spending.With(release.Events, Terms.Relation);
                 if (_chain.Budget is { } budget) _chain.Check!.Require($"The budget of '{_dataSet}'", budget, release.Events, _spending, after);
+                if (rounds is { } number) _chain.Rounds.RequireWithin(_dataSet, release, number);
                 if (most is not null) _chain.RequireWithin($"What run {release.Run} may cost '{_dataSet}'", most, release, _spending);
                 return (new ReservedRecord(_chain.Count, Now, release), after);
             });

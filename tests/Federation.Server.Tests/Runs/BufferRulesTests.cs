@@ -173,6 +173,7 @@ public sealed class BufferRulesTests
                 }
 
                 seen = run.Effects.Count;
+                Assert.InRange(run.State.Round, 1, run.State.CompletedRounds + 1); // a site is asked for one update a step, and bounds its part in the run by that
             }
 
             string[] waiting = [.. (run.State.Phase as RoundOpen)?.Contributions.Values.Select(part => part.UpdateSha256) ?? [], .. run.State.Buffer!.Early.Values.Select(part => part.UpdateSha256)];

@@ -58,6 +58,21 @@ public sealed class PrivacyLedgerTests : IDisposable
         again.Reserve(LedgerFolder.Release(2, new GaussianEvent(2)) with { Run = "other" }, most);
     }
 
+    [Fact] // two processes, of which one has reserved most; each purpose and each run by itself
+    public void Reserve_BeyondTheRunsRounds_IsRefusedAndRecordsNothing()
+    {
+        using PrivacyLedger ledger = _folder.Open(), other = _folder.Open();
+        for (int time = 0; time < 5; time++) other.Reserve(LedgerFolder.Release(time == 4 ? 1 : time), rounds: 4);
+        long count = other.Head.Count;
+        Assert.Contains("round 7 gets none", Assert.Throws<RoundsExceededException>(() => ledger.Reserve(LedgerFolder.Release(7), rounds: 4)).Message, StringComparison.Ordinal);
+        for (int time = 0; time < 3; time++) ledger.Reserve(LedgerFolder.Release(2), rounds: 4);
+        Assert.Contains("8 times", Assert.Throws<RoundsExceededException>(() => ledger.Reserve(LedgerFolder.Release(2), rounds: 4)).Message, StringComparison.Ordinal);
+        Assert.Equal(count + 3, ledger.Head.Count);
+        ledger.Reserve(LedgerFolder.Release(7) with { Purpose = "evaluation" }, rounds: 4);
+        ledger.Reserve(LedgerFolder.Release(7) with { Run = "other" }, rounds: 4);
+        ledger.Reserve(LedgerFolder.Release(7)); // an ε bounds it
+    }
+
     [Fact]
     public void Reserve_BeyondTheBudget_IsRefusedAndRecordsNothing()
     {
