@@ -61,7 +61,7 @@ public static class FederatedNode
         using var duty = new CommitteeDuty(client, folder, credential.Name, identity, options.Configuration.Policy, committee, runs, audit, logger);
         var contribution = new SecureContribution(client, folder, credential.Name, identity, options.Configuration.Policy, committee, options.Configuration.Threads, logger);
         var worker = new TaskWorker(
-            client, folder, new GuardedLearner(learner, logger), options.Configuration.Role == Formats.Configuration.NodeRole.Evaluator ? null : new RunCharges(ledgers, logger), duty, contribution, new SiteStatistics(options.Configuration.Data), runs, audit, () => JoinRequestOf(options.Configuration), logger);
+            client, folder, new GuardedLearner(learner, logger), options.Configuration.Role == Formats.Configuration.NodeRole.Evaluator ? null : new RunCharges(ledgers, logger), duty, contribution, new SiteStatistics(options.Configuration.Data), runs, audit, logger);
         var tasks = new GuardedTasks(worker, audit, logger);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         Task renewal = new CertificateRenewal(link, folder, options.Time, logger).RunAsync(ended.Token);

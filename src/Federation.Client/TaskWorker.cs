@@ -26,7 +26,7 @@ namespace Federation.Client;
 
 /// <summary>Does one task at a time and reports what came of it. Whatever is released is reserved in the data set's ledger first.</summary>
 /// <param name="charges">Null for an evaluator, whose test set is public.</param>
-internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILocalLearner learner, RunCharges? charges, CommitteeDuty duty, SecureContribution contribution, SiteStatistics statistics, AgreedRuns runs, NodeAudit audit, Func<JoinRequest> join, ILogger logger)
+internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILocalLearner learner, RunCharges? charges, CommitteeDuty duty, SecureContribution contribution, SiteStatistics statistics, AgreedRuns runs, NodeAudit audit, ILogger logger)
 {
     private const string ModelFile = "model.safetensors", StatisticsFile = "statistics.json";
     private const long LargeModel = 64 << 20;
@@ -98,8 +98,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         int round = (int)Math.Min(train.Round, int.MaxValue);
         if (runs.Find(train.RunId) is not { } task)
         {
-            await FailAsync(train.RunId, 0, "This node lost its record of the run; it asks again.", cancellationToken);
-            await client.JoinAsync(join(), cancellationToken: cancellationToken);
+            await FailAsync(train.RunId, round, "This node lost its record of the run; it is asked again.", cancellationToken, awaitsApproval: true);
             return;
         }
 
@@ -130,10 +129,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         {
             logger.LogWarning("Round {Round}: {Message}", round, error.Message);
             audit.Note(NodeAudit.Training, train.RunId, round, error);
-            // The policy asks for more signatures than when this site agreed: it is asked again, now and whenever one has come.
-            bool waits = error is ProtocolException { Reason: Refusal.AwaitsApproval };
-            await FailAsync(train.RunId, waits ? 0 : round, error, cancellationToken);
-            if (waits) await client.JoinAsync(join(), cancellationToken: cancellationToken);
+            await FailAsync(train.RunId, round, error, cancellationToken);
         }
         catch (RpcException error) when (ConnectionErrors.IsRefusal(error))
         {
@@ -278,14 +274,15 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     }
 
     private Task FailAsync(string runId, int round, Exception error, CancellationToken cancellationToken) =>
-        FailAsync(runId, round, string.Join(" ", SiteWords.Of(error, isPrivate: runs.Find(runId)?.Spec.Privacy is not null)), cancellationToken, rosterRefused: error is ProtocolException { Reason: Refusal.WrongRoster });
+        FailAsync(runId, round, string.Join(" ", SiteWords.Of(error, isPrivate: runs.Find(runId)?.Spec.Privacy is not null)), cancellationToken, rosterRefused: error is ProtocolException { Reason: Refusal.WrongRoster }, awaitsApproval: error is ProtocolException { Reason: Refusal.AwaitsApproval });
 
-    private async Task FailAsync(string runId, int round, string reason, CancellationToken cancellationToken, bool rosterRefused = false)
+    /// <param name="awaitsApproval">The policy asks for more signatures than when this site agreed, or what was agreed to is gone: it is asked again, now and whenever a signature has come.</param>
+    private async Task FailAsync(string runId, int round, string reason, CancellationToken cancellationToken, bool rosterRefused = false, bool awaitsApproval = false)
     {
         string sentence = reason.Length <= 1000 ? reason : reason[..1000];
         try
         {
-            await client.ReportFailureAsync(new FailureReport { RunId = runId, Round = (uint)round, Reason = sentence, RosterRefused = rosterRefused }, cancellationToken: cancellationToken);
+            await client.ReportFailureAsync(new FailureReport { RunId = runId, Round = (uint)round, Reason = sentence, RosterRefused = rosterRefused, AwaitsApproval = awaitsApproval }, cancellationToken: cancellationToken);
         }
         catch (RpcException error) when (ConnectionErrors.IsRefusal(error))
         {

@@ -33,7 +33,8 @@ public sealed record SiteRevoked(string Site) : RunEvent;
 
 /// <param name="Round">0: before the first round.</param>
 /// <param name="RosterRefused">The site pins another roster than that of the run's keys.</param>
-public sealed record SiteFailed(string Site, int Round, string Reason, bool RosterRefused = false) : RunEvent;
+/// <param name="AwaitsApproval">Its policy asks for signatures that it has not seen, or it has lost its record of the run.</param>
+public sealed record SiteFailed(string Site, int Round, string Reason, bool RosterRefused = false, bool AwaitsApproval = false) : RunEvent;
 
 /// <summary>An upload is complete and its content was checked.</summary>
 public sealed record UpdateArrived(string Site, int Round, string ModelSha256, Contribution Contribution) : RunEvent;

@@ -49,6 +49,10 @@ public enum SiteStanding
 public sealed record RunSite(SiteStanding Standing, ImmutableArray<string> Reasons, int Failures = 0)
 {
     public static readonly RunSite Asked = new(SiteStanding.Checking, []);
+
+    /// <summary>The same question again, to the same process.</summary>
+    [JsonIgnore]
+    public RunSite AskedAnew => this with { Standing = SiteStanding.Checking, Reasons = [] };
 }
 
 /// <summary>A complete, checked upload.</summary>

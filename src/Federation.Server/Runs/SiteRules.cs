@@ -13,7 +13,7 @@ internal static class SiteRules
         // Of the signature that came while it looked it knows nothing yet: the question stays open.
         if (standing == SiteStanding.Awaiting && answered.Approvals < (state.Submission?.Approvals.Count ?? 0)) return new Transition(state, [], Duplicate: true);
         if (site.Standing != SiteStanding.Checking) return new Transition(state, [], Duplicate: true);
-        RunState next = state with { Sites = state.Sites.SetItem(answered.Site, new RunSite(standing, [.. answered.Mismatches])) };
+        RunState next = state with { Sites = state.Sites.SetItem(answered.Site, site with { Standing = standing, Reasons = [.. answered.Mismatches] }) };
         string reasons = string.Join(" ", answered.Mismatches);
         return new Transition(next, [standing switch
         {
@@ -33,7 +33,7 @@ internal static class SiteRules
         RunState next = state with
         {
             Submission = submission with { Approvals = [.. submission.Approvals, signed.Approval] },
-            Sites = state.Sites.SetItems(waiting.Select(site => KeyValuePair.Create(site, RunSite.Asked))),
+            Sites = state.Sites.SetItems(waiting.Select(site => KeyValuePair.Create(site, state.Sites[site].AskedAnew))),
         };
         return new Transition(next, [new Announce(RunLog.Approved, $"Co-signed with the key sha256:{signed.Approval.KeySha256}.{(waiting.Length == 0 ? "" : $" Asked again: {string.Join(", ", waiting)}.")}", state.Round)]);
     }
@@ -48,7 +48,7 @@ internal static class SiteRules
     public static Transition Rejoin(RunState state, SiteJoined joined)
     {
         RunState next = SecureRules.Joined(state, joined.Site);
-        if (state.Sites.TryGetValue(joined.Site, out RunSite? site) && site.Standing is (SiteStanding.Awaiting or SiteStanding.Refused or SiteStanding.Failed)) next = next with { Sites = state.Sites.SetItem(joined.Site, RunSite.Asked) };
+        if (state.Sites.TryGetValue(joined.Site, out RunSite? site) && site.Standing is (SiteStanding.Awaiting or SiteStanding.Refused or SiteStanding.Failed)) next = next with { Sites = state.Sites.SetItem(joined.Site, site.Standing == SiteStanding.Awaiting ? site.AskedAnew : RunSite.Asked) };
         return new Transition(next, [], Duplicate: ReferenceEquals(next, state));
     }
 
@@ -56,6 +56,7 @@ internal static class SiteRules
     {
         if (!state.Sites.TryGetValue(failed.Site, out RunSite? site)) return RunMachine.Refuse(state, Refusal.NotInCohort, "The run does not ask this site.");
         var announce = new Announce(RunLog.SiteFailed, $"{failed.Site}: {failed.Reason}", failed.Round, failed.Site);
+        if (failed.AwaitsApproval && (failed.Round == 0 || failed.Round == state.Round)) return AskAnew(state, failed, site, announce);
         if (failed.Round == 0) return FailCheck(state, failed, announce);
         if (failed.Round != state.Round) return RunMachine.Refuse(state, Refusal.WrongRound, $"Round {failed.Round} is over.");
         EpochKeys? keys = failed.RosterRefused ? SecureRules.Without(state.Keys, failed.Site) : state.Keys;
@@ -71,17 +72,28 @@ internal static class SiteRules
         return new Transition(state with { Keys = keys, Phase = open with { Failed = open.Failed.Add(failed.Site) }, Sites = state.Sites.SetItem(failed.Site, after) }, [announce]);
     }
 
+    /// <summary>Nobody waits for the site, and it is not given up: asked again about the run as it is now, it says whether it still waits. One that says so in round after round, without an update between, has failed like any other.</summary>
+    private static Transition AskAnew(RunState state, SiteFailed failed, RunSite site, Announce announce)
+    {
+        if (site.Standing != SiteStanding.Ready) return new Transition(state, [], Duplicate: true);
+        int failures = site.Failures + 1;
+        RunSite after = failures < RunMachine.MostFailures ? site.AskedAnew with { Failures = failures } : new RunSite(SiteStanding.Failed, [failed.Reason], failures);
+        return new Transition(state with { Phase = Without(state.Phase, failed.Site), Sites = state.Sites.SetItem(failed.Site, after) }, [announce]);
+    }
+
+    /// <summary>What is under way waits for this site no more; what it has contributed stays counted.</summary>
+    private static RunPhase Without(RunPhase phase, string site) => phase switch
+    {
+        RoundOpen open when open.Cohort.Contains(site) && !open.Contributions.ContainsKey(site) => open with { Failed = open.Failed.Add(site) },
+        Evaluating evaluating => evaluating with { Pending = evaluating.Pending.Remove(site) },
+        RunPhase other => other,
+    };
+
     /// <summary>What the site has contributed stays counted; nothing more is waited for. Enrolled again with a new key, it is asked like a new one.</summary>
     public static Transition Revoke(RunState state, SiteRevoked revoked)
     {
         if (!state.Sites.ContainsKey(revoked.Site)) return new Transition(state, [], Duplicate: true);
-        RunPhase phase = state.Phase switch
-        {
-            RoundOpen open when open.Cohort.Contains(revoked.Site) && !open.Contributions.ContainsKey(revoked.Site) => open with { Failed = open.Failed.Add(revoked.Site) },
-            Evaluating evaluating => evaluating with { Pending = evaluating.Pending.Remove(revoked.Site) },
-            RunPhase other => other,
-        };
-        RunState next = state with { Phase = phase, Sites = state.Plan.Sites is null ? state.Sites.Remove(revoked.Site) : state.Sites.SetItem(revoked.Site, RunSite.Asked) };
+        RunState next = state with { Phase = Without(state.Phase, revoked.Site), Sites = state.Plan.Sites is null ? state.Sites.Remove(revoked.Site) : state.Sites.SetItem(revoked.Site, RunSite.Asked) };
         return new Transition(next, [new Announce(RunLog.SiteFailed, $"{revoked.Site}: the operator revoked its key; the run goes on without it.", state.Round, revoked.Site)]);
     }
 

@@ -175,7 +175,7 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
         RunHost run = RunOf(request.RunId);
         int round = (int)Math.Min(request.Round, int.MaxValue);
         if (context.Sessions.RoleOf(site) == DomainRole.Evaluator) tasks.GiveUp(run.Id, round, site);
-        else RequireTaken(run.Apply(new SiteFailed(site, round, Shorten(request.Reason), request.RosterRefused)));
+        else RequireTaken(run.Apply(new SiteFailed(site, round, Shorten(request.Reason), request.RosterRefused, request.AwaitsApproval)));
         return Task.FromResult(new FailureReply());
     }
 

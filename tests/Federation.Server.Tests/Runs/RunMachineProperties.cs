@@ -145,7 +145,7 @@ public sealed class RunMachineProperties
         {
             0 or 1 or 2 => new SiteAnswered(site, step.Number is 0 or 1 ? ["no such column"] : [], AwaitsApproval: step.Number == 1),
             3 => new SiteJoined(site),
-            4 => new SiteFailed(site, step.Number == 2 ? 0 : round, "out of memory"),
+            4 => new SiteFailed(site, step.Number is 2 or 3 ? 0 : round, "out of memory", AwaitsApproval: step.Number is 3 or 4 or 5),
             5 or 6 or 7 or 8 or 9 => new UpdateArrived(site, round, step.Number == 9 ? Scenario.Model(99) : state.ModelSha256, new Contribution(step.Number < 7 ? "one" : "other", (ulong)step.Number + 1)),
             10 or 11 => new Aggregated(round, Scenario.Model(state.Round)),
             12 or 13 => new EvaluationArrived(site, round, new EvaluationSums { Examples = (ulong)step.Number, Correct = 0, LogLossSum = 0.5, BrierSum = 0.25 }),
