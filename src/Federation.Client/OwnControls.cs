@@ -1,70 +1,51 @@
-using System.Text.Json;
 using Federation.Formats.Models;
-using Federation.Formats.Runs;
 using Federation.Learning;
-using Federation.Learning.Strategies;
 
 namespace Federation.Client;
 
-/// <summary>This site's control variate in a run of SCAFFOLD, durable from round to round, sent nowhere. What a round made of it counts from when the round's update was taken and has changed the global one, so that the global one stays the mean of the sites'.</summary>
+/// <summary>
+/// This site's control variate in a run of SCAFFOLD, durable from round to round, sent nowhere. A site cannot know whether an update that it sent is in the global one: the round may be given up, or this process may die before it hears.
+/// So it keeps what each update makes of its control variate under that update's hash, and goes on from the one that the coordinator names, which wrote it down together with the global one. So the global one stays the mean of the sites'.
+/// </summary>
 internal sealed class OwnControls(NodeFolder folder)
 {
-    private const string RecordFile = "controls.json";
+    private const string End = ".control.safetensors";
 
-    /// <param name="Counted">The round whose control variate counts; 0: none does, it is 0.</param>
-    /// <param name="Pending">The round whose control variate will count, if its update does; 0: none.</param>
-    /// <param name="Start">SHA-256 of the global control variate that the pending one started from.</param>
-    /// <param name="Taken">Whether the coordinator has taken the pending round's update.</param>
-    private sealed record Standing(int Counted, int Pending, string Start, bool Taken);
-
-    /// <summary>cᵢ as it is when a round starts from this global one.</summary>
-    /// <exception cref="Formats.InvalidInputException">What was kept is gone or cannot be read.</exception>
-    public ModelState At(string runId, ModelState global)
+    /// <summary>cᵢ as it is after an update.</summary>
+    /// <param name="counted">Hash of the newest update that counts; empty: none does, cᵢ is 0.</param>
+    /// <param name="like">For its tensors.</param>
+    /// <exception cref="LearningException">It is not kept here.</exception>
+    /// <exception cref="Formats.InvalidInputException">What was kept cannot be read.</exception>
+    public ModelState At(string runId, string counted, ModelState like)
     {
-        int counted = Settled(runId, global).Counted;
-        return counted == 0 ? new ModelState(global.Tensors.Select(tensor => tensor with { Values = new float[tensor.Values.Length] })) : ModelState.Read(PathOf(runId, counted));
+        if (counted.Length == 0) return new ModelState(like.Tensors.Select(tensor => tensor with { Values = new float[tensor.Values.Length] }));
+        return Files(runId).FirstOrDefault(file => file.Update == counted) is { Path: not null } kept
+            ? ModelState.Read(kept.Path)
+            : throw new LearningException($"The coordinator counts this site's update {counted}, and what that made of its control variate is not kept here: it was lost, or the run goes on from an old backup. Submit the run anew.");
     }
 
-    /// <summary>Keeps what a round made of it.</summary>
-    /// <param name="global">That the round started from.</param>
-    public void Keep(string runId, int round, ModelState global, ModelState own)
+    /// <summary>Keeps what a round's update makes of it; before anything of the update is stored.</summary>
+    /// <param name="counted">As in <see cref="At"/>. All before this round but that one can count no more.</param>
+    /// <param name="update">Hash of the update.</param>
+    public void Keep(string runId, int round, string counted, string update, ModelState own)
     {
-        Standing standing = Settled(runId, global);
-        // Not under the name of what counts: a round may be asked for again after its end, by a coordinator that was put back.
-        if (round == standing.Counted) throw new LearningException($"Round {round} is asked for again, and this site's control variate counts as of that round. Submit the run anew.");
-        own.Save(PathOf(runId, round));
-        Write(runId, new Standing(standing.Counted, round, global.Sha256, Taken: false));
-        foreach (string file in Directory.EnumerateFiles(folder.Run(runId), "*.control.safetensors").Where(file => file != PathOf(runId, round) && file != PathOf(runId, standing.Counted)).ToArray()) File.Delete(file);
-    }
-
-    /// <summary>The coordinator has the round's update.</summary>
-    public void Taken(string runId, int round)
-    {
-        if (Read(runId) is { Taken: false } standing && standing.Pending == round) Write(runId, standing with { Taken = true });
+        own.Save(Path.Combine(folder.Run(runId), FormattableString.Invariant($"{round}.{update}{End}")));
+        foreach (Kept file in Files(runId).Where(file => file.Round < round && file.Update != counted).ToArray()) File.Delete(file.Path);
     }
 
     /// <summary>The run is over.</summary>
     public void Forget(string runId)
     {
-        File.Delete(Path.Combine(folder.Run(runId), RecordFile));
-        foreach (string file in Directory.EnumerateFiles(folder.Run(runId), "*.control.safetensors").ToArray()) File.Delete(file);
+        foreach (string file in Directory.EnumerateFiles(folder.Run(runId), "*" + End).ToArray()) File.Delete(file);
     }
 
-    // A round that changed nothing leaves the global control variate; its successor starts again from what counted before.
-    private Standing Settled(string runId, ModelState global) => Read(runId) switch
+    private IEnumerable<Kept> Files(string runId)
     {
-        null => new Standing(0, 0, "", false),
-        { Pending: > 0, Taken: true } standing when standing.Start != global.Sha256 => new Standing(standing.Pending, 0, "", false),
-        var standing => standing,
-    };
-
-    private Standing? Read(string runId)
-    {
-        string path = Path.Combine(folder.Run(runId), RecordFile);
-        return File.Exists(path) ? JsonSerializer.Deserialize<Standing>(File.ReadAllText(path)) : null;
+        foreach (string path in Directory.EnumerateFiles(folder.Run(runId), "*" + End))
+        {
+            if (Path.GetFileName(path)[..^End.Length].Split('.') is [var round, var update] && int.TryParse(round, out int number)) yield return new(path, number, update);
+        }
     }
 
-    private void Write(string runId, Standing standing) => WholeFile.Write(Path.Combine(folder.Run(runId), RecordFile), JsonSerializer.Serialize(standing));
-
-    private string PathOf(string runId, int round) => Path.Combine(folder.Run(runId), FormattableString.Invariant($"{round}.control.safetensors"));
+    private sealed record Kept(string Path, int Round, string Update);
 }

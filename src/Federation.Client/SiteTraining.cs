@@ -25,11 +25,12 @@ internal sealed class SiteTraining(NodeFolder folder, ILocalLearner learner, Own
 
     /// <summary>One round of training, as it is to be sent.</summary>
     /// <param name="model">As the coordinator sends it.</param>
+    /// <param name="counted">Hash of this site's newest update that is in the model; empty: none is. Read where the strategy needs it.</param>
     /// <exception cref="LearningException">Training failed, or the learner does not say what the strategy needs.</exception>
-    public TrainingResult UpdateOf(LearningTask task, int round, ModelState model, CancellationToken cancellationToken)
+    public TrainingResult UpdateOf(LearningTask task, int round, ModelState model, string counted, CancellationToken cancellationToken)
     {
         task = task with { Spec = task.Spec.At(round) };
-        if (IsScaffold(task)) return Corrected(task, round, model, cancellationToken);
+        if (IsScaffold(task)) return Corrected(task, round, model, counted, cancellationToken);
         ModelState start = _personal.In(task, model, round - 1);
         TrainingResult trained = TrainOrNothing(task, round, start, cancellationToken);
         TrainingResult update = SiteUpdate.Of(task, trained, UpdateShape.Of(task.Spec, model.Header));
@@ -37,10 +38,12 @@ internal sealed class SiteTraining(NodeFolder folder, ILocalLearner learner, Own
         return update;
     }
 
-    /// <summary>The coordinator has this round's update.</summary>
-    public void Taken(LearningTask task, int round)
+    /// <summary>Keeps what an update will make of this site's control variate if it counts; before the update is stored.</summary>
+    /// <param name="update">Its hash.</param>
+    /// <param name="content">As the coordinator's sum will hold it.</param>
+    public void Keep(LearningTask task, int round, string counted, string update, ModelState content)
     {
-        if (IsScaffold(task)) _controls.Taken(task.RunId, round);
+        if (IsScaffold(task)) _controls.Keep(task.RunId, round, counted, update, Scaffold.Moved(_controls.At(task.RunId, counted, ModelControls.Controls(content)), content));
     }
 
     /// <summary>A run that ended without a model of this site's own: what was kept from round to round goes.</summary>
@@ -71,15 +74,12 @@ internal sealed class SiteTraining(NodeFolder folder, ILocalLearner learner, Own
         }
     }
 
-    private static bool IsScaffold(LearningTask task) => task.Spec.Strategy.Kind == StrategyKind.Scaffold;
+    public static bool IsScaffold(LearningTask task) => task.Spec.Strategy.Kind == StrategyKind.Scaffold;
 
-    private TrainingResult Corrected(LearningTask task, int round, ModelState model, CancellationToken cancellationToken)
+    private TrainingResult Corrected(LearningTask task, int round, ModelState model, string counted, CancellationToken cancellationToken)
     {
-        ModelState global = ModelControls.Controls(model), own = _controls.At(task.RunId, global);
-        TrainingResult trained = learner.Train(task with { Drift = Scaffold.Drift(global, own) }, round, ModelControls.Weights(model), cancellationToken);
-        (TrainingResult update, ModelState next) = Scaffold.After(task.Spec, trained, global, own);
-        _controls.Keep(task.RunId, round, global, next);
-        return update;
+        ModelState global = ModelControls.Controls(model), own = _controls.At(task.RunId, counted, global);
+        return Scaffold.After(task.Spec, learner.Train(task with { Drift = Scaffold.Drift(global, own) }, round, ModelControls.Weights(model), cancellationToken), global);
     }
 
     /// <summary>Where the noise does not come from the training itself, what goes wrong with this site's records shows in no message: an update of zeros takes its place.</summary>

@@ -121,7 +121,6 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             if (secure) contribution.Remember(train.RunId, round, purpose, update);
             long sent = await UpdateUpload.SendAsync(client, train.RunId, round, update, head, path, cancellationToken);
             if (ledger.IsOpen(update.Reservation)) ledger.Commit(update.Reservation, charges.Recipient, head, update.Sha256);
-            _training.Taken(task, round);
             StoredUpdate.DropBefore(folder, train.RunId, round);
             logger.LogInformation("{Message}", string.Create(CultureInfo.InvariantCulture, $"Round {round}: {SentUpdate.Words(task, update)}, sent {sent} bytes"));
         }
@@ -159,11 +158,17 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         int cohort = secure?.Descriptor.Cohort.Count ?? task.Spec.Cohort.MinContributors;
         // Before anything is drawn: a crash from here on wastes the round's part of the budget, and never spends less than was released.
         long reservation = charges!.Reserve(task, charged, round, SentUpdate.PurposeOf(task), outside => PrivacyCost.OfRound(task.Spec, charged, cohort, outside));
-        TrainingResult result = _training.UpdateOf(task, round, model, cancellationToken);
-        if (secure is null) return StoredUpdate.Save(path, train.ModelSha256, task.Spec.Privacy is { IsCentral: true } ? result.AsOne() : result, reservation);
-        (string header, string rounding, EncodedUpdate encoded) = await contribution.WriteAsync(path, secure, result, task, cancellationToken);
-        if (encoded.CutCoordinates > 0) logger.LogWarning("Round {Round}: {Count} values were beyond the cut of the spec and were cut", round, encoded.CutCoordinates);
-        return StoredUpdate.Save(path, new StoredUpdate(train.ModelSha256, header, 0, result.Loss, reservation, rounding));
+        TrainingResult result = _training.UpdateOf(task, round, model, train.CountedSha256, cancellationToken);
+        if (secure is null)
+        {
+            _training.Keep(task, round, train.CountedSha256, result.WeightedDelta.Sha256, result.WeightedDelta);
+            return StoredUpdate.Save(path, train.ModelSha256, task.Spec.Privacy is { IsCentral: true } ? result.AsOne() : result, reservation);
+        }
+
+        WrittenUpdate written = await contribution.WriteAsync(path, secure, result, task, cancellationToken);
+        if (written.Encoded.CutCoordinates > 0) logger.LogWarning("Round {Round}: {Count} values were beyond the cut of the spec and were cut", round, written.Encoded.CutCoordinates);
+        _training.Keep(task, round, train.CountedSha256, written.Sha256, written.Counted ?? result.WeightedDelta);
+        return StoredUpdate.Save(path, new StoredUpdate(train.ModelSha256, written.Sha256, 0, result.Loss, reservation, written.Rounding));
     }
 
     /// <summary>A trouble of this moment: it costs the round, not the node.</summary>

@@ -3,7 +3,7 @@ using Federation.Learning;
 
 namespace Federation.Client.Tests;
 
-/// <summary>A site's control variate counts when its update has changed the global one, and not before.</summary>
+/// <summary>A site's control variate is the one after the update that the coordinator says is the newest that counts. Each question is another process's.</summary>
 public sealed class OwnControlsTests : IDisposable
 {
     private const string Run = "run";
@@ -15,52 +15,60 @@ public sealed class OwnControlsTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Fact]
-    public void At_TheFirstRound_IsZero() => Assert.Equal(0, At(Of(3)));
-
-    [Fact] // each question by another process
-    public void At_AfterAnUpdateThatWasTakenAndCounted_IsTheNewOne()
+    public void At_WhereNothingCounts_IsZero()
     {
-        New().Keep(Run, 1, Of(0), Of(5));
-        New().Taken(Run, 1);
-        Assert.Equal(5, At(Of(1)));
-        New().Keep(Run, 2, Of(1), Of(7));
-        Assert.Equal(5, At(Of(2)));
-        New().Taken(Run, 2);
-        Assert.Equal(7, At(Of(2)));
+        Keep(1, "", 5);
+        Assert.Equal(0, At(""));
     }
 
-    [Fact] // too late, or the round was given up: nothing of it is in the global one
-    public void At_AfterAnUpdateThatDidNotCount_IsTheOneBefore()
+    [Fact] // the round of 5 was given up, that of 6 counted: whether this process heard of either or not
+    public void At_AfterAnUpdateThatCounts_IsWhatItMadeOfIt()
     {
-        New().Keep(Run, 1, Of(0), Of(5));
-        Assert.Equal(0, At(Of(1)));
-        New().Taken(Run, 1);
-        Assert.Equal(0, At(Of(0)));
-        New().Keep(Run, 2, Of(0), Of(6));
-        New().Taken(Run, 1);
-        Assert.Equal(0, At(Of(1)));
-        New().Taken(Run, 2);
-        Assert.Equal(6, At(Of(1)));
+        string first = Keep(1, "", 5), second = Keep(2, first, 6), third = Keep(3, first, 7);
+        Assert.Equal(5, At(first));
+        Assert.Equal(7, At(third));
+        Gone(second);
+        string fourth = Keep(4, third, 8);
+        Gone(first);
+        Assert.Equal((7, 8), (At(third), At(fourth)));
         Assert.Equal(2, Directory.EnumerateFiles(_node.Run(Run)).Count());
     }
 
-    [Fact] // the update of a stored round is sent again after the round has changed the model
-    public void Keep_OfARoundThatCounts_IsRefused()
+    [Fact] // the ledger was put back, so it was trained anew; the coordinator has the one or the other
+    public void Keep_ARoundASecondTime_KeepsBoth()
     {
-        New().Keep(Run, 1, Of(0), Of(5));
-        New().Taken(Run, 1);
-        Assert.Throws<LearningException>(() => New().Keep(Run, 1, Of(1), Of(6)));
+        string first = Keep(1, "", 5), again = Keep(1, "", 6);
+        Assert.Equal((5, 6), (At(first), At(again)));
+        Keep(2, again, 7);
+        Gone(first);
+    }
+
+    [Fact] // a coordinator that was put back: what a later round stored may be sent again
+    public void Keep_OfAnEarlierRound_LeavesTheLaterOnes()
+    {
+        string first = Keep(1, "", 5), second = Keep(2, first, 6);
+        Keep(1, "", 7);
+        Assert.Equal((5, 6), (At(first), At(second)));
     }
 
     [Fact]
     public void Forget_LeavesNothing()
     {
-        New().Keep(Run, 1, Of(0), Of(5));
+        Keep(1, "", 5);
         New().Forget(Run);
         Assert.Empty(Directory.EnumerateFiles(_node.Run(Run)));
     }
 
-    private float At(ModelState global) => New().At(Run, global).Tensors[0].Values[0];
+    private string Keep(int round, string counted, float value)
+    {
+        string update = ((int)value).ToString("x64");
+        New().Keep(Run, round, counted, update, Of(value));
+        return update;
+    }
+
+    private void Gone(string update) => Assert.Contains("Submit the run anew", Assert.Throws<LearningException>(() => At(update)).Message, StringComparison.Ordinal);
+
+    private float At(string counted) => New().At(Run, counted, Of(1)).Tensors[0].Values[0];
 
     private OwnControls New() => new(_node);
 

@@ -106,6 +106,19 @@ internal sealed class GatedEvaluation(ILocalLearner inner, int held) : ILocalLea
     }
 }
 
+/// <summary>Cannot train in these rounds.</summary>
+internal sealed class FailingLearner(ILocalLearner inner, params int[] rounds) : ILocalLearner
+{
+    public IReadOnlyList<string> Check(LearningTask task, ModelState initial) => inner.Check(task, initial);
+
+    public TrainingResult Train(LearningTask task, int round, ModelState start, CancellationToken cancellationToken) =>
+        rounds.Contains(round) ? throw new LearningException("Out of memory.") : inner.Train(task, round, start, cancellationToken);
+
+    public EvaluationSums Evaluate(LearningTask task, ModelState model, CancellationToken cancellationToken) => inner.Evaluate(task, model, cancellationToken);
+
+    public void Dispose() => inner.Dispose();
+}
+
 /// <summary>Counts how often it trained.</summary>
 internal sealed class CountingLearner(ILocalLearner inner) : ILocalLearner
 {

@@ -49,6 +49,57 @@ public sealed class SiteStrategyTests
         Assert.Empty(Directory.EnumerateFiles(new NodeFolder(sites.Federation.NodeState("b")).Run(run), "*control*"));
     }
 
+    [Fact] // a's update of round 2 is taken, and the round given up; round 3 changes the model without a, which has to go on from what it was after round 1
+    public async Task Scaffold_WhereAnUpdateWasTakenAndDidNotCount_GoesOnFromTheOneThatDid()
+    {
+        await using RunningSites sites = await RunningSites.StartAsync("a", "b", "c");
+        (string Site, int[] Fails)[] plan = [("a", [3]), ("b", [2]), ("c", [2])];
+        foreach ((string site, int[] fails) in plan) sites.Run(site, sites.Own(new FailingLearner(Learner(site, hasBias: false), fails)));
+        string run = await sites.Federation.SubmitAsync(Spec(Clear, "", "scaffold").Replace("rounds: 2", "rounds: 3", StringComparison.Ordinal).Replace("minContributors: 3", "minContributors: 2", StringComparison.Ordinal), "", ModelControls.Begin(Initial(hasBias: false)));
+        Assert.All(await sites.EndedAsync(), outcome => Assert.Equal(("completed", 3), (outcome.State, outcome.Rounds)));
+        Assert.Equal(["a, b, c", "a", "b, c", "a, b, c"], (await sites.Federation.ShowAsync(run)).Rounds.Select(round => string.Join(", ", round.Contributors)));
+        Assert.Equal(Reckoned(32, "abc", "bc", "abc"), Assert.Single(sites.Model(run)), 1e-5);
+    }
+
+    [Fact] // what is opened is less than a site has sent, and its control variate moves by that
+    public async Task Scaffold_WhoseUpdatesAreCut_CountsWhatWasOpened()
+    {
+        await using RunningSites sites = await RunningSites.StartAsync("a", "b", "c");
+        foreach ((string site, _, _) in s_sites) sites.Run(site, sites.Own(Learner(site, hasBias: false)));
+        string run = await sites.Federation.SubmitAsync(Spec("{ kind: threshold-bfv, cut: 1.5, maxWeight: 10 }", "", "scaffold").Replace("rounds: 2", "rounds: 3", StringComparison.Ordinal), "", ModelControls.Begin(Initial(hasBias: false)));
+        Assert.All(await sites.EndedAsync(), outcome => Assert.Equal(("completed", 3), (outcome.State, outcome.Rounds)));
+        Assert.Equal(Reckoned(1.5, "abc", "abc", "abc"), Assert.Single(sites.Model(run)), 1e-4);
+    }
+
+    /// <summary>The paper's algorithm in double: the model after rounds with these contributors, whose updates are cut.</summary>
+    private static double Reckoned(double cut, params string[] rounds)
+    {
+        const double step = 0.1;
+        double x = 0, c = 0;
+        Dictionary<string, double> own = s_sites.ToDictionary(site => site.Site, _ => 0.0);
+        foreach (string contributors in rounds)
+        {
+            double moved = 0, changed = 0;
+            foreach ((string site, float target, int examples) in s_sites.Where(site => contributors.Contains(site.Site, StringComparison.Ordinal)))
+            {
+                double y = x;
+                for (int i = 0; i < examples; i++) y -= step * ((2 * (y - target)) - own[site] + c);
+                // The vector is (Δy, Δc, a weight of 1 sent as the cut), clipped as a whole before each value is.
+                double change = -c + ((x - y) / (examples * step)), norm = Math.Sqrt(((y - x) * (y - x)) + (change * change) + (cut * cut)), kept = Math.Min(1, cut * Math.Sqrt(3) / norm);
+                change = Math.Clamp(kept * change, -cut, cut);
+                own[site] += change;
+                changed += change;
+                moved += Math.Clamp(kept * (y - x), -cut, cut);
+            }
+
+            x += moved / contributors.Length;
+            c += changed / s_sites.Length;
+        }
+
+        Assert.Equal(own.Values.Average(), c, 1e-12);
+        return x;
+    }
+
     [Theory] // FedBN: w + p, p each site's own. g = 2(w + p − t) for both; pᵢ after two rounds 0.3498667, 1.0589867, −0.6501973; w = 0.0862080, whose mean alone is sent. Then 2 epochs more.
     [InlineData(Clear)]
     [InlineData(Encrypted)]

@@ -60,8 +60,7 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
 
     /// <summary>Writes the contribution of a trained update.</summary>
     /// <param name="task">The run's seed fixes the rounding, so that a run repeats, unless a contribution with that very rounding has left this site before.</param>
-    /// <returns>The SHA-256 of its signed header, what names its rounding, and what the encoder saw.</returns>
-    public async Task<(string Sha256, string Rounding, EncodedUpdate Encoded)> WriteAsync(string path, SiteRound round, TrainingResult result, LearningTask task, CancellationToken cancellationToken)
+    public async Task<WrittenUpdate> WriteAsync(string path, SiteRound round, TrainingResult result, LearningTask task, CancellationToken cancellationToken)
     {
         double weight = Math.Min(result.Weight, round.Descriptor.Encoding!.LargestWeight);
         byte[] roundingKey = new CanonicalWriter("rounding").Field(task.Spec.Seed).Field(round.Opening.Round).Field(site).Field(round.Descriptor.Model).Hash();
@@ -82,7 +81,8 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
             using SecureRandom random = new(), noise = task.NoiseOf(round.Opening.Purpose, (int)round.Opening.Round);
             (SignedMessage header, EncodedUpdate encoded) = await ContributionFile.WriteUpdateAsync(file, round, site, identity, update, weight, roundingKey, random, task.Spec.Privacy is { InsecureSeededNoise: true } ? 1 : threads, cancellationToken, noise);
             file.Flush(flushToDisk: true);
-            return (Sha256Hex.Of(header.Encode()), Sha256Hex.Of(roundingKey), encoded);
+            ModelState? counted = SiteTraining.IsScaffold(task) ? Filled(result.WeightedDelta, CountedUpdate.Of(round.Descriptor.Encoding, update, weight, roundingKey)) : null;
+            return new(Sha256Hex.Of(header.Encode()), Sha256Hex.Of(roundingKey), encoded, counted);
         }
         finally
         {
@@ -130,6 +130,13 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
         return values;
     }
 
+    /// <summary>The inverse: other values in the place of a state's.</summary>
+    private static ModelState Filled(ModelState like, float[] values) => new(like.Tensors.Zip(like.Header.Tensors, (tensor, info) =>
+    {
+        int start = (int)(info.Begin / sizeof(float));
+        return tensor with { Values = values[start..(start + tensor.Values.Length)] };
+    }));
+
     private static string ModelOf(SiteRound round) => Convert.ToHexStringLower(round.Descriptor.Model);
 
     private static void Same(ReadOnlySpan<byte> actual, ReadOnlySpan<byte> expected, string what)
@@ -137,3 +144,10 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
         if (!actual.SequenceEqual(expected)) throw new ProtocolException(Refusal.AnotherOpening, $"{what}.");
     }
 }
+
+/// <summary>A contribution that was written.</summary>
+/// <param name="Sha256">Of its signed header.</param>
+/// <param name="Rounding">What names its rounding.</param>
+/// <param name="Encoded">What the encoder saw.</param>
+/// <param name="Counted">The update as the opened sum holds it, cut and rounded, where the strategy has to know; null: it has not.</param>
+internal sealed record WrittenUpdate(string Sha256, string Rounding, EncodedUpdate Encoded, ModelState? Counted);

@@ -9,11 +9,11 @@ public static class ModelControls
 
     private static bool IsControl(string name) => name.StartsWith(Prefix, StringComparison.Ordinal);
 
-    /// <summary>What a run of SCAFFOLD starts from: a model with control variates of 0, or as it is where it has some. Whoever submits the run makes it, because its hash is what is signed.</summary>
+    /// <summary>What a run of SCAFFOLD starts from: a model with control variates of 0. Those that it has from an earlier run were the mean of that run's sites', which begin anew. Whoever submits the run makes it, because its hash is what is signed.</summary>
     /// <exception cref="InvalidInputException">A tensor's name sorts among those of the control variates.</exception>
     public static ModelState Begin(ModelState model)
     {
-        if (model.Tensors.Any(tensor => IsControl(tensor.Name))) return model;
+        model = Weights(model);
         _ = HeaderOf(model.Header);
         return Join(model, new ModelState(model.Tensors.Select(tensor => tensor with { Values = new float[tensor.Values.Length] })));
     }

@@ -111,7 +111,7 @@ public static class RunMachine
     {
         if (state.Phase is not Aggregating closed || aggregated.Round != state.Round) return new Transition(state, [], Duplicate: true);
         int completed = state.CompletedRounds + 1;
-        RunState next = state with { CompletedRounds = completed, ModelSha256 = aggregated.ModelSha256, Keys = SecureRules.Used(state.Keys), LostOpenings = 0, SiteClip = aggregated.SiteClip ?? state.SiteClip, StrategyRound = aggregated.StrategyKept ? state.Round : state.StrategyRound };
+        RunState next = state with { CompletedRounds = completed, ModelSha256 = aggregated.ModelSha256, Keys = SecureRules.Used(state.Keys), LostOpenings = 0, SiteClip = aggregated.SiteClip ?? state.SiteClip, StrategyRound = aggregated.StrategyKept ? state.Round : state.StrategyRound, Controls = ControlRules.Count(state.Controls, closed) };
         bool last = completed == state.Plan.Rounds;
         List<RunEffect> effects =
         [
@@ -219,7 +219,7 @@ public static class RunMachine
         if (open.Contributions.Count >= state.Plan.MinContributors)
         {
             return new Transition(
-                state with { Phase = new Aggregating(open.OpenedAt, open.Cohort, open.Contributions) },
+                ControlRules.Close(state, open) with { Phase = new Aggregating(open.OpenedAt, open.Cohort, open.Contributions) },
                 [
                     new Summarize(state.Round, "closed", open.Cohort, open.Contributions, open.OpenedAt),
                     new Announce(RunLog.RoundClosed, $"Round {state.Round} closed with {open.Contributions.Count} updates{(isEnough ? ", as many as it wanted" : without)}.", state.Round),

@@ -16,15 +16,16 @@ namespace Federation.Server.Runs;
 /// <param name="Labels">Only sites that say this of themselves are asked; null: all are.</param>
 /// <param name="Stop">When it ends before the last round; null: never.</param>
 /// <param name="Buffer">It is asynchronous; null: the sites of a round start from one model.</param>
+/// <param name="HasControls">SCAFFOLD: sites have control variates.</param>
 public sealed record RunPlan(int Rounds, int MinContributors, TimeSpan Deadline, IReadOnlyList<string>? Sites, int? EvaluateEvery, bool Secure = false, int MaxOpenings = 0, bool AbortOnLoss = false, bool Statistics = false,
-    DrawSpec? Draw = null, ulong Seed = 0, IReadOnlyDictionary<string, string>? Labels = null, StopSpec? Stop = null, BufferPlan? Buffer = null)
+    DrawSpec? Draw = null, ulong Seed = 0, IReadOnlyDictionary<string, string>? Labels = null, StopSpec? Stop = null, BufferPlan? Buffer = null, bool HasControls = false)
 {
     /// <summary>Whether the sites evaluate the model of this completed round.</summary>
     public bool IsEvaluated(int completed) => EvaluateEvery is { } every && (completed == Rounds || completed % every == 0);
 
     public static RunPlan Of(RunSpec spec) => new(
         spec.Rounds, spec.Cohort.MinContributors, spec.Cohort.Deadline, spec.Cohort.Sites, spec.Evaluate?.Every, spec.SecureAggregation is not null, spec.SecureAggregation?.MaxOpenings ?? 0, spec.SecureAggregation?.OnCommitteeLoss == CommitteeLoss.Abort, spec.Statistics is not null,
-        spec.Cohort.Draw, spec.Seed, spec.Cohort.Labels, spec.Stop, BufferRules.PlanOf(spec.Strategy));
+        spec.Cohort.Draw, spec.Seed, spec.Cohort.Labels, spec.Stop, BufferRules.PlanOf(spec.Strategy), spec.Strategy.Kind == StrategyKind.Scaffold);
 }
 
 /// <summary>A site's standing in a run.</summary>
@@ -155,9 +156,10 @@ public enum Pause
 /// <param name="StrategyRound">The round after which the strategy kept what it goes on with; 0: nothing.</param>
 /// <param name="Submission">What is signed beside spec and schema, and by whom; null: an older program took the run.</param>
 /// <param name="Buffer">Asynchronous runs, from the first round on; else null.</param>
+/// <param name="Controls">Runs of SCAFFOLD, from the first closed round on; else null.</param>
 /// <param name="Progress">What evaluations have shown so far, for the plan's stop; null: nothing.</param>
 /// <param name="Paused">No round is opened; what is under way comes to its end. Null: the run goes on.</param>
-public sealed record RunState(RunPlan Plan, RunPhase Phase, ImmutableSortedDictionary<string, RunSite> Sites, int Round, int CompletedRounds, string ModelSha256, int Epoch = 0, EpochKeys? Keys = null, string StatisticsSha256 = "", int LostOpenings = 0, double? SiteClip = null, int StrategyRound = 0, SignedSubmission? Submission = null, Pause? Paused = null, StopProgress? Progress = null, BufferState? Buffer = null)
+public sealed record RunState(RunPlan Plan, RunPhase Phase, ImmutableSortedDictionary<string, RunSite> Sites, int Round, int CompletedRounds, string ModelSha256, int Epoch = 0, EpochKeys? Keys = null, string StatisticsSha256 = "", int LostOpenings = 0, double? SiteClip = null, int StrategyRound = 0, SignedSubmission? Submission = null, Pause? Paused = null, StopProgress? Progress = null, BufferState? Buffer = null, ControlBook? Controls = null)
 {
     public static RunState Submitted(RunPlan plan, string initialModel, DateTimeOffset now, SignedSubmission? submission = null) => new(
         plan,

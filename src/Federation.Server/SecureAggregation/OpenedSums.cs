@@ -123,7 +123,7 @@ internal sealed class OpenedSums(RunContext context, RunHost run)
     /// <summary>The bits of a number spread over the first 16 values, or over those there are: of each its last bits change.</summary>
     private string Changed(string sha256, int change)
     {
-        int values = (int)Math.Min(16, run.ModelHeader.DataLength / sizeof(float));
+        int values = (int)Math.Min(16, RoundFigures.Of(run, 1).Weights); // scaffold: its c stays what it is
         byte[] first = new byte[values * sizeof(float)];
         using FileStream model = context.Blobs.Open(sha256);
         model.Position = run.ModelHeader.DataStart;

@@ -20,6 +20,7 @@ public sealed class SiteStrategyTests
     [Fact] // x ← x + 0.5·Δy; c ← c + (3/4)·Δc: 1 + 0.5·0.5 and 1 + 0.75·0.5; blocks may end anywhere
     public void Scaffold_MovesModelAndControlVariateEachInItsWay()
     {
+        Assert.Equal([1.25f, 1.25f, 1.25f, 0.875f], Next(new Scaffold(0.5), Shape("fedavg"), [.. Enumerable.Repeat(0.5f, 8)], new(1, 0.75, Weights: 3, Kept: 0.5))[..4]); // twice the sites
         RoundFigures round = new(1, 0.75, Weights: 3);
         Assert.Equal([1.25f, 1.25f, 1.25f, 1.375f, 1.375f, 1.375f, 1.375f, 1.375f], Next(new Scaffold(0.5), Shape("fedavg"), [.. Enumerable.Repeat(0.5f, 8)], round));
         var scaffold = new Scaffold(0.5);
