@@ -48,6 +48,9 @@ internal sealed class LyingCoordinator : IAsyncDisposable
     /// <summary>What an opening's answer meets before it is passed on; may hold it for ever.</summary>
     public Func<OpeningAnswer, CancellationToken, Task> Hold { get; set; } = (_, _) => Task.CompletedTask;
 
+    /// <summary>What the answer to an upload meets that the coordinator has taken; may hold it for ever.</summary>
+    public Func<CancellationToken, Task> Keep { get; set; } = _ => Task.CompletedTask;
+
     public static async Task<LyingCoordinator> StartAsync(TestFederation federation, string site)
     {
         using CertificateAuthority ca = CertificateAuthority.Load(new CoordinatorFolder(federation.State).Ca);
@@ -126,7 +129,9 @@ internal sealed class LyingCoordinator : IAsyncDisposable
             using AsyncClientStreamingCall<UploadChunk, UploadReply> call = coordinator.Upload(cancellationToken: context.CancellationToken);
             await foreach (UploadChunk chunk in requests.ReadAllAsync(context.CancellationToken)) await call.RequestStream.WriteAsync(chunk, context.CancellationToken);
             await call.RequestStream.CompleteAsync();
-            return await call.ResponseAsync;
+            UploadReply taken = await call.ResponseAsync;
+            await liar.Keep(context.CancellationToken);
+            return taken;
         }
 
         public override async Task<EvaluationReply> ReportEvaluation(EvaluationReport request, ServerCallContext context) => await coordinator.ReportEvaluationAsync(request, cancellationToken: context.CancellationToken);

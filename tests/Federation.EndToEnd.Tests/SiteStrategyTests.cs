@@ -61,6 +61,28 @@ public sealed class SiteStrategyTests
         Assert.Equal(Reckoned(32, "abc", "bc", "abc"), Assert.Single(sites.Model(run)), 1e-5);
     }
 
+    [Fact] // its process ends between the coordinator's note that the update was taken and its own
+    public async Task Scaffold_WhereANodeNeverHearsThatItsUpdateWasTaken_GoesOnFromIt()
+    {
+        await using RunningSites sites = await RunningSites.StartAsync("a", "b", "c");
+        await using LyingCoordinator relay = await LyingCoordinator.StartAsync(sites.Federation, "a");
+        var taken = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        relay.Keep = cancellation =>
+        {
+            taken.TrySetResult();
+            return Task.Delay(Timeout.Infinite, cancellation);
+        };
+        sites.Run("a", sites.Own(Learner("a", hasBias: false)), relay.Address);
+        foreach (string site in new[] { "b", "c" }) sites.Run(site, sites.Own(Learner(site, hasBias: false)));
+        string run = await sites.Federation.SubmitAsync(Spec(Clear, "", "scaffold"), "", ModelControls.Begin(Initial(hasBias: false)));
+        await taken.Task.WaitAsync(TestContext.Current.CancellationToken);
+        await sites.StopAsync("a");
+        await sites.Federation.WaitForAsync(run, "model"); // of round 1
+        sites.Run("a", sites.Own(Learner("a", hasBias: false)));
+        Assert.All(await sites.EndedAsync(), outcome => Assert.Equal(("completed", 2), (outcome.State, outcome.Rounds)));
+        Assert.Equal(Reckoned(32, "abc", "abc"), Assert.Single(sites.Model(run)), 1e-5);
+    }
+
     [Fact] // what is opened is less than a site has sent, and its control variate moves by that
     public async Task Scaffold_WhoseUpdatesAreCut_CountsWhatWasOpened()
     {
