@@ -10,6 +10,8 @@ public sealed class RunTasks(RunRegistry runs, RunContext context)
 {
     // An evaluator that cannot evaluate a model is not asked for it again while this process lives.
     private readonly HashSet<(string Run, int Round, string Site)> _givenUp = [];
+    // Known for good; asked of the store once, or every poll would ask it of every run that ever was.
+    private readonly HashSet<(string Run, string Site)> _told = [];
     private readonly Lock _lock = new();
 
     /// <summary>The task, or null where there is nothing to do. Of several runs' rounds the one that has been open longest comes first, so a site that serves them one after the other gives each its turn; what takes a moment and keeps others waiting comes before all of them.</summary>
@@ -37,7 +39,7 @@ public sealed class RunTasks(RunRegistry runs, RunContext context)
         RunState state = run.State;
         if (!state.IsOver && run.Secure?.TaskFor(site) is { } member) return Due.Now(member); // members need not be sites that the run asks
         if (!state.Sites.TryGetValue(site, out RunSite? standing)) return null;
-        if (state.Phase is Ended ended) return context.Store.WasTold(run.Id, site) ? null : Due.Now(End(run, ended));
+        if (state.Phase is Ended ended) return WasTold(run.Id, site) ? null : Due.Now(End(run, ended));
         if (standing.Standing == SiteStanding.Checking) return Due.Now(new NodeTask { CheckData = new CheckData { Run = Describe(run), ModelSha256 = state.ModelSha256 } });
         if (state.Phase is Evaluating evaluating && evaluating.Pending.Contains(site))
         {
@@ -59,7 +61,7 @@ public sealed class RunTasks(RunRegistry runs, RunContext context)
 
     private Due? ForEvaluator(RunHost run, string site)
     {
-        if (context.Store.WasTold(run.Id, site)) return null;
+        if (WasTold(run.Id, site)) return null;
         string? dataId = run.Schema?.Name;
         if (dataId is not null && context.Store.FindSite(site)?.DataIds.Contains(dataId) != true) return null;
         HashSet<int> done = [.. context.Store.Evaluations(run.Id).Where(evaluation => evaluation.Source == site).Select(evaluation => evaluation.Round)];
@@ -71,6 +73,18 @@ public sealed class RunTasks(RunRegistry runs, RunContext context)
         }
 
         return run.State.Phase is Ended ended ? Due.Now(End(run, ended)) : null;
+    }
+
+    private bool WasTold(string run, string site)
+    {
+        lock (_lock)
+        {
+            if (_told.Contains((run, site))) return true;
+        }
+
+        if (!context.Store.WasTold(run, site)) return false;
+        lock (_lock) _told.Add((run, site));
+        return true;
     }
 
     private static NodeTask Evaluate(RunHost run, int round, string model) => new() { Evaluate = new Evaluate { Run = Describe(run), Round = (uint)round, ModelSha256 = model } };
