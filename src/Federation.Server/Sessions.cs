@@ -13,17 +13,20 @@ public sealed class Sessions(ICoordinatorStore store, TimeProvider time)
     /// <summary>Longer than a long poll (20 s) and two heartbeats (10 s each).</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
+    private readonly SteadyTime _steady = new(time); // a clock that is set makes nobody come or go
     private readonly DateTimeOffset _started = time.GetUtcNow();
     private readonly ConcurrentDictionary<string, Session> _sessions = new(StringComparer.Ordinal);
     private long _polls;
 
+    /// <param name="LastSeen">By the clock.</param>
+    /// <param name="Heard">By the time that goes by.</param>
     /// <param name="Poll">Number of the newest long poll.</param>
     /// <param name="Waiting">Long polls under way.</param>
     /// <param name="EndedRun">A run whose end was handed out and is known to the site once it asks again.</param>
     /// <param name="Working">The run and round that the site's messages are counted for.</param>
-    private sealed record Session(NodeRole Role, DateTimeOffset LastSeen, long Poll = 0, int Waiting = 0, bool Lost = false, string? EndedRun = null, (string Run, int Round)? Working = null);
+    private sealed record Session(NodeRole Role, DateTimeOffset LastSeen, DateTimeOffset Heard, long Poll = 0, int Waiting = 0, bool Lost = false, string? EndedRun = null, (string Run, int Round)? Working = null);
 
-    public void Join(string site, NodeRole role) => _sessions[site] = new Session(role, time.GetUtcNow());
+    public void Join(string site, NodeRole role) => _sessions[site] = new Session(role, time.GetUtcNow(), _steady.GetUtcNow());
 
     /// <summary>The site may not come back under the key it had.</summary>
     public void Leave(string site) => _sessions.TryRemove(site, out _);
@@ -33,7 +36,7 @@ public sealed class Sessions(ICoordinatorStore store, TimeProvider time)
     public NodeRole? RoleOf(string site) => _sessions.TryGetValue(site, out Session? session) ? session.Role : null;
 
     /// <summary>A call of the site arrived.</summary>
-    public void Touch(string site) => Change(site, session => session with { LastSeen = time.GetUtcNow(), Lost = false });
+    public void Touch(string site) => Change(site, session => session with { LastSeen = time.GetUtcNow(), Heard = _steady.GetUtcNow(), Lost = false });
 
     /// <summary>The site waits for a task.</summary>
     /// <returns>The poll's number, for <see cref="Lose"/>.</returns>
@@ -69,8 +72,8 @@ public sealed class Sessions(ICoordinatorStore store, TimeProvider time)
 
     public bool IsLive(string site)
     {
-        DateTimeOffset now = time.GetUtcNow();
-        return _sessions.TryGetValue(site, out Session? session) ? !session.Lost && now - session.LastSeen < Patience : now - _started < Patience;
+        DateTimeOffset now = _steady.GetUtcNow();
+        return _sessions.TryGetValue(site, out Session? session) ? !session.Lost && now - session.Heard < Patience : now - _started < Patience;
     }
 
     public DateTimeOffset? LastSeen(string site) => _sessions.TryGetValue(site, out Session? session) ? session.LastSeen : null;

@@ -10,7 +10,6 @@ using Google.Protobuf;
 using Grpc.Core;
 using Grpc.Net.Client;
 using Microsoft.Extensions.Logging.Abstractions;
-using Microsoft.Extensions.Time.Testing;
 using NodeRole = Federation.V1.NodeRole;
 
 namespace Federation.Server.Tests;
@@ -27,7 +26,7 @@ internal sealed class TestCoordinator : IAsyncDisposable
     }
 
     /// <summary>TLS clients look at the machine's clock, so this one begins there.</summary>
-    public FakeTimeProvider Time { get; } = new(DateTimeOffset.UtcNow);
+    public JumpingTime Time { get; } = new(DateTimeOffset.UtcNow);
 
     public Coordinator Coordinator { get; private set; } = null!;
 

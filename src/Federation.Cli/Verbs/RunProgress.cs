@@ -34,7 +34,7 @@ internal sealed class RunProgress(uint rounds)
             case "evaluated" when happened.Site.Length == 0 && happened.Metrics is { } metrics:
                 (Metrics, _measuredAfter) = (MetricValues.Of(metrics), Completed);
                 return null;
-            case "site-refused" or "site-waits" or "site-failed" or "approved" or "waiting" or "round-abandoned" or "keys-made" or "keys-failed" or "opening-failed" or "refused" or "paused" or "resumed" or "restored":
+            case "site-refused" or "site-waits" or "site-failed" or "approved" or "waiting" or "round-abandoned" or "keys-made" or "keys-failed" or "opening-failed" or "refused" or "paused" or "resumed" or "restored" or "clock":
                 return happened.Message;
             default:
                 return null;

@@ -156,7 +156,7 @@ public sealed class CallerInterceptor(SeenCertificates certificates, RunContext 
             case CertificateStatus.Foreign:
                 throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.ForeignCertificate, "The certificate was not issued by this federation.", repair: onOperators ? "Name the credential of this federation with --credential." : "Enrol at this coordinator with an invitation of its operator.");
             case CertificateStatus.OutOfDate:
-                throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.ExpiredCertificate, $"The certificate is valid from {certificate.NotBefore:u} to {certificate.NotAfter:u}.", repair: onOperators ? "Ask an admin for a new credential: `fed operator issue`." : "Enrol again with a new invitation.");
+                throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.ExpiredCertificate, $"The certificate is valid from {certificate.NotBefore.ToUniversalTime():u} to {certificate.NotAfter.ToUniversalTime():u}; the coordinator's clock shows {shared.Time.GetUtcNow():u}.", repair: onOperators ? "Ask an admin for a new credential: `fed operator issue`." : "If that clock is right, ask the operator for a new invitation (`fed site invite`) and enrol with it: `fed node enroll`.");
         }
 
         return certificate;

@@ -11,7 +11,7 @@ internal sealed class CoordinatorCertificate(CertificateAuthority ca, TimeProvid
 
     private readonly Lock _lock = new();
     private SslStreamCertificateContext? _context;
-    private DateTimeOffset _renewal;
+    private DateTimeOffset _from, _renewal;
 
     /// <summary>For a handshake now. An earlier one may be in use by handshakes under way, so none is disposed here.</summary>
     public SslStreamCertificateContext Context
@@ -21,9 +21,9 @@ internal sealed class CoordinatorCertificate(CertificateAuthority ca, TimeProvid
             DateTimeOffset now = time.GetUtcNow();
             lock (_lock)
             {
-                if (_context is not null && now < _renewal) return _context;
+                if (_context is not null && _from <= now && now < _renewal) return _context; // a clock that was put back may be before it
                 Credential credential = ca.Issue("coordinator", CertificateRole.Coordinator, now, Lifetime);
-                (_context, _renewal) = (SslStreamCertificateContext.Create(credential.Certificate, [credential.CaCertificate], offline: true), CertificateProfile.RenewalOf(credential.Certificate));
+                (_context, _from, _renewal) = (SslStreamCertificateContext.Create(credential.Certificate, [credential.CaCertificate], offline: true), credential.Certificate.NotBefore.ToUniversalTime(), CertificateProfile.RenewalOf(credential.Certificate));
                 return _context;
             }
         }

@@ -28,14 +28,14 @@ internal sealed class ModelRetention(RunContext context, RetentionRule? rule)
     public void Tick()
     {
         DateTimeOffset now = context.Time.GetUtcNow();
-        if (rule is null || now < _next) return;
+        if (rule is null || context.Steady.GetUtcNow() < _next) return;
         Guarded(() =>
         {
             // What came just now is there for a run that is being submitted.
             string[] given = [.. GivenUp(now).Where(model => context.Blobs.Has(model) && now - context.Blobs.WrittenAt(model) > Interval)];
             foreach (string model in given) context.Blobs.Delete(model);
             if (given.Length > 0) context.Logger.LogInformation("Retention removed {Count} models of runs that are over", given.Length);
-            _next = now + Interval;
+            _next = context.Steady.GetUtcNow() + Interval;
         });
     }
 

@@ -31,6 +31,10 @@ public sealed record SiteJoined(string Site) : RunEvent;
 /// <summary>The operator has taken the site's key from it.</summary>
 public sealed record SiteRevoked(string Site) : RunEvent;
 
+/// <summary>The coordinator's clock was set.</summary>
+/// <param name="By">Negative: back.</param>
+public sealed record ClockMoved(TimeSpan By) : RunEvent;
+
 /// <param name="Round">0: before the first round.</param>
 /// <param name="RosterRefused">The site pins another roster than that of the run's keys.</param>
 /// <param name="AwaitsApproval">Its policy asks for signatures that it has not seen, or it has lost its record of the run.</param>
@@ -137,7 +141,7 @@ public sealed record KeepEvaluation(int Round, EvaluationSums Sums) : RunEffect;
 public static class RunLog
 {
     public const string Submitted = "submitted", SiteReady = "site-ready", SiteRefused = "site-refused", SiteWaits = "site-waits", SiteFailed = "site-failed", Approved = "approved", Waiting = "waiting", RoundOpened = "round-opened",
-        Contributed = "contributed", RoundClosed = "round-closed", RoundAbandoned = "round-abandoned", Model = "model", Evaluated = "evaluated", Statistics = "statistics", KeysMade = "keys-made", KeysFailed = "keys-failed", Opening = "opening", Opened = "opened", OpeningFailed = "opening-failed", Refused = "refused", Completed = "completed", Failed = "failed", Cancelled = "cancelled", Paused = "paused", Resumed = "resumed", Restored = "restored";
+        Contributed = "contributed", RoundClosed = "round-closed", RoundAbandoned = "round-abandoned", Model = "model", Evaluated = "evaluated", Statistics = "statistics", KeysMade = "keys-made", KeysFailed = "keys-failed", Opening = "opening", Opened = "opened", OpeningFailed = "opening-failed", Refused = "refused", Completed = "completed", Failed = "failed", Cancelled = "cancelled", Paused = "paused", Resumed = "resumed", Restored = "restored", Clock = "clock";
 }
 
 /// <param name="Refused">Null, or why the event changed nothing.</param>

@@ -13,12 +13,8 @@ using Opening = Federation.Privacy.SecureAggregation.Opening;
 
 namespace Federation.Server.Runs;
 
-/// <summary>What every run shares.</summary>
-/// <param name="Acts">Null: nobody administers here.</param>
-public sealed record RunContext(ICoordinatorStore Store, BlobStore Blobs, Spool Spool, Sessions Sessions, Traffic Traffic, Signal Signal, TimeProvider Time, ILogger Logger, StrategyBook Strategies, StrategyFiles StrategyFiles, AdministrativeLog? Acts = null);
-
 /// <summary>One run: its state, changed by one event at a time; each change is stored before anybody sees it, then its effects are carried out.</summary>
-public sealed class RunHost
+public sealed partial class RunHost
 {
     /// <summary>How long a full disk, or a database that is away, is given before the sum is tried again.</summary>
     private static readonly TimeSpan RetryFull = TimeSpan.FromSeconds(30), RetryAway = TimeSpan.FromSeconds(2);
@@ -28,7 +24,7 @@ public sealed class RunHost
     private readonly Lazy<SafetensorsHeader> _modelHeader;
     private readonly Lazy<UpdateShape> _updateShape;
     private long _sequence;
-    private (Transition Transition, RunChange Change, Action<bool?>? Told)? _unsettled; // given to the store, which failed: it may hold it or not
+    private (Transition Transition, RunChange Change, TimeSpan Moved, Action<bool?>? Told)? _unsettled; // given to the store, which failed: it may hold it or not
     private DateTimeOffset _retryAt = DateTimeOffset.MinValue;
     private bool _opening; // of a closed sum, under way
 
@@ -36,7 +32,7 @@ public sealed class RunHost
     /// <exception cref="InvalidInputException">The spec asks for a strategy that this coordinator does not have.</exception>
     public RunHost(RunContext context, RunRecord record, RunState state, long sequence)
     {
-        (_context, Record, State, _sequence) = (context, record, state, sequence);
+        (_context, Record, State, _sequence, _moved) = (context, record, state, sequence, context.Steady.Moved);
         Spec = RunSpec.Parse(record.SpecYaml, record.Name + ".yaml");
         Schema = record.SchemaYaml.Length == 0 ? null : DataSchema.Parse(record.SchemaYaml, "schema");
         _modelHeader = new Lazy<SafetensorsHeader>(() => ReadHeader(state.ModelSha256));
@@ -77,10 +73,11 @@ public sealed class RunHost
         lock (_lock)
         {
             Settle();
+            FollowClock();
             DateTimeOffset now = _context.Time.GetUtcNow();
             transition = RunMachine.Apply(State, happened, _context.Sessions.Roster(), now);
             if (transition.Refused is not null || ReferenceEquals(transition.State, State)) return transition;
-            Store(transition, now, told);
+            Store(transition, now, _moved, told);
         }
 
         _context.Signal.Raise();
@@ -88,27 +85,29 @@ public sealed class RunHost
     }
 
     /// <summary>Stores a change, then lives by it.</summary>
-    private void Store(Transition transition, DateTimeOffset now, Action<bool?>? told = null)
+    /// <param name="moved">What the deadlines have of the clock's being set.</param>
+    private void Store(Transition transition, DateTimeOffset now, TimeSpan moved, Action<bool?>? told = null)
     {
         RunChange change = RunChanges.Of(_context, Id, transition, _sequence, now);
-        _unsettled = (transition, change, null);
+        _unsettled = (transition, change, moved, null);
         try
         {
             _context.Store.Save(change);
         }
         catch (StoreUnavailableException away) when (away.IsUncertain)
         {
-            _unsettled = (transition, change, told);
+            _unsettled = (transition, change, moved, told);
             told?.Invoke(null);
             throw;
         }
 
-        Adopt(transition, change);
+        Adopt(transition, change, moved);
     }
 
-    private void Adopt(Transition transition, RunChange change)
+    private void Adopt(Transition transition, RunChange change, TimeSpan moved)
     {
         _unsettled = null;
+        _moved = moved;
         _sequence += change.Events.Count;
         State = transition.State;
         if (State.Phase is not (Aggregating or Evaluating { Closed: true })) _opening = false;
@@ -119,12 +118,12 @@ public sealed class RunHost
     /// <summary>After a change that the store did not answer for: looks whether it holds it, before anything is built on either.</summary>
     private void Settle()
     {
-        if (_unsettled is not var (transition, change, told)) return;
+        if (_unsettled is not var (transition, change, moved, told)) return;
         bool held = _context.Store.FindRun(Id)?.StateJson == change.StateJson && (change.Events.Count == 0 || _context.Store.Events(Id, _sequence).Count > 0);
         _unsettled = null;
         told?.Invoke(held);
         if (!held) return;
-        Adopt(transition, change);
+        Adopt(transition, change, moved);
         _context.Signal.Raise();
     }
 
@@ -146,7 +145,7 @@ public sealed class RunHost
         {
             Settle();
             if (State.IsOver) return;
-            Store(new Transition(State, [line]), _context.Time.GetUtcNow());
+            Store(new Transition(State, [line]), _context.Time.GetUtcNow(), _moved);
         }
 
         _context.Signal.Raise();
@@ -157,7 +156,7 @@ public sealed class RunHost
     {
         lock (_lock)
         {
-            Background = Task.Run(() =>
+            Background = _context.Start(() =>
             {
                 try
                 {
@@ -180,8 +179,8 @@ public sealed class RunHost
         lock (_lock)
         {
             Settle();
-            if (State.Phase is Aggregating closed && !_opening && Background.IsCompleted && _context.Time.GetUtcNow() >= _retryAt) CarryOut(new Aggregate(State.Round, closed.Contributions));
-            if (State.Phase is Evaluating { Closed: true, Encrypted: { } encrypted } && !_opening && Background.IsCompleted && _context.Time.GetUtcNow() >= _retryAt) CarryOut(new OpenEvaluation(State.Round, encrypted));
+            if (State.Phase is Aggregating closed && !_opening && Background.IsCompleted && _context.Steady.GetUtcNow() >= _retryAt) CarryOut(new Aggregate(State.Round, closed.Contributions));
+            if (State.Phase is Evaluating { Closed: true, Encrypted: { } encrypted } && !_opening && Background.IsCompleted && _context.Steady.GetUtcNow() >= _retryAt) CarryOut(new OpenEvaluation(State.Round, encrypted));
         }
     }
 
@@ -265,7 +264,7 @@ public sealed class RunHost
         }
         catch (Exception second) when (second is IOException or DbException)
         {
-            if (!TryLater(second)) _retryAt = _context.Time.GetUtcNow() + RetryFull;
+            if (!TryLater(second)) _retryAt = _context.Steady.GetUtcNow() + RetryFull;
             _context.Logger.LogError("{Run}: nor could that be stored: {Message}", Record.Name, second.Message);
         }
     }
@@ -275,7 +274,7 @@ public sealed class RunHost
     {
         if (error is not StoreUnavailableException && !DiskFull.Is(error)) return false;
         bool away = error is StoreUnavailableException;
-        _retryAt = _context.Time.GetUtcNow() + (away ? RetryAway : RetryFull);
+        _retryAt = _context.Steady.GetUtcNow() + (away ? RetryAway : RetryFull);
         if (!away) _context.Logger.LogError("{Run}: the disk is full, its sum waits for room: {Message}", Record.Name, error.Message);
         return true;
     }

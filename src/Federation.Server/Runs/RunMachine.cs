@@ -35,6 +35,7 @@ public static class RunMachine
             CancelRequested => End(state, RunEnd.Cancelled, "Cancelled by the operator."),
             PauseRequested asked => PauseRules.Pause(state, asked),
             ResumeRequested asked => PauseRules.Resume(state, asked),
+            ClockMoved moved => ClockRules.Move(state, moved),
             EpochMade made => SecureRules.Made(state, made, roster, now),
             EpochFailed failed => SecureRules.Failed(state, failed, roster, now),
             ShareLost lost => SecureRules.Lost(state, lost),

@@ -15,6 +15,7 @@ public sealed class RunRegistry
     private readonly RunContext _context;
     private readonly Lock _lock = new();
     private ImmutableArray<RunHost> _runs;
+    private TimeSpan _moved;
     private ImmutableArray<(RunHost Run, Action<RunHost, bool?>? Told)> _unsettled = []; // submitted when the store did not answer: it may hold them or not
 
     /// <summary>Restores every run from the store and goes on with those that are not over.</summary>
@@ -68,6 +69,12 @@ public sealed class RunRegistry
     public void Tick()
     {
         _context.Acts?.Settle();
+        if (_context.Steady.Moved is var moved && (moved - _moved).Duration() >= ClockRules.Least)
+        {
+            _context.Logger.LogWarning("This machine's clock {Set}: the deadlines of runs go with it; certificates, invitations and whatever else names a date are judged by what it shows now", ClockRules.Describe(moved - _moved));
+            _moved = moved;
+        }
+
         foreach ((RunHost run, Action<RunHost, bool?>? told) in _unsettled) Guarded(run, () => Settle(run, told));
         foreach (RunHost run in Active)
         {

@@ -36,7 +36,7 @@ internal sealed class EpochSession
         (_context, _runId, _roster, _stopsAtRosterRefusal) = (context, runId, roster, stopsAtRosterRefusal);
         _folder = context.Spool.Shares(runId);
         _coordinator = new(descriptor, roster, policy);
-        _deadline = context.Time.GetUtcNow() + Patience;
+        _deadline = context.Steady.GetUtcNow() + Patience;
     }
 
     public EpochDescriptor Descriptor => _coordinator.Descriptor;
@@ -125,7 +125,7 @@ internal sealed class EpochSession
                 _active = [.. _coordinator.Qualified.OrderByDescending(member => isLive(NameOf(member))).Take(Descriptor.Threshold).Order()];
             }
 
-            _deadline = _context.Time.GetUtcNow() + Patience;
+            _deadline = _context.Steady.GetUtcNow() + Patience;
         }
 
         return null;
@@ -140,7 +140,7 @@ internal sealed class EpochSession
 
     private bool IsStepOver(Func<string, bool> isLive)
     {
-        bool late = _context.Time.GetUtcNow() >= _deadline;
+        bool late = _context.Steady.GetUtcNow() >= _deadline;
         return Awaited.All(member => late || _refusals.ContainsKey(NameOf(member)) || !isLive(NameOf(member)));
     }
 

@@ -35,7 +35,7 @@ internal sealed class OpeningSession : IDisposable
     /// <param name="contributions">Sites and their spooled, checked files.</param>
     public OpeningSession(RunContext context, string runId, SiteRound round, Roster roster, IReadOnlyList<(string Site, string Path)> contributions)
     {
-        (_context, _runId, _roster, Round, _since) = (context, runId, roster, round, context.Time.GetUtcNow());
+        (_context, _runId, _roster, Round, _since) = (context, runId, roster, round, context.Steady.GetUtcNow());
         try
         {
             using BlobStore.NewBlob seconds = context.Blobs.Create();
@@ -72,7 +72,7 @@ internal sealed class OpeningSession : IDisposable
     public int Contributions => _files.Count;
 
     /// <summary>How long it has been waited for.</summary>
-    public TimeSpan Age => _context.Time.GetUtcNow() - _since;
+    public TimeSpan Age => _context.Steady.GetUtcNow() - _since;
 
     /// <summary>How it was opened; null: it is not yet.</summary>
     public RoundOpening? Report { get; private set; }
@@ -137,11 +137,11 @@ internal sealed class OpeningSession : IDisposable
             if (TryOpen(set) is not { } opened) continue;
             byte[] transcript = OpeningTranscriptFile.Encode(Request(set.Members), [.. set.Answers.Values.Select(answer => answer.Message)]);
             _context.Store.AddTranscript(new TranscriptRecord(_runId, TranscriptRecord.Opening, (int)Round.Opening.Round, (int)Round.Opening.Epoch, transcript));
-            Report = new((int)Round.Opening.Epoch, [.. set.Members.Select(NameOf)], 0, _files.Sum(file => file.Length), (_context.Time.GetUtcNow() - _since).TotalSeconds, 0, Sha256Hex.Of(transcript));
+            Report = new((int)Round.Opening.Epoch, [.. set.Members.Select(NameOf)], 0, _files.Sum(file => file.Length), (_context.Steady.GetUtcNow() - _since).TotalSeconds, 0, Sha256Hex.Of(transcript));
             return opened;
         }
 
-        DateTimeOffset now = _context.Time.GetUtcNow();
+        DateTimeOffset now = _context.Steady.GetUtcNow();
         if (_asked.Any(set => CanComplete(set) && now < set.Until && set.Members.All(member => set.Answers.ContainsKey(member) || isLive(NameOf(member))))) return null;
         Name(isLive, now);
         return null;
@@ -152,7 +152,7 @@ internal sealed class OpeningSession : IDisposable
     {
         int threshold = Certificate.Descriptor.Threshold, left = Certificate.Qualified.Count(Can);
         if (left < threshold) return $"{left} members hold shares of epoch {Certificate.Descriptor.Epoch}; {threshold} are needed ({string.Join(", ", _lost.Order(StringComparer.Ordinal))} lost theirs).";
-        DateTimeOffset now = _context.Time.GetUtcNow();
+        DateTimeOffset now = _context.Steady.GetUtcNow();
         if (_asked.Any(set => CanComplete(set) && (now < set.Until + LastPatience || set.Members.Any(member => !set.Answers.ContainsKey(member) && !isLive(NameOf(member)))))) return null;
         int[] able = [.. Certificate.Qualified.Where(MayBeAsked)];
         if (Next(able) is not null) return null;
@@ -167,7 +167,7 @@ internal sealed class OpeningSession : IDisposable
         string[] able = [.. Certificate.Qualified.Where(member => Can(member) && !_refused.Contains(NameOf(member))).Select(NameOf)], there = [.. able.Where(isLive)];
         string away = $"{Named("Not connected", able.Except(there))}{Named("Refused", _refused)}{Named("Without a share", _lost)}";
         if (there.Length < threshold) return $"Opening the {Round.Opening} needs {threshold} members; {there.Length} that can are connected.{away}";
-        DateTimeOffset now = _context.Time.GetUtcNow();
+        DateTimeOffset now = _context.Steady.GetUtcNow();
         bool goesOn = there.Length == able.Length || Next([.. Certificate.Qualified.Where(member => MayBeAsked(member) && isLive(NameOf(member)))]) is not null
             || _asked.Any(set => CanComplete(set) && now < set.Until + LastPatience && set.Members.All(member => set.Answers.ContainsKey(member) || isLive(NameOf(member))));
         return goesOn ? null : $"Of the {there.Length} members that are connected no {threshold} can be asked any more to open the {Round.Opening}.{away}";

@@ -224,7 +224,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
     /// <returns>Why the attempt cannot begin yet; null: it has begun, or waits a while after the one before.</returns>
     private string? Start(MakeKeys wanted)
     {
-        if (context.Time.GetUtcNow() < _notBefore) return null;
+        if (context.Steady.GetUtcNow() < _notBefore) return null;
         _identities = context.Sessions.Roster().Identities; // before the roster: a site that comes in between makes the next round ask for new keys
         Roster roster = RosterBook.Current(context);
         int threshold = SecureEncoding.ThresholdOf(Spec, roster.Sites.Count);
@@ -241,7 +241,7 @@ internal sealed class SecureRun(RunContext context, RunHost run)
         }
 
         // Whatever keeps failing is tried less and less often.
-        _notBefore = context.Time.GetUtcNow() + TimeSpan.FromSeconds(wanted.Attempt == 0 ? 0 : Math.Min(60, 1 << Math.Min(wanted.Attempt, 6)));
+        _notBefore = context.Steady.GetUtcNow() + TimeSpan.FromSeconds(wanted.Attempt == 0 ? 0 : Math.Min(60, 1 << Math.Min(wanted.Attempt, 6)));
         _epoch = new(context, run.Id, new(roster.Hash, (ulong)wanted.Epoch, (ulong)wanted.Attempt, threshold, members), roster, new CommitteePolicy(lyingOrRestored: 0), wanted.HasFormer);
         return null;
     }

@@ -167,9 +167,9 @@ public sealed class UploadReceiver(RunContext context, NodePace pace)
         return error;
     }
 
-    private void RequireWelcome(RunHost run, string site, int round, string model, string update)
+    private static void RequireWelcome(RunHost run, string site, int round, string model, string update)
     {
-        if (RunMachine.RefusalOf(run.State, site, round, model, update, context.Time.GetUtcNow()) is var (refusal, reason))
+        if (run.RefusalOf(site, round, model, update) is var (refusal, reason))
         {
             throw RpcError.Refuse(refusal == Refusal.AlreadyContributed ? StatusCode.AlreadyExists : StatusCode.FailedPrecondition, refusal, reason);
         }

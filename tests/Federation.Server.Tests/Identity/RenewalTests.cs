@@ -71,6 +71,25 @@ public sealed class RenewalTests : IAsyncLifetime
         }
     }
 
+    [Fact] // the one that it has shown so far begins in a month
+    public async Task Coordinator_ClockPutBack_ShowsACertificateThatIsInDate()
+    {
+        _test.Time.Offset = TimeSpan.FromDays(30);
+        await ShownAsync();
+        _test.Time.Offset = TimeSpan.Zero;
+        X509Certificate2 shown = await ShownAsync();
+        Assert.InRange(_test.Time.GetUtcNow(), shown.NotBefore.ToUniversalTime(), shown.NotAfter.ToUniversalTime());
+    }
+
+    [Fact] // it was issued while the coordinator's clock was wrong; a certificate that has not begun has not ended
+    public async Task Site_CertifiedByAClockThatWasAhead_IsToldWhatTheClockShows()
+    {
+        _test.Time.Offset = TimeSpan.FromDays(1);
+        TestNode node = await _test.EnrolAsync("a");
+        _test.Time.Offset = TimeSpan.Zero;
+        await Tiny.RefusedAsync(Refusal.ExpiredCertificate, StatusCode.Unauthenticated, () => node.JoinAsync(), $"the coordinator's clock shows {_test.Time.GetUtcNow():u}");
+    }
+
     private static async Task<X509Certificate2> RenewAsync(TestNode node, ECDsa key)
     {
         var request = new CertificateRequest("CN=whatever", key, HashAlgorithmName.SHA256);
