@@ -129,7 +129,7 @@ public sealed class StoreAwayTests(PostgresCluster cluster) : IClassFixture<Post
     private static async Task AssertLogAsync(TestCoordinator test, string run)
     {
         List<V1.RunEvent> seen = [];
-        await EventuallyAsync(async () =>
+        await EventuallyAsync(test, async () =>
         {
             seen.Clear();
             using AsyncServerStreamingCall<V1.RunEvent> watch = test.Operator.WatchRun(new WatchRunRequest { RunId = run });
