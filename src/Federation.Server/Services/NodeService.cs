@@ -110,10 +110,10 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
             call.CancellationToken);
     }
 
-    public override Task<ReadinessReply> ReportReadiness(ReadinessReport request, ServerCallContext call)
+    public override async Task<ReadinessReply> ReportReadiness(ReadinessReport request, ServerCallContext call)
     {
-        RequireTaken(RunOf(request.RunId).Apply(new SiteAnswered(CallerInterceptor.SiteOf(call), Bound(request.Mismatches), request.AwaitsApproval, (int)Math.Min(request.Approvals, int.MaxValue))));
-        return Task.FromResult(new ReadinessReply());
+        RequireTaken(await RunOf(request.RunId).ApplyAsync(new SiteAnswered(CallerInterceptor.SiteOf(call), Bound(request.Mismatches), request.AwaitsApproval, (int)Math.Min(request.Approvals, int.MaxValue))));
+        return new ReadinessReply();
     }
 
     public override async Task<BeginUploadReply> BeginUpload(BeginUploadRequest request, ServerCallContext call)

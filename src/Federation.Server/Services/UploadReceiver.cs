@@ -57,7 +57,7 @@ public sealed class UploadReceiver(RunContext context, NodePace pace)
         }
 
         long length = context.Spool.Length(run.Id, round, site);
-        if (length == upload.Size) Complete(run, round, upload);
+        if (length == upload.Size) await CompleteAsync(run, round, upload);
         return length;
     }
 
@@ -95,7 +95,7 @@ public sealed class UploadReceiver(RunContext context, NodePace pace)
         }
 
         if (length < upload.Size) throw RpcError.Refuse(StatusCode.Aborted, Refusal.WrongSize, $"The upload ended after {length} of {upload.Size} bytes; they are kept.", repair: "Call BeginUpload and go on from there.");
-        Complete(run, round, upload);
+        await CompleteAsync(run, round, upload);
         return false;
     }
 
@@ -111,7 +111,7 @@ public sealed class UploadReceiver(RunContext context, NodePace pace)
         }
     }
 
-    private void Complete(RunHost run, int round, UploadRecord upload)
+    private async Task CompleteAsync(RunHost run, int round, UploadRecord upload)
     {
         try
         {
@@ -128,7 +128,7 @@ public sealed class UploadReceiver(RunContext context, NodePace pace)
 
         // Where the coordinator adds the noise every site counts 1, whatever it claims; what it sent is clipped as it is.
         var counted = new Contribution(upload.UpdateSha256, run.Spec.Privacy is { IsCentral: true } ? 1 : upload.Weight);
-        Transition transition = run.Apply(run.Secure is not null && run.State.Phase is Evaluating ? new EvaluationSealed(upload.Site, round, counted) : new UpdateArrived(upload.Site, round, upload.ModelSha256, counted));
+        Transition transition = await run.ApplyAsync(run.Secure is not null && run.State.Phase is Evaluating ? new EvaluationSealed(upload.Site, round, counted) : new UpdateArrived(upload.Site, round, upload.ModelSha256, counted));
         if (transition.Refused is { } refusal) throw RpcError.Refuse(StatusCode.FailedPrecondition, refusal, transition.Reason);
     }
 
