@@ -13,6 +13,7 @@ namespace Federation.Client;
 /// <summary>From an invitation to an identity: the key is made here and never leaves.</summary>
 public static class NodeEnrolment
 {
+    /// <remarks>A folder whose certificate has ended is enrolled anew with the same key, so that the roster stays as it is.</remarks>
     /// <param name="token">As <c>fed site invite</c> printed it.</param>
     /// <param name="time">Decides whether certificates are in date; null: this machine's clock.</param>
     /// <returns>The site's name.</returns>
@@ -25,7 +26,8 @@ public static class NodeEnrolment
         if (File.Exists(folder.Certificate) && File.Exists(folder.Key))
         {
             using Credential present = Credential.Load(folder.Certificate, folder.Key);
-            throw new InvalidInputException(new Problem($"This folder holds the identity of site '{present.Name}' already.", folder.Path, Repair: "Name another --state, or remove identity.key and identity.pem to enrol anew."));
+            bool hasEnded = (time ?? TimeProvider.System).GetUtcNow() > present.Certificate.NotAfter.ToUniversalTime();
+            if (!hasEnded || present.Name != invitation.Site || CertificateProfile.SpkiSha256(present.CaCertificate) != invitation.CaSpkiSha256) throw new InvalidInputException(new Problem($"This folder holds the identity of site '{present.Name}' already.", folder.Path, Repair: "Name another --state, or remove identity.key and identity.pem to enrol anew."));
         }
 
         // Kept before it is asked for: where the answer is lost, the same invitation and key are good once more.

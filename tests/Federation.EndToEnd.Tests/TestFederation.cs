@@ -37,7 +37,8 @@ internal sealed class TestFederation : IAsyncDisposable
 
     private ConnectionString? Store { get; init; }
 
-    private TimeSpan SiteCertificates { get; init; } = TimeSpan.FromDays(30);
+    /// <summary>From the coordinator's next start on.</summary>
+    public TimeSpan SiteCertificates { get; set; } = TimeSpan.FromDays(30);
 
     public Coordinator Coordinator { get; private set; } = null!;
 

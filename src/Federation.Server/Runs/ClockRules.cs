@@ -36,5 +36,5 @@ internal static class ClockRules
     }
 
     /// <summary>As the end of a sentence about the clock.</summary>
-    public static string Describe(TimeSpan by) => $"was set {(by > TimeSpan.Zero ? "forward" : "back")} by {by.Duration().ToString(@"d\.hh\:mm\:ss", CultureInfo.InvariantCulture)}";
+    public static string Describe(TimeSpan by) => $"was set {(by > TimeSpan.Zero ? "forward" : "back")} by {TimeSpan.FromSeconds(Math.Round(by.Duration().TotalSeconds)).ToString(@"d\.hh\:mm\:ss", CultureInfo.InvariantCulture)}";
 }

@@ -25,7 +25,13 @@ public sealed partial class RunHost
         TimeSpan moved = _context.Steady.Moved, by = moved - _moved;
         if (State.IsOver || (by.Duration() < ClockRules.Least && (by = -ClockRules.PutBack(State, now)) == TimeSpan.Zero)) return;
         Transition transition = RunMachine.Apply(State, new ClockMoved(by), _context.Sessions.Roster(), now);
-        if (ReferenceEquals(transition.State, State)) _moved = moved;
-        else Store(transition, now, moved);
+        if (ReferenceEquals(transition.State, State))
+        {
+            _moved = moved;
+            return;
+        }
+
+        Store(transition, now, moved);
+        _context.Signal.Raise(); // what comes next may change nothing
     }
 }
