@@ -38,7 +38,8 @@ internal static class BufferRules
         BufferState buffer = state.Buffer!;
         Contribution? waiting = Waiting(state, site);
         int newest = buffer.Newest.GetValueOrDefault(site);
-        if (round == newest) return waiting?.From == round && waiting.UpdateSha256 != update ? (Refusal.AlreadyContributed, $"This site's update from the model of round {round} was counted already; another one is not taken.") : null;
+        string counted = buffer.Updates?.GetValueOrDefault(site) ?? (waiting?.From == round ? waiting.UpdateSha256 : update); // also where a step has used it
+        if (round == newest) return counted != update ? (Refusal.AlreadyContributed, $"This site's update from the model of round {round} was counted already; another one is not taken.") : null;
         if (round < newest || waiting is not null) return (Refusal.AlreadyContributed, $"A newer update of this site waits already, or was used: that from the model of round {newest}.");
         if (!buffer.Models.TryGetValue(round, out string? known)) return (Refusal.Late, $"The model of round {round} is more than {state.Plan.Buffer!.MaxStaleness} steps old; the update came too late.");
         return known == model ? null : (Refusal.WrongModel, $"The update starts from model {model}; that of round {round} is {known}.");
@@ -49,7 +50,11 @@ internal static class BufferRules
         if (RefusalOf(state, arrived.Site, arrived.Round, arrived.ModelSha256, arrived.Contribution.UpdateSha256) is var (refusal, reason)) return RunMachine.Refuse(state, refusal, reason);
         if (IsCounted(state, arrived.Site, arrived.Round)) return new Transition(state, [], Duplicate: true);
         Contribution counted = arrived.Contribution with { From = arrived.Round };
-        BufferState buffer = state.Buffer! with { Newest = state.Buffer.Newest.SetItem(arrived.Site, arrived.Round) };
+        BufferState buffer = state.Buffer! with
+        {
+            Newest = state.Buffer.Newest.SetItem(arrived.Site, arrived.Round),
+            Updates = (state.Buffer.Updates ?? ImmutableSortedDictionary.Create<string, string>(StringComparer.Ordinal)).SetItem(arrived.Site, arrived.Contribution.UpdateSha256),
+        };
         RunState next = state with { Sites = state.Sites.SetItem(arrived.Site, state.Sites[arrived.Site] with { Failures = 0 }) };
         int before;
         if (state.Phase is RoundOpen open)

@@ -66,8 +66,9 @@ public sealed record BufferPlan(int Size, int MaxStaleness);
 /// <summary>What an asynchronous run knows besides its phase.</summary>
 /// <param name="Models">That updates may start from, by round.</param>
 /// <param name="Newest">Of each site the newest round whose model one of its counted updates started from: each of its updates counts once.</param>
+/// <param name="Updates">The hash of that update; null: an older program wrote the state.</param>
 /// <param name="Early">Came while no round was open; they are the first in the next.</param>
-public sealed record BufferState(ImmutableSortedDictionary<int, string> Models, ImmutableSortedDictionary<string, int> Newest, ImmutableSortedDictionary<string, Contribution> Early)
+public sealed record BufferState(ImmutableSortedDictionary<int, string> Models, ImmutableSortedDictionary<string, int> Newest, ImmutableSortedDictionary<string, Contribution> Early, ImmutableSortedDictionary<string, string>? Updates = null)
 {
     public static readonly BufferState Empty = new(ImmutableSortedDictionary<int, string>.Empty, ImmutableSortedDictionary.Create<string, int>(StringComparer.Ordinal), ImmutableSortedDictionary.Create<string, Contribution>(StringComparer.Ordinal));
 }

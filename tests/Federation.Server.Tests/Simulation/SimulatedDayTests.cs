@@ -14,7 +14,7 @@ public sealed class SimulatedDayTests
     private static readonly string[] s_faults =
     [
         "answers lost", "calls while the store is away", "cancellations", "certificates renewed", "clock jumps back", "clock jumps forward", "commits KilledAfter", "commits KilledBefore", "commits LostAfter", "commits LostBefore",
-        "coordinator killed between calls", "invitations", "messages doubled", "messages late", "pauses", "requests lost", "resumptions", "revocations", "sites killed", "uploads cut short", "uploads damaged",
+        "coordinator killed between calls", "invitations", "messages doubled", "messages late", "pauses", "requests lost", "resumptions", "revocations", "sites killed", "updates made anew", "uploads cut short", "uploads damaged",
     ];
 
     [Fact]

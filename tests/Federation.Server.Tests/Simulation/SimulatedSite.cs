@@ -100,6 +100,10 @@ internal sealed class SimulatedSite(int number, SimulatedDay day)
         day.Say($"{Name}: {reason?.ToString() ?? error.StatusCode.ToString()}: {error.Status.Detail}");
         switch (reason)
         {
+            case null when _job?.Task.Train is { } train && day.Happens(0.15): // its process died, and what it had made with it
+                day.Count("updates made anew");
+                _job = _job with { Update = Train(train) };
+                break;
             case null or Refusal.StorageUnavailable or Refusal.WrongOffset or Refusal.WrongSize or Refusal.WrongHash:
                 break; // once more, later
             case Refusal.NotJoined:
