@@ -54,6 +54,7 @@ public sealed class BufferRulesTests
         run.Contribute("c");
         run.Sum();
         Assert.True(run.Contribute("a", update: "x", round: 1, model: first).Duplicate); // the reply was lost: it was used, once
+        Assert.Equal(Refusal.AlreadyContributed, run.Contribute("a", update: "y", round: 1, model: first).Refused); // the first is in a model, this one nowhere
         run.Contribute("d", round: 1, model: first);
         Assert.Equal(Refusal.AlreadyContributed, run.Contribute("d").Refused); // one of it waits
         Assert.Equal(Refusal.WrongModel, run.Contribute("b", model: first).Refused);
