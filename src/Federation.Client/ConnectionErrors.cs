@@ -1,3 +1,4 @@
+using System.Security.Cryptography.X509Certificates;
 using Federation.Protocol;
 using Grpc.Core;
 
@@ -9,6 +10,10 @@ internal static class ConnectionErrors
     /// <summary>Trying again cannot help.</summary>
     public static bool IsFinal(RpcException error) =>
         RpcError.IsForeignCoordinator(error) || error.StatusCode is StatusCode.Unauthenticated or StatusCode.PermissionDenied or StatusCode.Unimplemented || RpcError.Is(error, Refusal.ProtocolVersion);
+
+    /// <summary>As <see cref="IsFinal(RpcException)"/>. A certificate that is in date here, and not by the coordinator's clock, is a matter of clocks: it passes when they are set.</summary>
+    public static bool IsFinal(RpcException error, X509Certificate2 own, DateTimeOffset now) =>
+        IsFinal(error) && !(RpcError.Is(error, Refusal.ExpiredCertificate) && now >= own.NotBefore && now <= own.NotAfter);
 
     /// <summary>The coordinator will not have this update, whatever the connection does; it goes on with this site.</summary>
     public static bool IsRefusal(RpcException error) => !IsFinal(error) && RpcError.ReasonOf(error) is { } reason

@@ -67,7 +67,7 @@ public static class FederatedNode
         Task renewal = new CertificateRenewal(link, folder, options.Time, logger).RunAsync(ended.Token);
         try
         {
-            return await ServeAsync(client, tasks, ledgers, duty, options, credential.Name, logger, cancellationToken);
+            return await ServeAsync(client, link, tasks, ledgers, duty, options, credential.Name, logger, cancellationToken);
         }
         finally
         {
@@ -76,7 +76,7 @@ public static class FederatedNode
         }
     }
 
-    private static async Task<NodeOutcome> ServeAsync(Node.NodeClient client, GuardedTasks tasks, NodeLedgers ledgers, CommitteeDuty duty, NodeOptions options, string site, ILogger logger, CancellationToken cancellationToken)
+    private static async Task<NodeOutcome> ServeAsync(Node.NodeClient client, CoordinatorLink link, GuardedTasks tasks, NodeLedgers ledgers, CommitteeDuty duty, NodeOptions options, string site, ILogger logger, CancellationToken cancellationToken)
     {
         var backoff = new Backoff();
         bool reachable = false;
@@ -89,13 +89,13 @@ public static class FederatedNode
                 duty.Compare(joined.OpeningAnswer.Span);
                 if (!reachable) logger.LogInformation("Joined {Coordinator} as {Site}", options.Configuration.Coordinator, site);
                 reachable = true;
-                if (await WorkAsync(client, tasks, options, backoff, cancellationToken) is { } outcome) return outcome;
+                if (await WorkAsync(client, link, tasks, options, backoff, cancellationToken) is { } outcome) return outcome;
             }
             catch (RpcException error) when (cancellationToken.IsCancellationRequested)
             {
                 throw new OperationCanceledException(error.Message, error, cancellationToken);
             }
-            catch (RpcException error) when (ConnectionErrors.IsFinal(error))
+            catch (RpcException error) when (ConnectionErrors.IsFinal(error, link.Credential.Certificate, options.Time.GetUtcNow()))
             {
                 throw new InvalidInputException(RpcError.IsForeignCoordinator(error)
                     ? [new Problem($"The coordinator at {options.Configuration.Coordinator} is not of the federation that enrolled this node.", Repair: "Check the address, or enrol with an invitation of that coordinator.")]
@@ -108,6 +108,7 @@ public static class FederatedNode
             catch (Exception error) when (error is RpcException or InvalidDataException or IOException)
             {
                 string message = error is RpcException rpc ? RpcError.Describe(rpc)[0].Message : error.Message;
+                if (error is RpcException clocks && RpcError.Is(clocks, Refusal.ExpiredCertificate)) message += $" By the coordinator's clock it is not in date, by this machine's ({options.Time.GetUtcNow():u}) it is: one of the two has to be set.";
                 if (reachable || backoff.IsFirst) logger.LogWarning("{Message} Trying again", message);
                 reachable = false;
                 await Task.Delay(backoff.Next(), options.Time, cancellationToken);
@@ -124,20 +125,20 @@ public static class FederatedNode
         Labels = { configuration.Labels.ToDictionary() },
     };
 
-    private static async Task<NodeOutcome?> WorkAsync(Node.NodeClient client, GuardedTasks tasks, NodeOptions options, Backoff backoff, CancellationToken cancellationToken)
+    private static async Task<NodeOutcome?> WorkAsync(Node.NodeClient client, CoordinatorLink link, GuardedTasks tasks, NodeOptions options, Backoff backoff, CancellationToken cancellationToken)
     {
         while (true)
         {
             NodeTask task = await client.NextTaskAsync(new NextTaskRequest(), cancellationToken: cancellationToken);
             backoff.Reset();
             if (task.TaskCase is NodeTask.TaskOneofCase.Idle or NodeTask.TaskOneofCase.None) continue;
-            await WithHeartbeatsAsync(client, options.Time, token => tasks.DoAsync(task, token), cancellationToken);
+            await WithHeartbeatsAsync(client, link, options.Time, token => tasks.DoAsync(task, token), cancellationToken);
             if (options.ExitAfterRun && task.RunEnded is { } ended) return new NodeOutcome(ended.RunId, ended.State, ended.ModelSha256, (int)ended.Rounds, ended.Reason);
         }
     }
 
     /// <summary>Works on another thread and says every 10 s that this node is alive. Where the coordinator will not have this node any more, the work ends too.</summary>
-    private static async Task WithHeartbeatsAsync(Node.NodeClient client, TimeProvider time, Func<CancellationToken, Task> work, CancellationToken cancellationToken)
+    private static async Task WithHeartbeatsAsync(Node.NodeClient client, CoordinatorLink link, TimeProvider time, Func<CancellationToken, Task> work, CancellationToken cancellationToken)
     {
         using var done = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         using var unwanted = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
@@ -149,7 +150,7 @@ public static class FederatedNode
             {
                 await client.HeartbeatAsync(new HeartbeatRequest(), cancellationToken: cancellationToken);
             }
-            catch (RpcException error) when (ConnectionErrors.IsFinal(error))
+            catch (RpcException error) when (ConnectionErrors.IsFinal(error, link.Credential.Certificate, time.GetUtcNow()))
             {
                 await unwanted.CancelAsync();
                 await working.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default); // what ended it is known

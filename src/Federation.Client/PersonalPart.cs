@@ -48,6 +48,14 @@ internal sealed class PersonalPart(NodeFolder folder, ILocalLearner learner, ILo
         Forget(task.RunId);
     }
 
+    /// <summary>Of a run that was given up: the last model with this site's own tensors as they are is kept in the run's folder.</summary>
+    public void Save(LearningTask task, ModelState model)
+    {
+        string path = Path.Combine(folder.Run(task.RunId), FinalFile);
+        if (Rounds(task.RunId).Any() && !File.Exists(path)) In(task, model, int.MaxValue).Save(path);
+        Forget(task.RunId);
+    }
+
     private void Make(LearningTask task, PersonalSpec personal, int rounds, ModelState model, string path, Action<string, ModelState> measure, CancellationToken cancellationToken)
     {
         ModelState own = In(task, model, int.MaxValue);

@@ -58,7 +58,8 @@ internal sealed class RunCharges(NodeLedgers ledgers, ILogger logger)
             : new Release(task.RunId, round, purpose, Recipient, [cost(false)], task.Spec.Privacy?.Noise == NoiseSource.Shared ? [cost(true)] : null);
         try
         {
-            return LedgerOf(task).Reserve(release, limit, limit is null ? MostRounds(task.Spec, purpose) : null);
+            // Under central noise ε bounds what others learn, and not the coordinator, which sees the updates.
+            return LedgerOf(task).Reserve(release, limit, limit is null || task.Spec.Privacy is { IsCentral: true } ? MostRounds(task.Spec, purpose) : null);
         }
         catch (RoundsExceededException refused)
         {

@@ -46,11 +46,11 @@ internal sealed class SiteTraining(NodeFolder folder, ILocalLearner learner, Own
         if (IsScaffold(task)) _controls.Keep(task.RunId, round, counted, update, Scaffold.Moved(_controls.At(task.RunId, counted, ModelControls.Controls(content)), content));
     }
 
-    /// <summary>A run that ended without a model of this site's own: what was kept from round to round goes.</summary>
+    /// <summary>A run that ended without being completed: what was kept from round to round goes, the personal part where there is no model to keep it in.</summary>
     public void Forget(RunEnded ended)
     {
         if (ended.State == "completed") return; // made and forgotten at its end
-        _personal.Forget(ended.RunId);
+        if (ended.ModelSha256.Length == 0) _personal.Forget(ended.RunId);
         _controls.Forget(ended.RunId);
     }
 
@@ -61,11 +61,12 @@ internal sealed class SiteTraining(NodeFolder folder, ILocalLearner learner, Own
     {
         try
         {
-            int rounds = (int)Math.Min(ended.Rounds, int.MaxValue), last = (int)Math.Min(Math.Max(ended.Rounds, ended.LastRound), int.MaxValue);
+            int last = (int)Math.Min(Math.Max(ended.Rounds, ended.LastRound), int.MaxValue); // those given up are counted, too
             ModelState model = ModelControls.Weights(task.Spec, ModelState.Read(path));
             if (IsScaffold(task)) model.Save(path);
-            measurement.Of(task, rounds, ended.ModelSha256, model, cancellationToken);
-            if (trains && ended.State == "completed") _personal.Finish(task with { Spec = task.Spec.At(last) }, rounds, model, (kind, own) => measurement.Of(task, rounds, own.Sha256, own, cancellationToken, kind), cancellationToken);
+            measurement.Of(task, last, ended.ModelSha256, model, cancellationToken);
+            if (trains && ended.State == "completed") _personal.Finish(task with { Spec = task.Spec.At(last) }, last, model, (kind, own) => measurement.Of(task, last, own.Sha256, own, cancellationToken, kind), cancellationToken);
+            else if (trains) _personal.Save(task, model);
             _controls.Forget(task.RunId);
         }
         catch (Exception error) when (error is not OperationCanceledException)

@@ -117,7 +117,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             // A coordinator that lost the round's end adds a second noise to the same update, and whoever sees both models has their mean: that is another release.
             if (stored is not null && task.Spec.Privacy is { IsCentral: true } && !ledger.IsOpen(stored.Reservation)) stored = null;
             StoredUpdate update = stored ?? await TrainAndStoreAsync(task, train, round, path, cancellationToken);
-            LedgerHead head = ledger.Show();
+            LedgerHead head = ledger.Head;
             if (secure) contribution.Remember(train.RunId, round, purpose, update);
             long sent = await UpdateUpload.SendAsync(client, train.RunId, round, update, head, path, cancellationToken);
             if (ledger.IsOpen(update.Reservation)) ledger.Commit(update.Reservation, charges.Recipient, head, update.Sha256);
@@ -222,7 +222,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             stored = StoredUpdate.Save(path, new StoredUpdate(evaluate.ModelSha256, header, 0, 0, reservation));
         }
 
-        LedgerHead head = ledger.Show();
+        LedgerHead head = ledger.Head;
         contribution.Remember(task.RunId, round, Opening.Evaluation, stored);
         await UpdateUpload.SendAsync(client, task.RunId, round, stored, head, path, cancellationToken);
         if (ledger.IsOpen(stored.Reservation)) ledger.Commit(stored.Reservation, charges.Recipient, head, stored.Sha256);
@@ -240,7 +240,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
     {
         PrivacyLedger ledger = charges!.LedgerOf(task);
         long reservation = charges.Reserve(task, 0, (int)Math.Min(report.Round, int.MaxValue), "evaluation", _ => new NonPrivateEvent());
-        LedgerHead head = ledger.Show();
+        LedgerHead head = ledger.Head;
         report.LedgerHead = head.ToMessage();
         await client.ReportEvaluationAsync(report, cancellationToken: cancellationToken);
         ledger.Commit(reservation, charges.Recipient, head, Sha256Hex.Of(report.Sums.ToByteArray()));

@@ -57,20 +57,6 @@ internal static class SqlCalls
         }
     }
 
-    /// <summary>Transactions that do not wait for the disk, on a connection that is otherwise synchronous: the next one that does takes them along, because all are in one log.</summary>
-    public static T WithoutSync<T>(this SqliteConnection connection, Func<T> work)
-    {
-        connection.Execute("PRAGMA synchronous=NORMAL");
-        try
-        {
-            return work();
-        }
-        finally
-        {
-            connection.Execute("PRAGMA synchronous=FULL");
-        }
-    }
-
     private static DbCommand Command(DbConnection connection, string sql, object[] values)
     {
         DbCommand command = connection.CreateCommand();

@@ -55,9 +55,10 @@ internal static class CoordinatorLines
         }
 
         if (RpcError.ReasonOf(error) is { } reason) return Lines(reason is Refusal.Revoked or Refusal.ForeignCertificate or Refusal.ExpiredCertificate or Refusal.UnknownIdentity or Refusal.WrongRole or Refusal.NoCertificate ? "certificate" : "connection", error);
+        if (error.StatusCode == StatusCode.Unimplemented) return [new CheckLine("connection", false, $"The coordinator at {Way(coordinator)} is older than this program and does not know this check.", "Ask its operator for an update.")];
         string repair = CoordinatorChannel.ProxyFor(coordinator) is null
             ? "Check the address, that the coordinator is running, and that firewalls let this machine open connections to it; where the way out is a proxy, set HTTPS_PROXY=http://proxy:3128 for this process."
-            : "Check the proxy that HTTPS_PROXY names, and that it allows CONNECT to this host and port; a name in NO_PROXY is reached without it.";
+            : "Check the proxy that HTTPS_PROXY names, with the name and password that it wants, and that it allows CONNECT to this host and port; a name in NO_PROXY is reached without it.";
         return [new CheckLine("connection", false, $"{Way(coordinator)}: {(error.StatusCode == StatusCode.DeadlineExceeded ? "there was no answer within 10 s." : RpcError.Describe(error)[0].Message)}", repair)];
     }
 

@@ -111,7 +111,7 @@ internal static class NodeCheck
     {
         try
         {
-            Directory.CreateDirectory(folder);
+            PrivateFile.CreateFolder(folder);
             using (File.Create(Path.Combine(folder, $".check-{Guid.NewGuid():N}"), 1, FileOptions.DeleteOnClose))
             {
             }

@@ -40,6 +40,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
             audit.Refused(NodeAudit.KeyEpoch, task.RunId, 0, error.Message, error);
             Drop(task.RunId);
             if (descriptor is null) return;
+            await AskAnewAsync(task.RunId, error, cancellationToken);
             EpochMessage refusal = MessageOf(task, descriptor, error.Message);
             refusal.RosterRefused = error is ProtocolException { Reason: Refusal.WrongRoster };
             await client.SendEpochMessageAsync(refusal, cancellationToken: cancellationToken);
@@ -94,6 +95,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
             message.Refusal = error.Message;
             logger.LogWarning("Run {Run}: an opening was refused. {Message}", task.RunId, error.Message);
             audit.Refused(NodeAudit.Opening, task.RunId, round, error.Message, error);
+            await AskAnewAsync(task.RunId, error, cancellationToken);
         }
         catch (SqliteException error)
         {
@@ -153,6 +155,20 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
     {
         foreach (Attempt attempt in _attempts.Values) attempt.Member.Dispose();
         _random.Dispose();
+    }
+
+    /// <summary>The policy asks for more than when this site agreed, or its record of the run is gone: the coordinator, which may hold the signature, is to ask it about the run anew.</summary>
+    private async Task AskAnewAsync(string runId, Exception refused, CancellationToken cancellationToken)
+    {
+        if (refused is not ProtocolException { Reason: Refusal.AwaitsApproval } && (policy.Approval is null || runs.Has(runId))) return;
+        try
+        {
+            await client.ReportFailureAsync(new FailureReport { RunId = runId, Reason = refused.Message.Length <= 1000 ? refused.Message : refused.Message[..1000], AwaitsApproval = true }, cancellationToken: cancellationToken);
+        }
+        catch (RpcException error) when (ConnectionErrors.IsRefusal(error))
+        {
+            logger.LogInformation("Run {Run}: {Message}", runId, error.Status.Detail);
+        }
     }
 
     private async Task<List<EpochMessage>> MessagesAsync(EpochTask task, EpochDescriptor descriptor, CancellationToken cancellationToken)

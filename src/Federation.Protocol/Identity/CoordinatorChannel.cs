@@ -3,6 +3,7 @@ using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
+using Federation.Formats;
 using Grpc.Core;
 using Grpc.Core.Interceptors;
 using Grpc.Net.Client;
@@ -40,8 +41,13 @@ public static class CoordinatorChannel
     }
 
     /// <summary>The proxy on the way to a coordinator, as HTTPS_PROXY (else ALL_PROXY) and NO_PROXY of the environment say, without the name and password that may stand in it; null: none. This machine itself is reached without.</summary>
-    public static Uri? ProxyFor(Uri address) =>
-        address.IsLoopback || HttpClient.DefaultProxy.IsBypassed(address) || HttpClient.DefaultProxy.GetProxy(address) is not { } proxy ? null : new Uri(proxy.GetComponents(UriComponents.SchemeAndServer, UriFormat.UriEscaped));
+    /// <exception cref="InvalidInputException">The proxy is not one that is reached in the clear: TLS to it would show this site's certificate, and be judged as the coordinator's.</exception>
+    public static Uri? ProxyFor(Uri address)
+    {
+        if (address.IsLoopback || HttpClient.DefaultProxy.IsBypassed(address) || HttpClient.DefaultProxy.GetProxy(address) is not { } proxy) return null;
+        string plain = proxy.GetComponents(UriComponents.SchemeAndServer, UriFormat.UriEscaped);
+        return proxy.Scheme == Uri.UriSchemeHttps ? throw new InvalidInputException(new Problem($"The proxy '{plain}' is not reached by https.", Field: "HTTPS_PROXY", Repair: "http://host:port is right: the tunnel through it is TLS from end to end.")) : new Uri(plain);
+    }
 
     private static GrpcChannel Open(Uri address, Credential? credential, Func<X509Certificate2, bool> trusts)
     {

@@ -22,7 +22,7 @@ public static class CoordinatorRestore
     public static (BackupManifest Manifest, int Active) Restore(string path, ServerConfiguration configuration, Func<string> passphrase, TimeProvider time)
     {
         string state = configuration.State;
-        if (File.Exists(state) || (Directory.Exists(state) && Directory.EnumerateFileSystemEntries(state).Any())) throw new InvalidInputException(new Problem("The state folder is not empty; a backup is restored into a new one.", state, Repair: "Name another --state, or move what is there away first."));
+        if (File.Exists(state) || (Directory.Exists(state) && Directory.EnumerateFileSystemEntries(state).Any(entry => Path.GetFileName(entry) != "lost+found"))) throw new InvalidInputException(new Problem("The state folder is not empty; a backup is restored into a new one.", state, Repair: "Name another --state, or move what is there away first."));
         // A folder that is there may be a mount point: it cannot be renamed, and what is beside it may be another file system.
         bool isThere = Directory.Exists(state), isWhole = false;
         string name = $"{Guid.NewGuid():n}.new", fresh = isThere ? Path.Combine(state, name) : $"{state.TrimEnd('/')}.{name}";

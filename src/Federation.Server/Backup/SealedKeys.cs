@@ -17,7 +17,11 @@ internal static class SealedKeys
     public static string Seal(string pem, string passphrase)
     {
         using AsymmetricAlgorithm key = CertificateAuthority.ReadKey(pem) ?? throw new InvalidInputException(new Problem("There is no private key in this file."));
-        return Replace(pem, ["PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"], key.ExportEncryptedPkcs8PrivateKeyPem(passphrase, s_cost));
+        string[] labels = ["PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"];
+        string sealedPem = Replace(pem, labels, key.ExportEncryptedPkcs8PrivateKeyPem(passphrase, s_cost));
+        return labels.Any(label => sealedPem.Contains($"-----BEGIN {label}-----", StringComparison.Ordinal))
+            ? throw new InvalidInputException(new Problem("There are several private keys in this file, and one alone can be sealed.", Repair: "Leave the CA's own key in it."))
+            : sealedPem;
     }
 
     /// <exception cref="InvalidInputException">The passphrase is another one.</exception>

@@ -16,7 +16,7 @@ public sealed class AdministrativeLog : IDisposable
         Uncertain = "act-uncertain", NotDone = "act-not-done";
 
     private readonly AuditLog _log;
-    private readonly List<(string Kind, string Who, string What, Func<bool> IsDone)> _uncertain = [];
+    private readonly List<(string Kind, string Who, string What, Func<bool> IsDone, Action? WhenDone)> _uncertain = [];
     private readonly ILogger _logger;
 
     private AdministrativeLog(AuditLog log, ILogger logger) => (_log, _logger) = (log, logger);
@@ -55,8 +55,9 @@ public sealed class AdministrativeLog : IDisposable
 
     /// <summary>Does what one commit of the database does. Where the database does not answer, a line says so, and another one, as soon as it answers again, what became of it.</summary>
     /// <param name="isDone">Asks the database.</param>
+    /// <param name="whenDone">What else belongs to the act, where the database says later that it was done.</param>
     /// <exception cref="StoreUnavailableException">The database does not answer.</exception>
-    public T Do<T>(string kind, string who, string what, Func<T> act, Func<bool> isDone)
+    public T Do<T>(string kind, string who, string what, Func<T> act, Func<bool> isDone, Action? whenDone = null)
     {
         try
         {
@@ -65,7 +66,7 @@ public sealed class AdministrativeLog : IDisposable
         catch (StoreUnavailableException away) when (away.IsUncertain)
         {
             Tell(kind, who, what, null);
-            lock (_uncertain) _uncertain.Add((kind, who, what, isDone));
+            lock (_uncertain) _uncertain.Add((kind, who, what, isDone, whenDone));
             throw;
         }
     }
@@ -92,15 +93,24 @@ public sealed class AdministrativeLog : IDisposable
         {
             try
             {
-                while (_uncertain is [var (kind, who, what, isDone), ..])
+                while (_uncertain is [var (kind, who, what, isDone, whenDone), ..])
                 {
-                    Tell(kind, who, what, isDone());
+                    bool done = isDone();
                     _uncertain.RemoveAt(0);
+                    Tell(kind, who, what, done);
+                    if (done) whenDone?.Invoke();
                 }
             }
             catch (StoreUnavailableException)
             {
                 // still away
+            }
+#pragma warning disable CA1031 // the coordinator goes on, whatever one act meets
+            catch (Exception error)
+#pragma warning restore CA1031
+            {
+                _logger.LogError("What became of an act cannot be found out: {Message}", error.Message);
+                if (_uncertain.Count > 0) _uncertain.RemoveAt(0);
             }
         }
     }

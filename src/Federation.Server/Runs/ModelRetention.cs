@@ -15,6 +15,7 @@ internal sealed class ModelRetention(RunContext context, RetentionRule? rule)
 {
     private static readonly TimeSpan Interval = TimeSpan.FromHours(1);
     private DateTimeOffset _next = DateTimeOffset.MinValue;
+    private TimeSpan _moved;
 
     /// <summary>At the start, before anything is made: also what a killed process left that no record names. A killed round leaves such a model; it is made anew, under central noise with other noise.</summary>
     public void Start() => Guarded(() =>
@@ -29,6 +30,13 @@ internal sealed class ModelRetention(RunContext context, RetentionRule? rule)
     {
         DateTimeOffset now = context.Time.GetUtcNow();
         if (rule is null || context.Steady.GetUtcNow() < _next) return;
+        // A clock that was just set may be set again, and what it removes is gone for good.
+        if (context.Steady.Moved is var moved && (moved - _moved).Duration() >= ClockRules.Least)
+        {
+            (_moved, _next) = (moved, context.Steady.GetUtcNow() + Interval);
+            return;
+        }
+
         Guarded(() =>
         {
             // What came just now is there for a run that is being submitted.

@@ -34,6 +34,8 @@ public sealed partial class RunHost
     {
         (_context, Record, State, _sequence, _moved) = (context, record, state, sequence, context.Steady.Moved);
         Spec = RunSpec.Parse(record.SpecYaml, record.Name + ".yaml");
+        // An older program's plan does not say it.
+        State = state with { Plan = state.Plan with { HasControls = Spec.Strategy.Kind == StrategyKind.Scaffold } };
         Schema = record.SchemaYaml.Length == 0 ? null : DataSchema.Parse(record.SchemaYaml, "schema");
         _modelHeader = new Lazy<SafetensorsHeader>(() => ReadHeader(state.ModelSha256));
         _updateShape = new Lazy<UpdateShape>(() => UpdateShape.Of(Spec, ModelHeader));

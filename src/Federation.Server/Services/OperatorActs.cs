@@ -17,7 +17,7 @@ public sealed partial class OperatorService
 
     /// <summary>What one commit does, to be recorded when it is done.</summary>
     /// <param name="isDone">Asks the database, which did not answer.</param>
-    private T Try<T>(ServerCallContext call, string kind, string what, Func<T> act, Func<bool> isDone) => context.Acts is { } acts ? acts.Do(kind, Who(call), what, act, isDone) : act();
+    private T Try<T>(ServerCallContext call, string kind, string what, Func<T> act, Func<bool> isDone, Action? whenDone = null) => context.Acts is { } acts ? acts.Do(kind, Who(call), what, act, isDone, whenDone) : act();
 
     /// <summary>What one commit does, with its line.</summary>
     /// <inheritdoc cref="Try"/>

@@ -39,22 +39,33 @@ public sealed partial class OperatorService(RunRegistry runs, RunContext context
         string name = request.Name;
         if (!Names.IsSiteName(name)) throw NoSiteName(name);
         DateTimeOffset now = context.Time.GetUtcNow();
-        RevokedSite revoked = Try(call, AdministrativeLog.SiteRevoked, $"revoked the site '{name}'.", () => context.Store.Revoke(name, now), () => context.Store.FindSite(name)?.Revoked is not null)
+        RevokedSite revoked = Try(call, AdministrativeLog.SiteRevoked, $"revoked the site '{name}'.", () => context.Store.Revoke(name, now), () => context.Store.FindSite(name)?.Revoked is not null, () => Leave(name))
             ?? throw RpcError.Refuse(StatusCode.NotFound, Refusal.Invalid, $"There is no site '{name}'.", "name", context.Store.Sites() is [] ? "`fed site invite` makes one." : Nearest.Repair(name, [.. context.Store.Sites().Select(site => site.Name)]));
-        // On disk from here on: no new call passes. Now those under way.
-        calls.End(name, CallerInterceptor.Revoked(name));
-        context.Sessions.Leave(name);
         try
         {
-            foreach (RunHost run in runs.Active) run.Apply(new SiteRevoked(name));
+            Leave(name);
         }
         finally
         {
-            context.Signal.Raise();
             Record(call, AdministrativeLog.SiteRevoked, $"revoked the site '{name}'{(revoked.KeySha256 is { } key ? $", key {key}" : "")}.");
         }
 
         return Task.FromResult(new RevokeSiteReply { RevokedUnixMs = revoked.At.ToUnixTimeMilliseconds(), KeySha256 = revoked.KeySha256 ?? "" });
+    }
+
+    /// <summary>On disk from here on: no new call passes. Now those under way.</summary>
+    private void Leave(string site)
+    {
+        calls.End(site, CallerInterceptor.Revoked(site));
+        context.Sessions.Leave(site);
+        try
+        {
+            foreach (RunHost run in runs.Active) run.Apply(new SiteRevoked(site));
+        }
+        finally
+        {
+            context.Signal.Raise();
+        }
     }
 
     public override Task<ListSitesReply> ListSites(ListSitesRequest request, ServerCallContext call)

@@ -56,7 +56,7 @@ internal abstract class Database(ILogger logger, TimeProvider time) : IDisposabl
 
     public T Write<T>(Func<DbConnection, T> write) => Call((connection, committing) => connection.InTransaction(() => write(connection), committing));
 
-    /// <summary>As <see cref="Write{T}"/>, on disk with the next one at the latest: after a loss of power, or of PostgreSQL itself, the database may stand before it. For what is told again, or is nothing without what is written after it.</summary>
+    /// <summary>As <see cref="Write{T}"/>, on disk with the next one at the latest: after a loss of power, not of the process, the database may stand before it. For what is told again, or is nothing without what is written after it.</summary>
     public T WriteSoon<T>(Func<DbConnection, T> write) => Call((connection, committing) => Soon(connection, () => write(connection), committing));
 
     /// <summary>A transaction whose commit does not wait for the disk.</summary>

@@ -80,13 +80,8 @@ internal sealed class PostgresDatabase : Database
         throw new StoreUnavailableException("another coordinator has used it since; stop that one, then start this one anew", false, null);
     }
 
-    protected override T Soon<T>(DbConnection connection, Func<T> write, Action committing) => connection.InTransaction(
-        () =>
-        {
-            connection.Execute("SET LOCAL synchronous_commit = off");
-            return write();
-        },
-        committing);
+    // What a server that crashes has not written is lost although the coordinator lives: here every commit waits.
+    protected override T Soon<T>(DbConnection connection, Func<T> write, Action committing) => connection.InTransaction(write, committing);
 
     protected override long Version(DbConnection connection) => connection.Scalar("SELECT version FROM coordinator");
 

@@ -58,7 +58,18 @@ internal sealed class SqliteDatabase : Database
         }
     }
 
-    protected override T Soon<T>(DbConnection connection, Func<T> write, Action committing) => ((SqliteConnection)connection).WithoutSync(() => connection.InTransaction(write, committing));
+    protected override T Soon<T>(DbConnection connection, Func<T> write, Action committing)
+    {
+        connection.Execute("PRAGMA synchronous=NORMAL"); // the next commit that waits for the disk takes this one along: all are in one log
+        try
+        {
+            return connection.InTransaction(write, committing);
+        }
+        finally
+        {
+            connection.Execute("PRAGMA synchronous=FULL");
+        }
+    }
 
     protected override long Version(DbConnection connection) => connection.Scalar("PRAGMA user_version");
 

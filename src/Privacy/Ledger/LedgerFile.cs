@@ -4,7 +4,7 @@ using Microsoft.Data.Sqlite;
 
 namespace Federation.Privacy.Ledger;
 
-/// <summary>The SQLite file: records and signed heads of one or more data sets' ledgers. Every write is on disk when it returns, but for those of <see cref="ExclusivelySoon"/>.</summary>
+/// <summary>The SQLite file: records and signed heads of one or more data sets' ledgers. Every write is on disk when it returns.</summary>
 internal sealed class LedgerFile : IDisposable
 {
     private const int ApplicationId = 0x4645444C, SchemaVersion = 1; // "FEDL"
@@ -130,9 +130,6 @@ internal sealed class LedgerFile : IDisposable
 
     /// <summary>Reads and writes as one, alone: no other process writes meanwhile; all of it is on disk, or nothing.</summary>
     public T Exclusively<T>(Func<T> work) => Guarded(() => _connection.InTransaction(work));
-
-    /// <summary>As <see cref="Exclusively{T}"/>, on disk with the next such one at the latest: a loss of power may take it back.</summary>
-    public T ExclusivelySoon<T>(Func<T> work) => Guarded(() => _connection.WithoutSync(() => _connection.InTransaction(work)));
 
     /// <summary>The signed list of all ledgers that were ever opened here, each as data set and id; null in a new file.</summary>
     public LedgerDirectory? Directory() => Guarded(() => _connection.Query(

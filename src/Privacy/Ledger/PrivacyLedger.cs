@@ -24,7 +24,6 @@ public sealed class PrivacyLedger : IDisposable
     private LedgerKey? _key;
     private LedgerHead? _head;
     private LedgerException? _broken;
-    private bool _isOnDisk; // whatever was written; not known of what another process left behind
 
     private PrivacyLedger(LedgerFile file, string dataSet, TimeProvider time) => (_file, _dataSet, _time) = (file, dataSet, time);
 
@@ -52,24 +51,6 @@ public sealed class PrivacyLedger : IDisposable
 
     /// <summary>The signed head, as of the last look.</summary>
     public LedgerHead Head => _head!;
-
-    /// <summary>The head for others to keep: on disk before they see it, so that no loss of power puts this ledger behind it.</summary>
-    /// <exception cref="LedgerException">The ledger cannot be written.</exception>
-    public LedgerHead Show()
-    {
-        lock (_lock)
-        {
-            if (_isOnDisk) return _head!;
-            _file.Exclusively(() =>
-            {
-                Refresh();
-                _file.Save(_head!);
-                return true;
-            });
-            _isOnDisk = true;
-            return _head!;
-        }
-    }
 
     public LedgerTerms Terms => _chain.Opened!.Terms;
 
@@ -148,7 +129,7 @@ public sealed class PrivacyLedger : IDisposable
             {
                 if (!_chain.Uncommitted.Contains(reservation)) throw new InvalidOperationException($"Reservation {reservation} of '{_dataSet}' is not open: there is none, or it was committed before.");
                 return (new CommittedRecord(_chain.Count, Now, reservation, contentSha256, recipient, shown.Count), _spending);
-            }, durably: false); // the reservation that it closes counts without it
+            });
         }
     }
 
@@ -266,7 +247,6 @@ public sealed class PrivacyLedger : IDisposable
         if (_broken is not null) throw _broken;
         LedgerHead? head = _file.Head(_dataSet);
         if (_head is not null && head is not null && head.Count == _chain.Count && head.Hash == _chain.Hash) return true;
-        _isOnDisk = false;
         foreach (StoredRecord stored in _file.Records(_dataSet, _chain.Count))
         {
             if (_chain.Add(stored).Problems is [var problem, ..]) throw Broken(problem);
@@ -289,17 +269,10 @@ public sealed class PrivacyLedger : IDisposable
 
     private LedgerException Broken(string problem) => _broken = new LedgerException(LedgerFault.Broken, $"The ledger of '{_dataSet}' is broken. {problem}");
 
-    /// <summary>Adds at most one record, alone. Memory follows the disk, never the other way round.</summary>
-    /// <param name="durably">False: on disk with the next record, or before its head is shown.</param>
-    private bool Write(Func<(LedgerRecord Record, Spending After)?> next, bool durably = true)
+    /// <summary>Adds at most one record, alone and durably. Memory follows the disk, never the other way round.</summary>
+    private bool Write(Func<(LedgerRecord Record, Spending After)?> next)
     {
-        (StoredRecord Stored, LedgerHead Head, Spending After)? written = durably ? _file.Exclusively(Append) : _file.ExclusivelySoon(Append);
-        if (written is not var (added, signed, spending)) return false;
-        _chain.Add(added);
-        (_head, _spending, _isOnDisk) = (signed, spending, durably);
-        return true;
-
-        (StoredRecord, LedgerHead, Spending)? Append()
+        (StoredRecord Stored, LedgerHead Head, Spending After)? written = _file.Exclusively<(StoredRecord, LedgerHead, Spending)?>(() =>
         {
             Refresh();
             if (next() is not var (record, after)) return null;
@@ -307,7 +280,11 @@ public sealed class PrivacyLedger : IDisposable
             LedgerHead head = SignHead(_chain.LedgerId, record.Number + 1, stored.Hash, after);
             _file.Append(_dataSet, stored, head);
             return (stored, head, after);
-        }
+        });
+        if (written is not var (added, signed, spending)) return false;
+        _chain.Add(added);
+        (_head, _spending) = (signed, spending);
+        return true;
     }
 
     private LedgerHead SignHead(string ledgerId, long count, string hash, Spending spending) => new(
