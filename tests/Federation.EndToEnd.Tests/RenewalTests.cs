@@ -59,5 +59,36 @@ public sealed class RenewalTests
         Assert.Contains("new invitation", error.Message, StringComparison.Ordinal);
     }
 
+    [Theory] // in date by its own clock, so that it is the clocks that have to be set
+    [InlineData(40)]
+    [InlineData(-2)]
+    public async Task Node_WhoseCoordinatorsClockIsWrong_GoesOnWhenItIsSet(int days)
+    {
+        var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
+        await using TestFederation federation = await TestFederation.StartAsync(time: time);
+        await federation.EnrollAsync("a");
+        var log = new KeptLog();
+        Task<NodeOutcome> node = federation.RunNodeAsync("a", OneVector.Learner(1), loggers: log, clock: TimeProvider.System);
+        while (!log.Lines.Any(line => line.Contains("Joined", StringComparison.Ordinal))) await Task.Delay(5, TestContext.Current.CancellationToken);
+
+        time.AdjustTime(time.GetUtcNow() + TimeSpan.FromDays(days));
+        while (!log.Lines.Any(line => line.Contains("one of the two has to be set", StringComparison.Ordinal)))
+        {
+            Assert.False(node.IsCompleted, $"the node ended: {node.Exception?.GetBaseException().Message}");
+            time.Advance(TimeSpan.FromSeconds(1)); // its poll comes to an end
+            await Task.Delay(5, TestContext.Current.CancellationToken);
+        }
+
+        time.AdjustTime(DateTimeOffset.UtcNow);
+        string run = await federation.SubmitAsync(OneVector.Spec(rounds: 1, least: 1), "", OneVector.Initial(1));
+        while (!node.IsCompleted)
+        {
+            time.Advance(TimeSpan.FromMilliseconds(100));
+            await Task.Delay(10, TestContext.Current.CancellationToken);
+        }
+
+        Assert.Equal((run, "completed"), ((await node).RunId, (await node).State));
+    }
+
     private static X509Certificate2 Certificate(NodeFolder folder) => X509CertificateLoader.LoadCertificateFromFile(folder.Certificate);
 }

@@ -49,6 +49,26 @@ public sealed class SecureApprovalTests : IAsyncDisposable
         Assert.Equal(["a", "b", "c", "d"], (await _sites.Federation.ShowAsync(run)).Rounds[^1].Contributors);
     }
 
+    [Fact] // after its update and before the sum is opened: only the committee's work asks it anything
+    public async Task Member_WhosePolicyIsTightenedInMidRun_WaitsAndTheRunGoesOnWhenItIsSigned()
+    {
+        _sites = await RunningSites.StartAsync("a", "b", "c");
+        GatedLearner gate = _sites.Gate("a", heldRound: 1);
+        _sites.Run("a", gate);
+        _sites.Run(["b", "c"]);
+        string run = await _sites.SubmitAsync(rounds: 2, settings: "threshold: 3, maxOpenings: 1", key: _ann);
+        await _sites.Federation.WaitForAsync(run, "contributed", happened => happened.Site == "c");
+        await _sites.StopAsync("c");
+        _sites.Run("c", policy: new() { Approval = new(null, new(1, [new("bob", Sha256Hex.Of(_bob.ExportSubjectPublicKeyInfo()))]), null, null) });
+        gate.Release();
+        await _sites.Federation.WaitForAsync(run, "site-waits", happened => happened.Site == "c");
+        RunDetails waiting = await _sites.Federation.ShowAsync(run);
+        byte[] approval = SignedSubmission.ToApprove(waiting.Submission.ToDomain().ToSign(_sites.Federation.Sha256, waiting.SpecYaml, waiting.SchemaYaml));
+        await _sites.Federation.Operator.ApproveRunAsync(new ApproveRunRequest { RunId = run, Approval = RunSignature.Of(_bob, approval).ToMessage() });
+        await _sites.Federation.WaitForAsync(run, "completed");
+        Assert.Equal(["a", "b", "c"], (await _sites.Federation.ShowAsync(run)).Rounds[^1].Contributors);
+    }
+
     [Fact] // a coordinator that asks it all the same
     public async Task Epoch_OfARunThatIsNotApproved_IsRefusedByAMember()
     {

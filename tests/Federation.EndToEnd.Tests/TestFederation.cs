@@ -89,10 +89,10 @@ internal sealed class TestFederation : IAsyncDisposable
         return new Node.NodeClient(Open(Coordinator.NodesAddress, Credential.Load(folder.Certificate, folder.Key)));
     }
 
-    public Task<NodeOutcome> RunNodeAsync(string site, ILocalLearner learner, NodeRole role = NodeRole.Trainer, Uri? coordinator = null, IReadOnlyList<DataSource>? data = null, CancellationToken? cancellationToken = null, NodePolicy? policy = null, ILoggerFactory? loggers = null, bool exitAfterRun = true)
+    public Task<NodeOutcome> RunNodeAsync(string site, ILocalLearner learner, NodeRole role = NodeRole.Trainer, Uri? coordinator = null, IReadOnlyList<DataSource>? data = null, CancellationToken? cancellationToken = null, NodePolicy? policy = null, ILoggerFactory? loggers = null, bool exitAfterRun = true, TimeProvider? clock = null)
     {
         var configuration = new NodeConfiguration { Coordinator = coordinator ?? Coordinator.NodesAddress, State = NodeState(site), Role = role, Data = data ?? [], Policy = policy ?? new() };
-        return FederatedNode.RunAsync(new NodeOptions { Configuration = configuration, ExitAfterRun = exitAfterRun, Time = Time }, learner, loggers ?? NullLoggerFactory.Instance, cancellationToken ?? TestContext.Current.CancellationToken);
+        return FederatedNode.RunAsync(new NodeOptions { Configuration = configuration, ExitAfterRun = exitAfterRun, Time = clock ?? Time }, learner, loggers ?? NullLoggerFactory.Instance, cancellationToken ?? TestContext.Current.CancellationToken);
     }
 
     /// <summary>Of the roster that new keys would be made for.</summary>
