@@ -30,14 +30,34 @@ public sealed class SiteTrainingTests : IDisposable
     }
 
     [Theory]
-    [InlineData("cancelled", 0)]
-    [InlineData("failed", 0)]
-    [InlineData("completed", 2)] // its model is still to be made of them
-    public void Forget_ARunThatGaveNothing_LeavesNothingOfItsRounds(string state, int left)
+    [InlineData("cancelled", false, 0)]
+    [InlineData("failed", false, 0)]
+    [InlineData("failed", true, 1)] // the personal part, until it is in a model
+    [InlineData("completed", true, 2)] // its model is still to be made of them
+    public void Forget_ARunThatGaveNothing_LeavesNothingOfItsRounds(string state, bool hasModel, int left)
     {
         foreach (string kept in new[] { "1.personal.safetensors", "1.control.safetensors" }) Of(3).Save(Path.Combine(_node.Run("run"), kept));
-        New().Forget(Ended(state, 1, 1));
+        RunEnded ended = Ended(state, 1, 1);
+        if (!hasModel) ended.ModelSha256 = "";
+        New().Forget(ended);
         Assert.Equal(left, Directory.EnumerateFiles(_node.Run("run")).Count());
+    }
+
+    [Theory]
+    [InlineData("cancelled")]
+    [InlineData("failed")]
+    public void End_OfARunThatWasGivenUp_KeepsTheLastModelWithItsOwnTensors(string state)
+    {
+        LearningTask task = Task with { Spec = Task.Spec with { Personal = new PersonalSpec(["own"], 7) } };
+        foreach (int round in new[] { 1, 2 }) new ModelState([new NamedTensor("own", [1], [10f * round])]).Save(Path.Combine(_node.Run("run"), $"{round}.personal.safetensors"));
+        string path = Path.Combine(_node.Run("run"), "model.safetensors");
+        new ModelState([new NamedTensor("shared", [1], [3]), new NamedTensor("own", [1], [0])]).Save(path);
+        SiteTraining training = New();
+        training.Forget(Ended(state, 2, 2));
+        training.End(task, Ended(state, 2, 2), path, trains: true, TestContext.Current.CancellationToken);
+        Assert.Equal(["model.safetensors", "personal.safetensors"], Directory.EnumerateFiles(_node.Run("run"), "*.safetensors").Select(Path.GetFileName).Order());
+        Assert.Equal([("own", 20f), ("shared", 3f)], ModelState.Read(Path.Combine(_node.Run("run"), "personal.safetensors")).Tensors.Select(tensor => (tensor.Name, tensor.Values[0])).Order());
+        Assert.Empty(_learner.Trained);
     }
 
     [Fact]
