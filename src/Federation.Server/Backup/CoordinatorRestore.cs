@@ -39,7 +39,7 @@ public static class CoordinatorRestore
                 acts.Record(AdministrativeLog.Restored, $"{Environment.UserName} (on this machine)", $"restored the coordinator from a backup of {manifest.Created:u}; what was done after that is not in it.");
             }
 
-            int active = Fill(configuration, folder, manifest, Path.Combine(fresh, BackupManifest.Database), time.GetUtcNow(), () => Place(fresh, state, isThere, placed));
+            int active = Fill(configuration, folder, manifest, Path.Combine(fresh, BackupManifest.Database), time.GetUtcNow(), ca => Place(fresh, state, ca, placed));
             isWhole = true;
             return (manifest, active);
         }
@@ -49,20 +49,27 @@ public static class CoordinatorRestore
         }
         finally
         {
-            if (!isWhole) placed.ForEach(Remove);
+            if (!isWhole) foreach (string one in Enumerable.Reverse(placed)) Remove(one);
             if (Directory.Exists(fresh)) Directory.Delete(fresh, recursive: true);
         }
     }
 
-    /// <summary>Gives what was laid out its place. A folder that is there gets the CA last: with it the folder counts as initialised.</summary>
+    /// <summary>Gives what was laid out its place. The CA is last, when the database holds its rows for good: with it the folder counts as initialised.</summary>
     /// <param name="placed">Grows by each path that was made.</param>
-    private static void Place(string fresh, string state, bool isThere, List<string> placed)
+    private static void Place(string fresh, string state, bool ca, List<string> placed)
     {
-        File.Delete(Path.Combine(fresh, BackupManifest.Database)); // it is loaded
-        string[] entries = isThere ? [.. Directory.EnumerateFileSystemEntries(fresh).OrderBy(entry => Path.GetFileName(entry) == "ca")] : [fresh];
-        foreach (string entry in entries)
+        if (!Directory.Exists(state))
         {
-            string to = isThere ? Path.Combine(state, Path.GetFileName(entry)) : state;
+            PrivateFile.CreateFolder(state);
+            placed.Add(state);
+        }
+
+        File.Delete(Path.Combine(fresh, BackupManifest.Database)); // it is loaded
+        string reserved = Path.Combine(state, "ca");
+        if (Path.Exists(reserved)) throw new IOException($"'{reserved}' was made by somebody else meanwhile.");
+        foreach (string entry in Directory.GetFileSystemEntries(fresh).Where(entry => (Path.GetFileName(entry) == "ca") == ca))
+        {
+            string to = Path.Combine(state, Path.GetFileName(entry));
             Directory.Move(entry, to); // files, too
             placed.Add(to);
         }
@@ -74,8 +81,8 @@ public static class CoordinatorRestore
         else File.Delete(path);
     }
 
-    /// <param name="place">Called once: within the transaction that fills PostgreSQL, as its last step; after SQLite, whose file is one of those placed, is closed.</param>
-    private static int Fill(ServerConfiguration configuration, CoordinatorFolder folder, BackupManifest manifest, string dump, DateTimeOffset now, Action place)
+    /// <param name="place">Called for all but the CA within the transaction that fills PostgreSQL, as its last step, or after SQLite, whose file is one of those placed, is closed; then for the CA.</param>
+    private static int Fill(ServerConfiguration configuration, CoordinatorFolder folder, BackupManifest manifest, string dump, DateTimeOffset now, Action<bool> place)
     {
         int active = 0;
         using (SqlStore store = configuration.Store is { } connection ? new PostgresStore(connection, manifest.Federation, NullLogger.Instance) : new SqliteStore(folder.Database))
@@ -83,11 +90,12 @@ public static class CoordinatorRestore
             store.Fill(database =>
             {
                 active = Fill(database, manifest, dump, now);
-                if (configuration.Store is not null) place();
+                if (configuration.Store is not null) place(false);
             });
         }
 
-        if (configuration.Store is null) place();
+        if (configuration.Store is null) place(false);
+        place(true);
         return active;
     }
 
