@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using Federation.Privacy.Canonical;
 using Federation.Protocol;
+using Federation.Protocol.Identity;
 using Federation.V1;
 using Grpc.Core;
 
@@ -36,8 +37,9 @@ internal static class BlobDownload
         {
             await HashAsync(file, hash, cancellationToken);
             using AsyncServerStreamingCall<Chunk> call = client.Download(new DownloadRequest { Sha256 = sha256, Offset = (ulong)file.Length, Zstd = true }, cancellationToken: cancellationToken);
-            await foreach (Chunk chunk in call.ResponseStream.ReadAllAsync(cancellationToken))
+            while (await NextAsync(call.ResponseStream, cancellationToken))
             {
+                Chunk chunk = call.ResponseStream.Current;
                 ReadOnlyMemory<byte> data = reader.Unpack(chunk.Data, chunk.Zstd);
                 if (chunk.Offset != (ulong)file.Position || file.Position + data.Length > most)
                 {
@@ -60,6 +62,18 @@ internal static class BlobDownload
 
         File.Move(part, path, overwrite: true);
         return path;
+    }
+
+    private static async Task<bool> NextAsync(IAsyncStreamReader<Chunk> chunks, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await chunks.MoveNext(cancellationToken).WaitAsync(CoordinatorLink.Patience, cancellationToken);
+        }
+        catch (TimeoutException)
+        {
+            throw new IOException("The coordinator's next piece did not come; the download goes on where it is.");
+        }
     }
 
     /// <summary>At a start: what an earlier process had fetched is checked once more before it counts, because nothing was waited for until it was on disk.</summary>

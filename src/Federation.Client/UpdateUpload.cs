@@ -1,4 +1,5 @@
 using Federation.Protocol;
+using Federation.Protocol.Identity;
 using Federation.V1;
 using Google.Protobuf;
 using Grpc.Core;
@@ -43,7 +44,15 @@ internal static class UpdateUpload
         }
 
         await CompleteAsync(call);
-        await call.ResponseAsync;
+        try
+        {
+            await call.ResponseAsync.WaitAsync(CoordinatorLink.Patience, cancellationToken);
+        }
+        catch (TimeoutException)
+        {
+            throw new IOException("The coordinator's answer to the update did not come; it is asked again.");
+        }
+
         return sent;
     }
 

@@ -70,6 +70,7 @@ public static class RpcError
             return [new Problem($"The coordinator cannot be reached: {tunnel.Message}", Repair: "Check the proxy that HTTPS_PROXY names, with the name and password that it wants, and that it allows CONNECT to the coordinator's host and port.")];
         }
 
+        if (error.StatusCode == StatusCode.DeadlineExceeded) return [new Problem("The coordinator's answer did not come in time.", Repair: "It is asked again; if that goes on, look at the coordinator and at what is between.")];
         return error.StatusCode == StatusCode.Unavailable || Causes(error).Any(cause => cause is HttpRequestException)
             ? [new Problem($"The coordinator cannot be reached: {Innermost(error)}.", Repair: "Check its address, and that it is running.")]
             : [new Problem($"The coordinator answered {error.StatusCode}: {error.Status.Detail}")];

@@ -69,6 +69,34 @@ public sealed class CoordinatorChannelTests
         Assert.Contains($"this machine's clock says {time.GetUtcNow():u}", RpcError.Describe(error!)[0].Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Link_AnswerThatNeverComes_IsNotWaitedForForEver()
+    {
+        CancellationToken cancellation = TestContext.Current.CancellationToken;
+        using var authority = new TestAuthority();
+        using Credential coordinator = authority.Issue("coordinator", CertificateRole.Coordinator), site = authority.Issue("va", CertificateRole.Site);
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var over = new TaskCompletionSource();
+        Task silent = SilentAsync();
+        using (var link = new CoordinatorLink(new Uri($"https://127.0.0.1:{((IPEndPoint)listener.LocalEndpoint).Port}"), site, patience: TimeSpan.FromSeconds(2)))
+        {
+            var error = await Assert.ThrowsAsync<RpcException>(() => new V1.Node.NodeClient(link).HeartbeatAsync(new V1.HeartbeatRequest(), cancellationToken: cancellation).ResponseAsync);
+            Assert.Equal(StatusCode.DeadlineExceeded, error.StatusCode);
+        }
+
+        over.SetResult();
+        await silent;
+
+        async Task SilentAsync()
+        {
+            using TcpClient peer = await listener.AcceptTcpClientAsync(cancellation);
+            await using var tls = new SslStream(peer.GetStream());
+            await tls.AuthenticateAsServerAsync(new SslServerAuthenticationOptions { ServerCertificateContext = SslStreamCertificateContext.Create(coordinator.Certificate, new X509Certificate2Collection(coordinator.CaCertificate), offline: true), ApplicationProtocols = [SslApplicationProtocol.Http2] }, cancellation);
+            await over.Task;
+        }
+    }
+
     /// <summary>Whether the client goes on after the handshake: it then sends the HTTP/2 preface.</summary>
     private static async Task<bool> HandshakeAsync(Credential server, Func<Uri, GrpcChannel> open, Action<RpcException>? refused = null)
     {

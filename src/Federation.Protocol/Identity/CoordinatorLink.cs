@@ -8,6 +8,10 @@ namespace Federation.Protocol.Identity;
 /// </summary>
 public sealed class CoordinatorLink : CallInvoker, IDisposable
 {
+    /// <summary>So long an answer is waited for, and the next piece of a download. A poll is answered after 20 s; one that is later was lost on the way, though the connection may stand, and what is asked again changes nothing.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
+
+    private readonly TimeSpan _patience;
     private readonly Uri _address;
     private readonly TimeProvider _time;
     private readonly Lock _lock = new();
@@ -18,9 +22,10 @@ public sealed class CoordinatorLink : CallInvoker, IDisposable
 
     /// <param name="credential">Owned by the caller; one that takes its place is the link's.</param>
     /// <param name="time">Decides whether the coordinator's certificate is in date; null: this machine's clock.</param>
-    public CoordinatorLink(Uri address, Credential credential, TimeProvider? time = null)
+    /// <param name="patience">For an answer; null: <see cref="Patience"/>.</param>
+    public CoordinatorLink(Uri address, Credential credential, TimeProvider? time = null, TimeSpan? patience = null)
     {
-        (_address, _time) = (address, time ?? TimeProvider.System);
+        (_address, _time, _patience) = (address, time ?? TimeProvider.System, patience ?? Patience);
         _now = Dial(credential);
     }
 
@@ -40,7 +45,8 @@ public sealed class CoordinatorLink : CallInvoker, IDisposable
 
     public override TResponse BlockingUnaryCall<TRequest, TResponse>(Method<TRequest, TResponse> method, string? host, CallOptions options, TRequest request) => _now.Invoker.BlockingUnaryCall(method, host, options, request);
 
-    public override AsyncUnaryCall<TResponse> AsyncUnaryCall<TRequest, TResponse>(Method<TRequest, TResponse> method, string? host, CallOptions options, TRequest request) => _now.Invoker.AsyncUnaryCall(method, host, options, request);
+    public override AsyncUnaryCall<TResponse> AsyncUnaryCall<TRequest, TResponse>(Method<TRequest, TResponse> method, string? host, CallOptions options, TRequest request) =>
+        _now.Invoker.AsyncUnaryCall(method, host, options.Deadline is null ? options.WithDeadline(DateTime.UtcNow + _patience) : options, request);
 
     public override AsyncServerStreamingCall<TResponse> AsyncServerStreamingCall<TRequest, TResponse>(Method<TRequest, TResponse> method, string? host, CallOptions options, TRequest request) => _now.Invoker.AsyncServerStreamingCall(method, host, options, request);
 
