@@ -125,7 +125,8 @@ public sealed class CentralNoiseTests
         await first.Started;
         await federation.RestartCoordinatorAsync(() => CopyFolder(federation.State, copy));
         first.Release();
-        await second.Started; // round 1 has been told
+        await second.Started;
+        foreach (string site in s_sites) while (!Records(site).OfType<CommittedRecord>().Any()) await Task.Delay(5, TestContext.Current.CancellationToken); // round 1 has been told, and every site knows that it was
         await federation.RestartCoordinatorAsync(() =>
         {
             Directory.Delete(federation.State, recursive: true);
@@ -136,10 +137,12 @@ public sealed class CentralNoiseTests
         Assert.All(outcomes, outcome => Assert.Equal(("completed", 2), (outcome.State, outcome.Rounds)));
         foreach (string site in s_sites)
         {
-            LedgerRecord[] records = [.. LedgerVerification.Of(new NodeFolder(federation.NodeState(site)).Ledger, "synthetic").Records];
+            LedgerRecord[] records = Records(site);
             Assert.Equal(2, records.OfType<ReservedRecord>().Count(record => record.Release.Round == 1));
             Assert.Equal(records.OfType<CommittedRecord>().Count(), records.OfType<CommittedRecord>().Select(record => record.Reservation).Distinct().Count());
         }
+
+        LedgerRecord[] Records(string site) => [.. LedgerVerification.Of(new NodeFolder(federation.NodeState(site)).Ledger, "synthetic").Records];
     }
 
     [Theory] // whether training failed says something of the records: an update of zeros says nothing
