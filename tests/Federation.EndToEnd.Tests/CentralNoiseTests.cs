@@ -113,18 +113,19 @@ public sealed class CentralNoiseTests
         await using TestFederation federation = await TestFederation.StartAsync();
         string spec = Spec(rounds: 2), copy = Path.Combine(federation.Folder, "copy");
         ILocalLearner Learner(string site) => SyntheticSites.Learner(SyntheticSites.Write(federation.Folder, site));
-        using GatedLearner first = new(Learner("a"), heldRound: 1), second = new(Learner("b"), heldRound: 2);
+        GatedLearner[] first = [.. s_sites.Select(site => new GatedLearner(Learner(site), heldRound: 1))]; // nobody has sent anything when the copy is made
+        using GatedLearner second = new(first[1], heldRound: 2);
         List<Task<NodeOutcome>> nodes = [];
-        foreach (string site in s_sites)
+        foreach ((int i, string site) in s_sites.Index())
         {
             await federation.EnrollAsync(site);
-            nodes.Add(federation.RunNodeAsync(site, site == "a" ? first : site == "b" ? second : Learner(site), data: [SyntheticSites.Write(federation.Folder, site)], policy: s_trusting));
+            nodes.Add(federation.RunNodeAsync(site, i == 1 ? second : first[i], data: [SyntheticSites.Write(federation.Folder, site)], policy: s_trusting));
         }
 
         string run = await federation.SubmitAsync(spec, SyntheticSites.SchemaYaml, SyntheticSites.Initial(spec));
-        await first.Started;
+        foreach (GatedLearner gate in first) await gate.Started;
         await federation.RestartCoordinatorAsync(() => CopyFolder(federation.State, copy));
-        first.Release();
+        foreach (GatedLearner gate in first) gate.Release();
         await second.Started;
         foreach (string site in s_sites) while (!Records(site).OfType<CommittedRecord>().Any()) await Task.Delay(5, TestContext.Current.CancellationToken); // round 1 has been told, and every site knows that it was
         await federation.RestartCoordinatorAsync(() =>
@@ -141,6 +142,8 @@ public sealed class CentralNoiseTests
             Assert.Equal(2, records.OfType<ReservedRecord>().Count(record => record.Release.Round == 1));
             Assert.Equal(records.OfType<CommittedRecord>().Count(), records.OfType<CommittedRecord>().Select(record => record.Reservation).Distinct().Count());
         }
+
+        foreach (GatedLearner gate in first) gate.Dispose();
 
         LedgerRecord[] Records(string site) => [.. LedgerVerification.Of(new NodeFolder(federation.NodeState(site)).Ledger, "synthetic").Records];
     }
