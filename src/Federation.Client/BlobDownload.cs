@@ -1,7 +1,6 @@
 using System.Security.Cryptography;
 using Federation.Privacy.Canonical;
 using Federation.Protocol;
-using Federation.Protocol.Identity;
 using Federation.V1;
 using Grpc.Core;
 
@@ -37,7 +36,7 @@ internal static class BlobDownload
         {
             await HashAsync(file, hash, cancellationToken);
             using AsyncServerStreamingCall<Chunk> call = client.Download(new DownloadRequest { Sha256 = sha256, Offset = (ulong)file.Length, Zstd = true }, cancellationToken: cancellationToken);
-            while (await NextAsync(call.ResponseStream, cancellationToken))
+            while (await call.ResponseStream.MoveNext(cancellationToken).InTimeAsync("The coordinator's next piece did not come; the download goes on where it is.", cancellationToken))
             {
                 Chunk chunk = call.ResponseStream.Current;
                 ReadOnlyMemory<byte> data = reader.Unpack(chunk.Data, chunk.Zstd);
@@ -62,18 +61,6 @@ internal static class BlobDownload
 
         File.Move(part, path, overwrite: true);
         return path;
-    }
-
-    private static async Task<bool> NextAsync(IAsyncStreamReader<Chunk> chunks, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return await chunks.MoveNext(cancellationToken).WaitAsync(CoordinatorLink.Patience, cancellationToken);
-        }
-        catch (TimeoutException)
-        {
-            throw new IOException("The coordinator's next piece did not come; the download goes on where it is.");
-        }
     }
 
     /// <summary>At a start: what an earlier process had fetched is checked once more before it counts, because nothing was waited for until it was on disk.</summary>

@@ -53,7 +53,7 @@ public static class FederatedNode
         using var link = new CoordinatorLink(options.Configuration.Coordinator, credential, options.Time);
         var client = new Node.NodeClient(link);
         ILogger logger = loggers.CreateLogger(credential.Name);
-        using var ledgers = new NodeLedgers(options.Configuration, folder, options.AcceptLoss, options.Time, logger);
+        using var ledgers = new NodeLedgers(options.Configuration, options.AcceptLoss, options.Time, logger);
         using ECDsa identity = credential.Certificate.GetECDsaPrivateKey()!;
         using CommitteeStore committee = folder.OpenCommitteeStore();
         using var audit = new NodeAudit(folder.Audit, options.Time, logger);

@@ -9,7 +9,7 @@ namespace Federation.Client;
 
 /// <summary>The privacy ledgers of a node's data sets: opened when first used, compared with what the coordinator has seen of them.</summary>
 /// <param name="acceptLoss">Go on with a ledger that is behind, and charge what its missing records had reserved.</param>
-public sealed class NodeLedgers(NodeConfiguration configuration, NodeFolder folder, bool acceptLoss, TimeProvider time, ILogger logger) : IDisposable
+public sealed class NodeLedgers(NodeConfiguration configuration, bool acceptLoss, TimeProvider time, ILogger logger) : IDisposable
 {
     /// <summary>What a data set's ledger is about: one record, or one person where its entry says whose a record is, under add-or-remove-one.</summary>
     /// <param name="source">Null: a data set that node.yaml does not name.</param>
@@ -35,6 +35,17 @@ public sealed class NodeLedgers(NodeConfiguration configuration, NodeFolder fold
     /// <summary>Of its own entry, else the policy's, which is for every data set.</summary>
     public static PrivacyBudget? BudgetOf(NodeConfiguration configuration, DataSource? source) => source is null ? configuration.Policy.Budget : source.Budget;
 
+    /// <summary>The SQLite file of a data set's ledger.</summary>
+    /// <param name="source">Null: a data set that node.yaml does not name.</param>
+    public static string PathOf(NodeConfiguration configuration, DataSource? source) => source?.Ledger ?? Path.Combine(configuration.State, NodeFolder.LedgerName);
+
+    /// <summary>Whether there is a ledger of the data set already. Opens and makes nothing.</summary>
+    /// <exception cref="LedgerException">The file cannot be read.</exception>
+    public static bool Exists(string path, string dataSet) => File.Exists(path) && LedgerVerification.DataSets(path).Contains(dataSet);
+
+    /// <summary>What sets a ledger right that is behind what others have seen of it.</summary>
+    public const string RepairOfLoss = "Put the newest copy back, or start the node once with --accept-loss, which charges what the missing records had reserved.";
+
     /// <summary>Whether node.yaml names this data set.</summary>
     public bool Names(string dataSet) => configuration.Data.Any(source => source.Id == dataSet);
 
@@ -43,7 +54,7 @@ public sealed class NodeLedgers(NodeConfiguration configuration, NodeFolder fold
     {
         if (_open.TryGetValue(dataSet, out PrivacyLedger? ledger)) return ledger;
         DataSource? source = configuration.Data.FirstOrDefault(source => source.Id == dataSet);
-        ledger = PrivacyLedger.Open(source?.Ledger ?? folder.Ledger, dataSet, TermsOf(source), time);
+        ledger = PrivacyLedger.Open(PathOf(configuration, source), dataSet, TermsOf(source), time);
         try
         {
             if (BudgetOf(configuration, source) is { } budget) ledger.SetBudget(budget);
@@ -80,7 +91,7 @@ public sealed class NodeLedgers(NodeConfiguration configuration, NodeFolder fold
             }
             catch (LedgerException error) when (error.Fault == LedgerFault.RolledBack)
             {
-                if (!acceptLoss) throw new LedgerException(LedgerFault.RolledBack, $"{error.Message} Put the newest copy back, or start the node once with --accept-loss, which charges what the missing records had reserved.", error);
+                if (!acceptLoss) throw new LedgerException(LedgerFault.RolledBack, $"{error.Message} {RepairOfLoss}", error);
                 ledger.AcceptLoss(head, Recipient);
                 logger.LogWarning("{Message} The loss was accepted and charged.", error.Message);
             }

@@ -18,7 +18,7 @@ internal sealed class OwnControls(NodeFolder folder)
     /// <exception cref="Formats.InvalidInputException">What was kept cannot be read.</exception>
     public ModelState At(string runId, string counted, ModelState like)
     {
-        if (counted.Length == 0) return new ModelState(like.Tensors.Select(tensor => tensor with { Values = new float[tensor.Values.Length] }));
+        if (counted.Length == 0) return like.Zeros();
         return Files(runId).FirstOrDefault(file => file.Update == counted) is { Path: not null } kept
             ? ModelState.Read(kept.Path)
             : throw new LearningException($"The coordinator counts this site's update {counted}, and what that made of its control variate is not kept here: it was lost, or the run goes on from an old backup. Submit the run anew.");

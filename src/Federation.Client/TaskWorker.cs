@@ -282,16 +282,6 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         FailAsync(runId, round, string.Join(" ", SiteWords.Of(error, isPrivate: runs.Find(runId)?.Spec.Privacy is not null)), cancellationToken, rosterRefused: error is ProtocolException { Reason: Refusal.WrongRoster }, awaitsApproval: error is ProtocolException { Reason: Refusal.AwaitsApproval });
 
     /// <param name="awaitsApproval">The policy asks for more signatures than when this site agreed, or what was agreed to is gone: it is asked again, now and whenever a signature has come.</param>
-    private async Task FailAsync(string runId, int round, string reason, CancellationToken cancellationToken, bool rosterRefused = false, bool awaitsApproval = false)
-    {
-        string sentence = reason.Length <= 1000 ? reason : reason[..1000];
-        try
-        {
-            await client.ReportFailureAsync(new FailureReport { RunId = runId, Round = (uint)round, Reason = sentence, RosterRefused = rosterRefused, AwaitsApproval = awaitsApproval }, cancellationToken: cancellationToken);
-        }
-        catch (RpcException error) when (ConnectionErrors.IsRefusal(error))
-        {
-            logger.LogInformation("The coordinator does not wait for this site any more. {Message}", error.Status.Detail);
-        }
-    }
+    private Task FailAsync(string runId, int round, string reason, CancellationToken cancellationToken, bool rosterRefused = false, bool awaitsApproval = false) =>
+        FailureReports.SendAsync(client, new FailureReport { RunId = runId, Round = (uint)round, Reason = reason, RosterRefused = rosterRefused, AwaitsApproval = awaitsApproval }, logger, cancellationToken);
 }

@@ -1,5 +1,4 @@
 using Federation.Protocol;
-using Federation.Protocol.Identity;
 using Federation.V1;
 using Google.Protobuf;
 using Grpc.Core;
@@ -44,15 +43,7 @@ internal static class UpdateUpload
         }
 
         await CompleteAsync(call);
-        try
-        {
-            await call.ResponseAsync.WaitAsync(CoordinatorLink.Patience, cancellationToken);
-        }
-        catch (TimeoutException)
-        {
-            throw new IOException("The coordinator's answer to the update did not come; it is asked again.");
-        }
-
+        await call.ResponseAsync.InTimeAsync("The coordinator's answer to the update did not come; it is asked again.", cancellationToken);
         return sent;
     }
 

@@ -34,7 +34,7 @@ public sealed record LearningTask(string RunId, string Site, RunSpec Spec, DataS
 public sealed record TrainingResult(ModelState WeightedDelta, ulong Weight, double Loss)
 {
     /// <summary>A site's part that moves nothing, and counts 1.</summary>
-    public static TrainingResult Nothing(ModelState start) => new(new ModelState(start.Tensors.Select(tensor => tensor with { Values = new float[tensor.Values.Length] })), 1, 0);
+    public static TrainingResult Nothing(ModelState start) => new(start.Zeros(), 1, 0);
 
     /// <summary>Optimizer steps taken, for strategies that reckon with them; 0: not said.</summary>
     public long Steps { get; init; }

@@ -61,7 +61,7 @@ public sealed class RunChargesTests : IDisposable
     private void Reserve(LearningTask task, int round, string purpose = Opening.Update)
     {
         var configuration = new NodeConfiguration { Coordinator = new Uri("https://localhost:1"), State = _folder.Path, Data = [new DataSource("s", "s.csv")], Policy = new NodePolicy(AllowStatistics: true, AllowInsecureSeededNoise: true) };
-        using var ledgers = new NodeLedgers(configuration, new NodeFolder(_folder.Path), acceptLoss: false, TimeProvider.System, NullLogger.Instance);
+        using var ledgers = new NodeLedgers(configuration, acceptLoss: false, TimeProvider.System, NullLogger.Instance);
         new RunCharges(ledgers, NullLogger.Instance).Reserve(task, 1, round, purpose, _ => new NonPrivateEvent());
     }
 

@@ -15,20 +15,20 @@ internal static class BudgetLines
     public static CheckLine Of(NodeConfiguration configuration, DataSource source, IReadOnlyList<LedgerHead>? seen)
     {
         PrivacyBudget? budget = NodeLedgers.BudgetOf(configuration, source);
-        string path = source.Ledger ?? Path.Combine(configuration.State, NodeFolder.LedgerName);
+        string path = NodeLedgers.PathOf(configuration, source);
         LedgerHead? known = seen?.FirstOrDefault(head => head.DataSet == source.Id);
         try
         {
-            if (!File.Exists(path) || !LedgerVerification.DataSets(path).Contains(source.Id))
+            if (!NodeLedgers.Exists(path, source.Id))
             {
                 return known is null
                     ? Line(budget, $"'{source.Id}': nothing was released yet")
-                    : new CheckLine("budget", false, $"'{source.Id}': there is no ledger in {path}, and the coordinator has seen {Text.Count((ulong)known.Count, "record")} of it.", "Put the newest copy back, or start the node once with --accept-loss, which charges what the missing records had reserved.");
+                    : new CheckLine("budget", false, $"'{source.Id}': there is no ledger in {path}, and the coordinator has seen {Text.Count((ulong)known.Count, "record")} of it.", NodeLedgers.RepairOfLoss);
             }
 
             var ledger = LedgerVerification.Of(path, source.Id);
             if (!ledger.Valid) return new CheckLine("budget", false, $"'{source.Id}': the ledger {path} is broken: {ledger.Problems[0]}", "Put the newest copy back; `fed privacy verify` tells everything that is wrong.");
-            if (known is not null && ledger.DifferenceFrom(known.Count, known.Hash) is { } difference) return new CheckLine("budget", false, $"'{source.Id}': {difference}", "Put the newest copy back, or start the node once with --accept-loss, which charges what the missing records had reserved.");
+            if (known is not null && ledger.DifferenceFrom(known.Count, known.Hash) is { } difference) return new CheckLine("budget", false, $"'{source.Id}': {difference}", NodeLedgers.RepairOfLoss);
             LedgerTerms terms = NodeLedgers.TermsOf(source);
             if (ledger.Terms is { } kept && kept != terms) return new CheckLine("budget", false, $"'{source.Id}': the ledger {path} is about one {LedgerNames.Of(kept.Unit)}, node.yaml about one {LedgerNames.Of(terms.Unit)}.", "A ledger is about one unit for good: give the data set a new id or ledger, or put person: back as it was.");
             double delta = budget?.Delta ?? PrivacyBudget.UsualDelta;

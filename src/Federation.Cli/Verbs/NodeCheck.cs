@@ -25,7 +25,7 @@ internal static class NodeCheck
         if (configuration.Data.Count == 0) lines.Add(new CheckLine("data", false, "No data set is named; the node could take part in no run.", "Add data: [ { id: NAME, path: FILE.csv } ] to node.yaml."));
         NodeData[] data = [.. configuration.Data.Select(source => CheckData(source, lines))];
         lines.AddRange(Tried("device", () => Device(configuration.Device, configuration.Threads)));
-        foreach (string folder in configuration.Data.Select(source => source.Ledger is { } ledger ? Path.GetDirectoryName(ledger)! : configuration.State).Prepend(configuration.State).Distinct()) lines.AddRange(Tried("disk", () => Disk(folder)));
+        foreach (string folder in configuration.Data.Select(source => Path.GetDirectoryName(NodeLedgers.PathOf(configuration, source))!).Prepend(configuration.State).Distinct()) lines.AddRange(Tried("disk", () => Disk(folder)));
         if (configuration.Role == NodeRole.Trainer)
         {
             foreach (DataSource source in configuration.Data) lines.AddRange(Tried("budget", () => BudgetLines.Of(configuration, source, answer?.LedgerHeads)));

@@ -42,8 +42,8 @@ internal static class PolicyVerb
     /// <summary>By the ledger that the node would charge; by an empty one where it has not been opened yet.</summary>
     private static RunForecast Forecast(NodeConfiguration configuration, LearningTask task, int values, string dataSet, DataSource? source)
     {
-        string path = source?.Ledger ?? Path.Combine(configuration.State, NodeFolder.LedgerName);
-        bool exists = File.Exists(path) && LedgerVerification.DataSets(path).Contains(dataSet);
+        string path = NodeLedgers.PathOf(configuration, source);
+        bool exists = NodeLedgers.Exists(path, dataSet);
         DirectoryInfo? empty = exists ? null : Directory.CreateTempSubdirectory("fed-policy");
         try
         {

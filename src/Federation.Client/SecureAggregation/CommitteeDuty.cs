@@ -161,14 +161,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
     private async Task AskAnewAsync(string runId, Exception refused, CancellationToken cancellationToken)
     {
         if (refused is not ProtocolException { Reason: Refusal.AwaitsApproval } && (policy.Approval is null || runs.Has(runId))) return;
-        try
-        {
-            await client.ReportFailureAsync(new FailureReport { RunId = runId, Reason = refused.Message.Length <= 1000 ? refused.Message : refused.Message[..1000], AwaitsApproval = true }, cancellationToken: cancellationToken);
-        }
-        catch (RpcException error) when (ConnectionErrors.IsRefusal(error))
-        {
-            logger.LogInformation("Run {Run}: {Message}", runId, error.Status.Detail);
-        }
+        await FailureReports.SendAsync(client, new FailureReport { RunId = runId, Reason = refused.Message, AwaitsApproval = true }, logger, cancellationToken);
     }
 
     private async Task<List<EpochMessage>> MessagesAsync(EpochTask task, EpochDescriptor descriptor, CancellationToken cancellationToken)
@@ -263,7 +256,7 @@ internal sealed class CommitteeDuty(Node.NodeClient client, NodeFolder folder, s
     private static int[] MembersOf(EpochTask task) => [.. task.Members.Select(index => index is > 0 and <= CommitteePolicy.LargestCommittee ? (int)index : throw new ProtocolException(Refusal.Malformed, $"There is no member {index}: a committee has at most {CommitteePolicy.LargestCommittee}."))];
 
     private static EpochMessage MessageOf(EpochTask task, EpochDescriptor descriptor, string refusal = "") =>
-        new() { RunId = task.RunId, Epoch = descriptor.Epoch, Attempt = descriptor.Attempt, Step = task.Step, Refusal = refusal.Length <= 1000 ? refusal : refusal[..1000] };
+        new() { RunId = task.RunId, Epoch = descriptor.Epoch, Attempt = descriptor.Attempt, Step = task.Step, Refusal = SiteWords.Bounded(refusal) };
 
     private CommitteePolicy PolicyFor(string run) => policy.ToCommittee(runs.Find(run)?.Spec.SecureAggregation?.MaxOpenings);
 

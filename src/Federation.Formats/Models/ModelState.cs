@@ -69,6 +69,9 @@ public sealed class ModelState
         return new ModelState(tensors);
     }
 
+    /// <summary>A state of the same layout, all 0.</summary>
+    public ModelState Zeros() => new(Tensors.Select(tensor => tensor with { Values = new float[tensor.Values.Length] }));
+
     /// <summary>Value by value, computed in double and rounded to float32 once.</summary>
     /// <param name="other">Of the same tensors.</param>
     public ModelState Combine(ModelState other, Func<double, double, double> of) => new(Tensors.Zip(other.Tensors, (a, b) =>

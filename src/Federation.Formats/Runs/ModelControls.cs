@@ -15,7 +15,7 @@ public static class ModelControls
     {
         model = Weights(model);
         _ = HeaderOf(model.Header);
-        return Join(model, new ModelState(model.Tensors.Select(tensor => tensor with { Values = new float[tensor.Values.Length] })));
+        return Join(model, model.Zeros());
     }
 
     /// <summary>Whether each tensor of a model has its control variate, and there is no other.</summary>

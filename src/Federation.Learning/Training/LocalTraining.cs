@@ -50,7 +50,7 @@ internal static class LocalTraining
             mean = sum / count;
         }
 
-        return new TrainingResult(WeightedDelta(start, ModuleState.Of(module), count, round), (ulong)count, mean) 
+        return new TrainingResult(WeightedDelta(start, ModuleState.Of(module), count, round), (ulong)count, mean)
         {
             Steps = steps,
             StartLoss = before,

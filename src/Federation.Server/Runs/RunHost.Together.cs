@@ -46,8 +46,7 @@ public sealed partial class RunHost
     /// <summary>One after the other, each as if it had come alone; stored after one that has an effect beyond the run's log, and at the end.</summary>
     private void ApplyTogether(List<Arrival> arrivals)
     {
-        Queue<(Arrival Arrival, Transition Transition)> unstored = [], stored = [];
-        Exception? failed = null;
+        bool changed = false;
         try
         {
             lock (_lock)
@@ -56,35 +55,42 @@ public sealed partial class RunHost
                 FollowClock();
                 DateTimeOffset now = _context.Time.GetUtcNow();
                 Roster roster = _context.Sessions.Roster();
-                Transition together = new(State, []);
+                RunState state = State;
+                List<RunEffect> effects = [];
+                List<(Arrival Arrival, Transition Transition)> unstored = [];
                 foreach (Arrival arrival in arrivals)
                 {
-                    if (Judge(together.State, arrival, roster, now) is not { } alone) continue;
-                    unstored.Enqueue((arrival, alone));
-                    if (alone.Refused is null) together = new Transition(alone.State, [.. together.Effects, .. alone.Effects]);
-                    if (alone.Effects.Any(effect => effect is not Announce)) together = StoreTogether(together);
+                    if (Judge(state, arrival, roster, now) is not { } alone) continue;
+                    unstored.Add((arrival, alone));
+                    if (alone.Refused is null) state = alone.State;
+                    effects.AddRange(alone.Effects);
+                    if (alone.Effects.Any(effect => effect is not Announce)) StoreTogether();
                 }
 
-                StoreTogether(together);
+                StoreTogether();
 
-                Transition StoreTogether(Transition changes)
+                void StoreTogether()
                 {
-                    if (!ReferenceEquals(changes.State, State)) Store(changes, now, _moved);
-                    while (unstored.TryDequeue(out (Arrival, Transition) one)) stored.Enqueue(one);
-                    return new Transition(State, []);
+                    if (!ReferenceEquals(state, State))
+                    {
+                        Store(new Transition(state, effects), now, _moved);
+                        changed = true;
+                    }
+
+                    foreach ((Arrival arrival, Transition transition) in unstored) arrival.Answer.SetResult(transition);
+                    (state, effects) = (State, []);
+                    unstored.Clear();
                 }
             }
         }
-#pragma warning disable CA1031 // each caller gets it, as if it had come alone
+#pragma warning disable CA1031 // each caller that has no answer yet gets it, as if it had come alone
         catch (Exception error)
 #pragma warning restore CA1031
         {
-            failed = error;
+            foreach (Arrival arrival in arrivals) arrival.Answer.TrySetException(error);
         }
 
-        if (stored.Count > 0) _context.Signal.Raise();
-        foreach ((Arrival arrival, Transition transition) in stored) arrival.Answer.SetResult(transition);
-        if (failed is not null) foreach (Arrival arrival in arrivals) arrival.Answer.TrySetException(failed);
+        if (changed) _context.Signal.Raise();
     }
 
     /// <returns>Null: it cannot even be judged, and hears so itself.</returns>

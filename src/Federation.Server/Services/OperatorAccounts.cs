@@ -54,11 +54,13 @@ public sealed partial class OperatorService
         // So an admin who can act is always left.
         if (name == CallerInterceptor.OperatorOf(call).Name) throw RpcError.Refuse(StatusCode.FailedPrecondition, Refusal.Invalid, $"'{name}' is the credential that asks.", "name", "Another admin has to revoke it.");
         DateTimeOffset now = context.Time.GetUtcNow();
-        OperatorRecord revoked = Try(call, AdministrativeLog.OperatorRevoked, $"revoked the operator '{name}'.", () => context.Store.RevokeOperator(name, now), () => context.Store.FindOperator(name)?.Revoked is not null, () => calls.End(OperatorAccess.KeyOf(name), OperatorAccess.Revoked(name)))
+        OperatorRecord revoked = Try(call, AdministrativeLog.OperatorRevoked, $"revoked the operator '{name}'.", () => context.Store.RevokeOperator(name, now), () => context.Store.FindOperator(name)?.Revoked is not null, EndCalls)
             ?? throw RpcError.Refuse(StatusCode.NotFound, Refusal.Invalid, $"There is no operator '{name}'.", "name", Nearest.Repair(name, [.. context.Store.Operators().Select(other => other.Name)]));
-        calls.End(OperatorAccess.KeyOf(name), OperatorAccess.Revoked(name));
+        EndCalls();
         Record(call, AdministrativeLog.OperatorRevoked, $"revoked the operator '{name}' ({revoked.Role.ToText()}).");
         return Task.FromResult(Describe(revoked));
+
+        void EndCalls() => calls.End(OperatorAccess.KeyOf(name), OperatorAccess.Revoked(name));
     }
 
     private static OperatorEntry Describe(OperatorRecord one) => new()

@@ -59,8 +59,8 @@ internal abstract class Database(ILogger logger, TimeProvider time) : IDisposabl
     /// <summary>As <see cref="Write{T}"/>, on disk with the next one at the latest: after a loss of power, not of the process, the database may stand before it. For what is told again, or is nothing without what is written after it.</summary>
     public T WriteSoon<T>(Func<DbConnection, T> write) => Call((connection, committing) => Soon(connection, () => write(connection), committing));
 
-    /// <summary>A transaction whose commit does not wait for the disk.</summary>
-    protected abstract T Soon<T>(DbConnection connection, Func<T> write, Action committing);
+    /// <summary>A transaction whose commit does not wait for the disk, where what it leaves out is lost with the machine's power alone. Of a server that crashes while the coordinator lives that is not so: there it waits like any other.</summary>
+    protected virtual T Soon<T>(DbConnection connection, Func<T> write, Action committing) => connection.InTransaction(write, committing);
 
     public void Dispose()
     {

@@ -80,9 +80,6 @@ internal sealed class PostgresDatabase : Database
         throw new StoreUnavailableException("another coordinator has used it since; stop that one, then start this one anew", false, null);
     }
 
-    // What a server that crashes has not written is lost although the coordinator lives: here every commit waits.
-    protected override T Soon<T>(DbConnection connection, Func<T> write, Action committing) => connection.InTransaction(write, committing);
-
     protected override long Version(DbConnection connection) => connection.Scalar("SELECT version FROM coordinator");
 
     protected override string VersionUpdate(int version) => $"UPDATE coordinator SET version = {version}";

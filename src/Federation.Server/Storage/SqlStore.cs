@@ -257,34 +257,26 @@ public abstract partial class SqlStore : ICoordinatorStore
 
     private List<T> Query<T>(string sql, Func<DbDataReader, T> read, params object[] values) => _connection!.Query(sql, read, values);
 
-    private T Locked<T>(Func<T> read) => _database.Read(connection =>
-    {
-        _connection = connection;
-        return read();
-    });
+    private T Locked<T>(Func<T> read) => _database.Read(On(read));
 
-    private void InTransaction(Action write) => InTransaction(() =>
-    {
-        write();
-        return true;
-    });
+    private void InTransaction(Action write) => InTransaction(Done(write));
 
-    private T InTransaction<T>(Func<T> write) => _database.Write(connection =>
-    {
-        _connection = connection;
-        return write();
-    });
+    private T InTransaction<T>(Func<T> write) => _database.Write(On(write));
 
-    private void Soon(Action write) => Soon(() =>
-    {
-        write();
-        return true;
-    });
+    private void Soon(Action write) => Soon(Done(write));
 
     /// <summary>Not for what is announced: see <see cref="Database.WriteSoon{T}"/>.</summary>
-    private T Soon<T>(Func<T> write) => _database.WriteSoon(connection =>
+    private T Soon<T>(Func<T> write) => _database.WriteSoon(On(write));
+
+    private Func<DbConnection, T> On<T>(Func<T> call) => connection =>
     {
         _connection = connection;
-        return write();
-    });
+        return call();
+    };
+
+    private static Func<bool> Done(Action write) => () =>
+    {
+        write();
+        return true;
+    };
 }
