@@ -5,10 +5,8 @@ using System.Text;
 namespace Federation.Cli.Tests;
 
 /// <summary>An HTTP proxy on loopback that knows nothing but CONNECT, and leads every name to 127.0.0.1: what a site's way out is like where its own machines cannot resolve names of outside.</summary>
-internal sealed class ConnectProxy : IDisposable
+internal sealed class ConnectProxy : LoopbackListener
 {
-    private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
-    private readonly CancellationTokenSource _stop = new();
     private readonly List<string> _asked = [];
     private readonly string? _credentials;
 
@@ -16,11 +14,10 @@ internal sealed class ConnectProxy : IDisposable
     public ConnectProxy(string? credentials = null)
     {
         _credentials = credentials;
-        _listener.Start();
-        _ = AcceptAsync();
+        Start();
     }
 
-    public string Authority => $"127.0.0.1:{((IPEndPoint)_listener.LocalEndpoint).Port}";
+    public string Authority => $"127.0.0.1:{Port}";
 
     /// <summary>Hosts and ports of the tunnels that were opened.</summary>
     public IReadOnlyList<string> Asked
@@ -31,51 +28,22 @@ internal sealed class ConnectProxy : IDisposable
         }
     }
 
-    public void Dispose()
+    protected override async Task ServeAsync(TcpClient client, int connection)
     {
-        _stop.Cancel();
-        _listener.Stop();
-        _stop.Dispose();
-    }
-
-    private async Task AcceptAsync()
-    {
-        try
+        NetworkStream near = client.GetStream();
+        string head = await ReadHeadAsync(near);
+        while (_credentials is not null && !head.Contains($"Proxy-Authorization: Basic {Convert.ToBase64String(Encoding.UTF8.GetBytes(_credentials))}", StringComparison.OrdinalIgnoreCase))
         {
-            while (true) _ = TunnelAsync(await _listener.AcceptTcpClientAsync(_stop.Token));
+            await near.WriteAsync("HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"out\"\r\nContent-Length: 0\r\n\r\n"u8.ToArray(), Stopped);
+            head = await ReadHeadAsync(near);
         }
-        catch (Exception error) when (error is OperationCanceledException or SocketException or ObjectDisposedException)
-        {
-            // the test is over
-        }
-    }
 
-    private async Task TunnelAsync(TcpClient client)
-    {
+        string target = head.Split(' ')[1];
+        lock (_asked) _asked.Add(target);
         using TcpClient server = new();
-        using (client)
-        {
-            try
-            {
-                NetworkStream near = client.GetStream();
-                string head = await ReadHeadAsync(near);
-                while (_credentials is not null && !head.Contains($"Proxy-Authorization: Basic {Convert.ToBase64String(Encoding.UTF8.GetBytes(_credentials))}", StringComparison.OrdinalIgnoreCase))
-                {
-                    await near.WriteAsync("HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"out\"\r\nContent-Length: 0\r\n\r\n"u8.ToArray(), _stop.Token);
-                    head = await ReadHeadAsync(near);
-                }
-
-                string target = head.Split(' ')[1];
-                lock (_asked) _asked.Add(target);
-                await server.ConnectAsync(IPAddress.Loopback, int.Parse(target.Split(':')[^1], System.Globalization.CultureInfo.InvariantCulture), _stop.Token);
-                await near.WriteAsync("HTTP/1.1 200 Connection established\r\n\r\n"u8.ToArray(), _stop.Token);
-                await Task.WhenAny(near.CopyToAsync(server.GetStream(), _stop.Token), server.GetStream().CopyToAsync(near, _stop.Token));
-            }
-            catch (Exception error) when (error is IOException or SocketException or OperationCanceledException)
-            {
-                // either side closed
-            }
-        }
+        await server.ConnectAsync(IPAddress.Loopback, int.Parse(target.Split(':')[^1], System.Globalization.CultureInfo.InvariantCulture), Stopped);
+        await near.WriteAsync("HTTP/1.1 200 Connection established\r\n\r\n"u8.ToArray(), Stopped);
+        await Task.WhenAny(near.CopyToAsync(server.GetStream(), Stopped), server.GetStream().CopyToAsync(near, Stopped));
     }
 
     private async Task<string> ReadHeadAsync(NetworkStream from)
@@ -84,7 +52,7 @@ internal sealed class ConnectProxy : IDisposable
         byte[] one = new byte[1];
         while (!head.ToString().EndsWith("\r\n\r\n", StringComparison.Ordinal))
         {
-            await from.ReadExactlyAsync(one, _stop.Token);
+            await from.ReadExactlyAsync(one, Stopped);
             head.Append((char)one[0]);
         }
 

@@ -30,10 +30,10 @@ public sealed class ClockTests
         await federation.WaitForAsync(run, "contributed", happened => happened is { Round: 2, Site: "a" });
         clock.Offset = TimeSpan.FromDays(1);
         await federation.WaitForAsync(run, "clock");
-        await SaidAsync(log, "forward");
+        await log.SaysAsync("This machine's clock was set forward");
         clock.Offset = TimeSpan.Zero;
         await federation.WaitForAsync(run, "clock", happened => happened.Message.Contains("back", StringComparison.Ordinal));
-        await SaidAsync(log, "back");
+        await log.SaysAsync("This machine's clock was set back");
         gate.Release();
 
         Assert.All(await Task.WhenAll(nodes), outcome => Assert.Equal(("completed", 3), (outcome.State, outcome.Rounds)));
@@ -91,11 +91,6 @@ public sealed class ClockTests
         clock.Offset = TimeSpan.FromDays(31);
         Task<NodeOutcome> second = federation.RunNodeAsync("b", new SteppingLearner(1));
         Assert.All(await Task.WhenAll(first, second), outcome => Assert.Equal((run, "completed"), (outcome.RunId, outcome.State)));
-    }
-
-    private static async Task SaidAsync(KeptLog log, string set)
-    {
-        while (!log.Lines.Any(line => line.StartsWith($"This machine's clock was set {set}", StringComparison.Ordinal))) await Task.Delay(20, TestContext.Current.CancellationToken);
     }
 
     private static string KeyOf(TestFederation federation, string site)

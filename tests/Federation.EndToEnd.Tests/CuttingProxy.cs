@@ -4,10 +4,8 @@ using System.Net.Sockets;
 namespace Federation.EndToEnd.Tests;
 
 /// <summary>A TCP relay on loopback that cuts its first connection after so many bytes from the client, and counts what every connection carried. Later ones pass, or are closed at once.</summary>
-internal sealed class CuttingProxy : IDisposable
+internal sealed class CuttingProxy : LoopbackListener
 {
-    private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
-    private readonly CancellationTokenSource _stop = new();
     private readonly List<long> _sent = [];
     private readonly int _target;
     private readonly long _cutAfter;
@@ -16,11 +14,10 @@ internal sealed class CuttingProxy : IDisposable
     public CuttingProxy(Uri target, long cutAfter, bool passLater = true)
     {
         (_target, _cutAfter, _passLater) = (target.Port, cutAfter, passLater);
-        _listener.Start();
-        _ = AcceptAsync();
+        Start();
     }
 
-    public Uri Address => new($"https://127.0.0.1:{((IPEndPoint)_listener.LocalEndpoint).Port}");
+    public Uri Address => new($"https://127.0.0.1:{Port}");
 
     /// <summary>Bytes from the client, by connection.</summary>
     public IReadOnlyList<long> Sent
@@ -31,47 +28,14 @@ internal sealed class CuttingProxy : IDisposable
         }
     }
 
-    public void Dispose()
+    protected override async Task ServeAsync(TcpClient client, int connection)
     {
-        _stop.Cancel();
-        _listener.Stop();
-        _stop.Dispose();
-    }
-
-    private async Task AcceptAsync()
-    {
-        try
-        {
-            for (int connection = 0; ; connection++)
-            {
-                TcpClient client = await _listener.AcceptTcpClientAsync(_stop.Token);
-                lock (_sent) _sent.Add(0);
-                if (connection == 0 || _passLater) _ = RelayAsync(client, connection);
-                else client.Dispose();
-            }
-        }
-        catch (Exception error) when (error is OperationCanceledException or SocketException or ObjectDisposedException)
-        {
-            // the test is over
-        }
-    }
-
-    private async Task RelayAsync(TcpClient client, int connection)
-    {
+        lock (_sent) _sent.Add(0);
+        if (connection > 0 && !_passLater) return;
         using TcpClient server = new();
-        using (client)
-        {
-            try
-            {
-                await server.ConnectAsync(IPAddress.Loopback, _target, _stop.Token);
-                Task up = PumpAsync(client.GetStream(), server.GetStream(), connection), down = PumpAsync(server.GetStream(), client.GetStream(), null);
-                await Task.WhenAny(up, down);
-            }
-            catch (Exception error) when (error is IOException or SocketException or OperationCanceledException)
-            {
-                // either side closed
-            }
-        }
+        await server.ConnectAsync(IPAddress.Loopback, _target, Stopped);
+        Task up = PumpAsync(client.GetStream(), server.GetStream(), connection), down = PumpAsync(server.GetStream(), client.GetStream(), null);
+        await Task.WhenAny(up, down);
     }
 
     private async Task PumpAsync(NetworkStream from, NetworkStream to, int? connection)
@@ -79,7 +43,7 @@ internal sealed class CuttingProxy : IDisposable
         byte[] buffer = new byte[16384];
         while (true)
         {
-            int read = await from.ReadAsync(buffer, _stop.Token);
+            int read = await from.ReadAsync(buffer, Stopped);
             if (read == 0) return;
             if (connection is { } index)
             {
@@ -88,7 +52,7 @@ internal sealed class CuttingProxy : IDisposable
                 if (index == 0 && total > _cutAfter) return; // both connections are closed in the middle of a message
             }
 
-            await to.WriteAsync(buffer.AsMemory(0, read), _stop.Token);
+            await to.WriteAsync(buffer.AsMemory(0, read), Stopped);
         }
     }
 }
