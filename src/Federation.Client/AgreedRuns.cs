@@ -14,6 +14,8 @@ internal sealed class AgreedRuns(NodeFolder folder, string site, NodePolicy poli
 {
     private const string SpecFile = "spec.yaml", SchemaFile = "schema.yaml", SubmissionFile = "submission.json";
 
+    private Tuple<LearningTask, string, string>? _parsed; // the last one: most rounds are of the run that the one before was of
+
     // A file that was cut short or written by another lacks a field: that is no submission.
     private static readonly JsonSerializerOptions s_strict = new() { RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true };
 
@@ -137,7 +139,10 @@ internal sealed class AgreedRuns(NodeFolder folder, string site, NodePolicy poli
     {
         try
         {
-            return new(runId, site, RunSpec.Parse(spec, SpecFile), schema.Length == 0 ? null : DataSchema.Parse(schema, SchemaFile));
+            if (_parsed is var (known, itsSpec, itsSchema) && known.RunId == runId && itsSpec == spec && itsSchema == schema) return known;
+            LearningTask task = new(runId, site, RunSpec.Parse(spec, SpecFile), schema.Length == 0 ? null : DataSchema.Parse(schema, SchemaFile));
+            _parsed = new(task, spec, schema);
+            return task;
         }
         catch (InvalidInputException error)
         {

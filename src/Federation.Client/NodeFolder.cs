@@ -3,6 +3,7 @@ using System.Security.Cryptography.X509Certificates;
 using Federation.Formats;
 using Federation.Privacy.Canonical;
 using Federation.Privacy.SecureAggregation;
+using Federation.Protocol;
 using Federation.Protocol.Identity;
 using Microsoft.Data.Sqlite;
 
@@ -12,6 +13,7 @@ namespace Federation.Client;
 public sealed class NodeFolder
 {
     public const string LedgerName = "ledger.db";
+    private SpareFiles? _spare;
 
     public NodeFolder(string path)
     {
@@ -71,6 +73,9 @@ public sealed class NodeFolder
 
     /// <summary>Where a round's update waits until the run has moved on.</summary>
     public string Updates(string runId) => Folder("updates", RequireRun(runId));
+
+    /// <summary>Emptied files of updates that are over.</summary>
+    internal SpareFiles Spare => _spare ??= new SpareFiles(In("spare"));
 
     /// <exception cref="InvalidInputException">Another node uses the folder.</exception>
     public FileStream TakeLock()

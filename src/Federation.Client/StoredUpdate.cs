@@ -38,17 +38,23 @@ internal sealed record StoredUpdate(string ModelSha256, string Sha256, ulong Wei
     /// <summary>Before a file is written: what was stored counts no more.</summary>
     public static void Forget(string path) => File.Delete(RecordOf(path));
 
-    public static StoredUpdate Save(string path, string modelSha256, TrainingResult result, long reservation)
+    public static StoredUpdate Save(NodeFolder folder, string path, string modelSha256, TrainingResult result, long reservation)
     {
         Forget(path);
-        result.WeightedDelta.Save(path);
-        return Save(path, new StoredUpdate(modelSha256, result.WeightedDelta.Sha256, result.Weight, result.Loss, reservation));
+        folder.Spare.Place(path);
+        using (FileStream file = File.Create(path))
+        {
+            result.WeightedDelta.Write(file);
+            file.Flush(flushToDisk: true);
+        }
+
+        return Save(folder, path, new StoredUpdate(modelSha256, result.WeightedDelta.Sha256, result.Weight, result.Loss, reservation));
     }
 
     /// <summary>Of a file that was written to its place: with this record it counts as stored.</summary>
-    public static StoredUpdate Save(string path, StoredUpdate update)
+    public static StoredUpdate Save(NodeFolder folder, string path, StoredUpdate update)
     {
-        WholeFile.Write(RecordOf(path), JsonSerializer.Serialize(update));
+        WholeFile.Write(RecordOf(path), JsonSerializer.Serialize(update), folder.Spare);
         return update;
     }
 
@@ -59,7 +65,7 @@ internal sealed record StoredUpdate(string ModelSha256, string Sha256, ulong Wei
     {
         foreach (string file in Directory.EnumerateFiles(folder.Updates(runId)))
         {
-            if (int.TryParse(Path.GetFileName(file).Split('.')[0], out int number) && number < round) File.Delete(file);
+            if (int.TryParse(Path.GetFileName(file).Split('.')[0], out int number) && number < round) folder.Spare.Retire(file);
         }
     }
 }

@@ -144,13 +144,13 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         // The noise is drawn after it is paid for.
         long reservation = charges!.Reserve(task, 0, round, SentUpdate.PurposeOf(task), outside => PrivacyCost.OfStatistics(task.Spec, task.Schema!, outside));
         string header = await contribution.WriteAsync(path, secure, statistics.Sums(task), cancellationToken);
-        return StoredUpdate.Save(path, new StoredUpdate(train.ModelSha256, header, 0, 0, reservation));
+        return StoredUpdate.Save(folder, path, new StoredUpdate(train.ModelSha256, header, 0, 0, reservation));
     }
 
     private async Task<StoredUpdate> TrainAndStoreAsync(LearningTask task, Train train, int round, string path, CancellationToken cancellationToken)
     {
         if (task.Spec.Statistics is not null) return await SumAndStoreAsync(task, train, round, path, cancellationToken);
-        ModelState model = await LoadModelAsync(train.ModelSha256, cancellationToken);
+        ModelState model = train.Model.IsEmpty ? await LoadModelAsync(train.ModelSha256, cancellationToken) : Read(train.Model, train.ModelSha256);
         int values = UpdateShape.Of(task.Spec, model.Header).Values, charged = UpdateShape.Charged(task.Spec, model.Header);
         SiteRound? secure = train.Secure is null ? null : await contribution.CheckAsync(task, runs.SpecOf(train.RunId), runs.SchemaOf(train.RunId), train.Secure, Opening.Update, round, train.ModelSha256, values, cancellationToken);
         if (secure is not null) contribution.RequireNew(secure);
@@ -162,13 +162,13 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         if (secure is null)
         {
             _training.Keep(task, round, train.CountedSha256, result.WeightedDelta.Sha256, result.WeightedDelta);
-            return StoredUpdate.Save(path, train.ModelSha256, task.Spec.Privacy is { IsCentral: true } ? result.AsOne() : result, reservation);
+            return StoredUpdate.Save(folder, path, train.ModelSha256, task.Spec.Privacy is { IsCentral: true } ? result.AsOne() : result, reservation);
         }
 
         WrittenUpdate written = await contribution.WriteAsync(path, secure, result, task, cancellationToken);
         if (written.Encoded.CutCoordinates > 0) logger.LogWarning("Round {Round}: {Count} values were beyond the cut of the spec and were cut", round, written.Encoded.CutCoordinates);
         _training.Keep(task, round, train.CountedSha256, written.Sha256, written.Counted ?? result.WeightedDelta);
-        return StoredUpdate.Save(path, new StoredUpdate(train.ModelSha256, written.Sha256, 0, result.Loss, reservation, written.Rounding));
+        return StoredUpdate.Save(folder, path, new StoredUpdate(train.ModelSha256, written.Sha256, 0, result.Loss, reservation, written.Rounding));
     }
 
     /// <summary>A trouble of this moment: it costs the round, not the node.</summary>
@@ -219,7 +219,7 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
             contribution.RequireNew(secure);
             long reservation = charges.Reserve(task, UpdateShape.Charged(task.Spec, model.Header), round, "evaluation", outside => PrivacyCost.OfEvaluation(task.Spec, outside));
             string header = await contribution.WriteAsync(path, secure, Numbers(task, round, sums), cancellationToken);
-            stored = StoredUpdate.Save(path, new StoredUpdate(evaluate.ModelSha256, header, 0, 0, reservation));
+            stored = StoredUpdate.Save(folder, path, new StoredUpdate(evaluate.ModelSha256, header, 0, 0, reservation));
         }
 
         LedgerHead head = ledger.Head;
@@ -268,6 +268,14 @@ internal sealed class TaskWorker(Node.NodeClient client, NodeFolder folder, ILoc
         File.Copy(blob, path + ".new", overwrite: true);
         File.Move(path + ".new", path, overwrite: true);
         return path;
+    }
+
+    /// <summary>A small model, which came with the task.</summary>
+    private static ModelState Read(ByteString model, string sha256)
+    {
+        if (Sha256Hex.Of(model.Span) is var actual && actual != sha256) throw new InvalidDataException($"The model's SHA-256 is {actual}; the task names {sha256}. It was thrown away.");
+        using var bytes = new MemoryStream(model.ToByteArray(), writable: false);
+        return ModelState.Read(bytes, model.Length);
     }
 
     private async Task<ModelState> LoadModelAsync(string sha256, CancellationToken cancellationToken)

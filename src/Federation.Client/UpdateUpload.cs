@@ -13,10 +13,10 @@ internal static class UpdateUpload
     public static async Task<long> SendAsync(Node.NodeClient client, string runId, int round, StoredUpdate update, LedgerHead head, string path, CancellationToken cancellationToken)
     {
         await using FileStream file = File.OpenRead(path);
-        BeginUploadReply begun = await client.BeginUploadAsync(
-            new BeginUploadRequest { RunId = runId, Round = (uint)round, ModelSha256 = update.ModelSha256, UpdateSha256 = update.Sha256, Size = (ulong)file.Length, Weight = update.Weight, LedgerHead = head.ToMessage() },
-            cancellationToken: cancellationToken);
-        if (begun.Offset >= (ulong)file.Length) return 0;
+        var announced = new BeginUploadRequest { RunId = runId, Round = (uint)round, ModelSha256 = update.ModelSha256, UpdateSha256 = update.Sha256, Size = (ulong)file.Length, Weight = update.Weight, LedgerHead = head.ToMessage() };
+        if (file.Length <= Limits.SmallBytes) announced.Data = ByteString.FromStream(file);
+        BeginUploadReply begun = await client.BeginUploadAsync(announced, cancellationToken: cancellationToken);
+        if (begun.Offset >= (ulong)file.Length) return announced.Data.Length;
         file.Position = (long)begun.Offset;
         using AsyncClientStreamingCall<UploadChunk, UploadReply> call = client.Upload(cancellationToken: cancellationToken);
         byte[] buffer = new byte[Limits.PieceBytes];

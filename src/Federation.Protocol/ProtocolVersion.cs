@@ -15,6 +15,9 @@ public static class Limits
     /// <summary>What is sent in one message: below the size from which the runtime keeps an object apart, so that many transfers at once take little memory.</summary>
     public const int PieceBytes = 64 << 10;
 
+    /// <summary>A model or update of at most so many bytes travels with the message that names it, without a call of its own.</summary>
+    public const int SmallBytes = PieceBytes;
+
     /// <summary>Largest message either side accepts, bytes.</summary>
     public const int MessageBytes = 4 << 20;
 }

@@ -35,7 +35,7 @@ public sealed class NodeFolderTests
         using var folder = new TemporaryFolder();
         var node = new NodeFolder(folder.Path);
         var result = new TrainingResult(new ModelState([new NamedTensor("w", [1], [1.5f])]), 7, 0.5);
-        StoredUpdate stored = StoredUpdate.Save(StoredUpdate.PathOf(node, "run", 3), "model-a", result, 5);
+        StoredUpdate stored = StoredUpdate.Save(node, StoredUpdate.PathOf(node, "run", 3), "model-a", result, 5);
         Assert.Equal(stored, StoredUpdate.Find(StoredUpdate.PathOf(node, "run", 3), "model-a"));
         Assert.Equal((result.WeightedDelta.Sha256, 7ul), (stored.Sha256, stored.Weight));
         Assert.Null(StoredUpdate.Find(StoredUpdate.PathOf(node, "run", 3), "model-b"));
@@ -52,7 +52,7 @@ public sealed class NodeFolderTests
         using var folder = new TemporaryFolder();
         var node = new NodeFolder(folder.Path);
         var result = new TrainingResult(new ModelState([new NamedTensor("w", [1], [1.5f])]), 7, 0.5);
-        foreach (int round in new[] { 1, 2, 10 }) StoredUpdate.Save(StoredUpdate.PathOf(node, "run", round), "m", result, 5);
+        foreach (int round in new[] { 1, 2, 10 }) StoredUpdate.Save(node, StoredUpdate.PathOf(node, "run", round), "m", result, 5);
         StoredUpdate.DropBefore(node, "run", 10);
         Assert.Equal(["10.safetensors", "10.safetensors.json"], Directory.EnumerateFiles(node.Updates("run")).Select(path => Path.GetFileName(path)).Order());
     }

@@ -16,7 +16,8 @@ public sealed class StoredUpdateTests : IDisposable
     {
         string path = Path.Combine(_folder.FullName, "1.contribution");
         File.WriteAllText(path, "bytes");
-        StoredUpdate saved = StoredUpdate.Save(path, new StoredUpdate("model", "update", 3, 0.5, 7, "key"));
+        var node = new NodeFolder(_folder.FullName);
+        StoredUpdate saved = StoredUpdate.Save(node, path, new StoredUpdate("model", "update", 3, 0.5, 7, "key"));
         Assert.Equal(saved, StoredUpdate.Find(path, "model"));
         Assert.Null(StoredUpdate.Find(path, "another"));
         File.WriteAllText(path + ".json", record);
@@ -31,7 +32,8 @@ public sealed class StoredUpdateTests : IDisposable
     {
         string path = Path.Combine(_folder.FullName, "1.contribution");
         File.WriteAllText(path, "bytes");
-        StoredUpdate saved = StoredUpdate.Save(path, new StoredUpdate("model", "update", 3, loss, 7, "key"));
+        var node = new NodeFolder(_folder.FullName);
+        StoredUpdate saved = StoredUpdate.Save(node, path, new StoredUpdate("model", "update", 3, loss, 7, "key"));
         Assert.Contains("\"Loss\":null", File.ReadAllText(path + ".json"), StringComparison.Ordinal);
         Assert.Equal(saved with { Loss = double.NaN }, StoredUpdate.Find(path, "model"));
     }

@@ -4,6 +4,7 @@ using Federation.Protocol;
 using Federation.Protocol.Identity;
 using Federation.Server.Runs;
 using Federation.Server.Storage;
+using Federation.V1;
 using Google.Protobuf;
 using Grpc.Core;
 using Grpc.Core.Interceptors;
@@ -174,6 +175,8 @@ public sealed class CallerInterceptor(SeenCertificates certificates, RunContext 
     private void Count<TRequest, TResponse>(ServerCallContext context, TRequest request, TResponse response)
     {
         if (!context.Method.StartsWith(Node, StringComparison.Ordinal) || request is not IMessage asked || response is not IMessage answered) return;
-        if (shared.Sessions.WorkOf(SiteOf(context)) is var (run, round)) shared.Traffic.AddControl(run, round, asked.CalculateSize() + answered.CalculateSize());
+        if (shared.Sessions.WorkOf(SiteOf(context)) is not var (run, round)) return;
+        int content = ((asked as BeginUploadRequest)?.Data.Length ?? 0) + ((answered as NodeTask)?.Train?.Model.Length ?? 0); // counted as an update and a model
+        shared.Traffic.AddControl(run, round, asked.CalculateSize() + answered.CalculateSize() - content);
     }
 }

@@ -4,10 +4,12 @@ using Federation.Formats;
 using Federation.Formats.Data;
 using Federation.Formats.Models;
 using Federation.Formats.Runs;
+using Federation.Protocol;
 using Federation.Server.Identity;
 using Federation.Server.SecureAggregation;
 using Federation.Server.Storage;
 using Federation.Server.Strategies;
+using Google.Protobuf;
 using Microsoft.Extensions.Logging;
 using Opening = Federation.Privacy.SecureAggregation.Opening;
 
@@ -27,6 +29,7 @@ public sealed partial class RunHost
     private (Transition Transition, RunChange Change, TimeSpan Moved, Action<bool?>? Told)? _unsettled; // given to the store, which failed: it may hold it or not
     private DateTimeOffset _retryAt = DateTimeOffset.MinValue;
     private bool _opening; // of a closed sum, under way
+    private Tuple<string, ByteString>? _smallModel; // the last one that was asked for; a reference, because many ask at once
 
     /// <param name="sequence">Of the last event stored.</param>
     /// <exception cref="InvalidInputException">The spec asks for a strategy that this coordinator does not have.</exception>
@@ -192,6 +195,21 @@ public sealed partial class RunHost
         FileStream file = _context.Blobs.Open(State.ModelSha256);
         file.Position = ModelHeader.DataStart;
         return file;
+    }
+
+    /// <summary>A model that travels with the task; empty: it is too large, or there is none.</summary>
+    internal ByteString SmallModel(string sha256)
+    {
+        if (_smallModel is var (known, content) && known == sha256) return content;
+        ByteString model = ByteString.Empty;
+        if (_context.Blobs.Has(sha256) && _context.Blobs.SizeOf(sha256) <= Limits.SmallBytes)
+        {
+            using FileStream file = _context.Blobs.Open(sha256);
+            model = ByteString.FromStream(file);
+        }
+
+        _smallModel = new(sha256, model);
+        return model;
     }
 
     /// <summary>What the strategy kept, on its way into what it keeps after this round; null: nothing.</summary>

@@ -53,7 +53,7 @@ public sealed class RunTasks(RunRegistry runs, RunContext context)
 
         if (state.Phase is RoundOpen { Rests: false } open && open.Cohort.Contains(site) && !open.Contributions.ContainsKey(site) && !open.Failed.Contains(site))
         {
-            return new Due(open.OpenedAt, () => new NodeTask { Train = new Train { RunId = run.Id, Round = (uint)state.Round, ModelSha256 = state.ModelSha256, DeadlineUnixMs = open.Deadline.ToUnixTimeMilliseconds(), Secure = run.Secure?.Describe(state, run.Secure.PurposeOf(state)), CountedSha256 = ControlRules.CountedOf(state, site) } });
+            return new Due(open.OpenedAt, () => new NodeTask { Train = new Train { RunId = run.Id, Round = (uint)state.Round, ModelSha256 = state.ModelSha256, DeadlineUnixMs = open.Deadline.ToUnixTimeMilliseconds(), Secure = run.Secure?.Describe(state, run.Secure.PurposeOf(state)), CountedSha256 = ControlRules.CountedOf(state, site), Model = run.SmallModel(state.ModelSha256) } });
         }
 
         return null;

@@ -73,6 +73,12 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
             if (tasks.Next(site, role) is { } task)
             {
                 Remember(site, task);
+                if (task.Train is { Model.IsEmpty: false } train)
+                {
+                    context.Traffic.AddDown(train.RunId, (int)train.Round, train.Model.Length);
+                    await pace.WaitAsync(site, train.Model.Length, call.CancellationToken);
+                }
+
                 return task;
             }
 
@@ -121,6 +127,7 @@ public sealed class NodeService(RunRegistry runs, RunTasks tasks, RunContext con
         RunHost run = RunOf(request.RunId);
         string site = CallerInterceptor.SiteOf(call);
         LedgerHeads.Keep(context.Store, site, request.LedgerHead);
+        context.Traffic.AddUp(run.Id, (int)Math.Min(request.Round, int.MaxValue), request.Data.Length);
         return new() { Offset = (ulong)await uploads.BeginAsync(run, site, request, call.CancellationToken), Zstd = true };
     }
 

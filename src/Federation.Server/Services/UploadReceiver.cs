@@ -7,6 +7,7 @@ using Federation.Server.Runs;
 using Federation.Server.SecureAggregation;
 using Federation.Server.Storage;
 using Federation.V1;
+using Google.Protobuf;
 using Grpc.Core;
 using Opening = Federation.Privacy.SecureAggregation.Opening;
 using Refusal = Federation.Protocol.Refusal;
@@ -50,6 +51,12 @@ public sealed class UploadReceiver(RunContext context, NodePace pace)
         RequireWelcome(run, site, round, request.ModelSha256, request.UpdateSha256); // again: an earlier connection may have finished meanwhile, and what is counted must stay
         if (RunMachine.IsCounted(run.State, site, round)) return (long)request.Size;
         var upload = new UploadRecord(site, request.ModelSha256, request.UpdateSha256, (long)request.Size, request.Weight);
+        if (!request.Data.IsEmpty)
+        {
+            await TakeWholeAsync(run, round, upload, request.Data, turn.Cancelled);
+            return upload.Size;
+        }
+
         if (context.Store.FindUpload(run.Id, round, site) != upload)
         {
             context.Spool.Delete(run.Id, round, site); // another update than the one begun: from the start
@@ -59,6 +66,21 @@ public sealed class UploadReceiver(RunContext context, NodePace pace)
         long length = context.Spool.Length(run.Id, round, site);
         if (length == upload.Size) await CompleteAsync(run, round, upload);
         return length;
+    }
+
+    /// <summary>A small update, which came with its announcement. One that was begun otherwise makes room for it: nothing of it counts.</summary>
+    private async Task TakeWholeAsync(RunHost run, int round, UploadRecord upload, ByteString data, CancellationToken cancellationToken)
+    {
+        if (data.Length != upload.Size || data.Length > Limits.SmallBytes) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.WrongSize, $"{data.Length} bytes came with an announcement of {upload.Size}; all of them, {Limits.SmallBytes} at most, or none are right.", "data");
+        await pace.WaitAsync(upload.Site, data.Length, cancellationToken);
+        context.Spool.Delete(run.Id, round, upload.Site);
+        using (FileStream file = context.Spool.Append(run.Id, round, upload.Site))
+        {
+            file.Write(data.Span);
+            file.Flush(flushToDisk: true);
+        }
+
+        await CompleteAsync(run, round, upload);
     }
 
     /// <summary>Receives chunks until the update is complete.</summary>

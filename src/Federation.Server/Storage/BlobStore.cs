@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using Federation.Formats;
 using Federation.Privacy.Canonical;
+using Federation.Protocol;
 using Federation.Protocol.Identity;
 
 namespace Federation.Server.Storage;
@@ -88,6 +89,8 @@ public sealed class BlobStore
 /// <summary>Uploads of open rounds, one file for each run, round and site; what arrived before a broken connection or a crash stays.</summary>
 public sealed class Spool(string folder)
 {
+    private readonly SpareFiles _spare = new(folder + ".spare"); // beside it: nothing in the spool is of no upload
+
     public string PathOf(string runId, int round, string site)
     {
         if (!Names.IsSiteName(site) || !Names.IsSiteName(runId)) throw new ArgumentException($"'{runId}' and '{site}' must be names.");
@@ -98,7 +101,7 @@ public sealed class Spool(string folder)
 
     public void Delete(string runId, int round, string site)
     {
-        if (File.Exists(PathOf(runId, round, site))) File.Delete(PathOf(runId, round, site));
+        if (File.Exists(PathOf(runId, round, site))) _spare.Retire(PathOf(runId, round, site));
     }
 
     /// <summary>Opens for appending.</summary>
@@ -106,6 +109,7 @@ public sealed class Spool(string folder)
     {
         string path = PathOf(runId, round, site);
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        _spare.Place(path);
         return new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.Read, 1);
     }
 
@@ -119,7 +123,9 @@ public sealed class Spool(string folder)
         if (!run.Exists) return;
         foreach (DirectoryInfo round in run.EnumerateDirectories())
         {
-            if (int.TryParse(round.Name, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number <= last) round.Delete(recursive: true);
+            if (!int.TryParse(round.Name, NumberStyles.None, CultureInfo.InvariantCulture, out int number) || number > last) continue;
+            foreach (FileInfo file in round.EnumerateFiles()) _spare.Retire(file.FullName);
+            round.Delete(recursive: true);
         }
     }
 }

@@ -23,12 +23,14 @@ public abstract partial class SqlStore : ICoordinatorStore
     private readonly ConcurrentDictionary<long, string> _transcriptHashes = new();
     private readonly Database _database;
     private DbConnection? _connection; // of the call under way
+    private List<SiteRecord>? _sites; // asked for with every event; forgotten by whatever changes one, and by a new process
 
     private protected SqlStore(Database database) => _database = database;
 
     public void AddInvitation(string site, string secretSha256, DateTimeOffset expires) => InTransaction(() =>
     {
         Execute("INSERT INTO invitations(secret, site, expires) VALUES($1, $2, $3)", secretSha256, site, Ms(expires));
+        _sites = null;
         Execute("INSERT INTO sites(name) VALUES($1) ON CONFLICT(name) DO UPDATE SET revoked = NULL", site);
     });
 
@@ -43,6 +45,7 @@ public abstract partial class SqlStore : ICoordinatorStore
         if (Ms(now) >= found[0].Expires) return InvitationUse.Expired;
         if (FindRevoked(keySha256)) return InvitationUse.KeyRevoked;
         Execute("UPDATE invitations SET used = $2 WHERE secret = $1", secretSha256, Ms(now));
+        _sites = null;
         Execute("UPDATE sites SET key = $2 WHERE name = $1", site, keySha256);
         return InvitationUse.Taken;
     });
@@ -54,13 +57,14 @@ public abstract partial class SqlStore : ICoordinatorStore
         if (known.Revoked is { } before) return new RevokedSite(Query("SELECT key FROM revoked_keys WHERE site = $1 AND at = $2", row => row.GetString(0), site, Ms(before)).FirstOrDefault(), before);
         if (known.KeySha256 is { } key) Execute("INSERT INTO revoked_keys(key, site, at) VALUES($1, $2, $3) ON CONFLICT DO NOTHING", key, site, Ms(now));
         Execute("UPDATE invitations SET used = $2 WHERE site = $1 AND used IS NULL", site, Ms(now));
+        _sites = null;
         Execute("UPDATE sites SET key = NULL, revoked = $2 WHERE name = $1", site, Ms(now));
         return new RevokedSite(known.KeySha256, At(Ms(now)));
     });
 
     public bool IsRevoked(string keySha256) => Locked(() => FindRevoked(keySha256));
 
-    public IReadOnlyList<SiteRecord> Sites() => Locked(() => Query($"{AllSites} ORDER BY name", ReadSite));
+    public IReadOnlyList<SiteRecord> Sites() => Locked(() => _sites ??= Query($"{AllSites} ORDER BY name", ReadSite));
 
     public SiteRecord? FindSite(string name) => Locked(() => SiteOf(name));
 
@@ -82,7 +86,10 @@ public abstract partial class SqlStore : ICoordinatorStore
     });
 
     public void SaveJoin(string site, NodeRole role, IReadOnlyList<string> dataIds, IReadOnlyDictionary<string, string> labels, DateTimeOffset now) => Soon(() =>
-        Execute("UPDATE sites SET role = $2, data = $3, seen = $4, labels = $5 WHERE name = $1", site, role.ToString(), JsonSerializer.Serialize(dataIds), Ms(now), JsonSerializer.Serialize(labels)));
+    {
+        _sites = null;
+        Execute("UPDATE sites SET role = $2, data = $3, seen = $4, labels = $5 WHERE name = $1", site, role.ToString(), JsonSerializer.Serialize(dataIds), Ms(now), JsonSerializer.Serialize(labels));
+    });
 
     public IReadOnlyList<LedgerHead> LedgerHeads(string site) => Locked(() => Query("SELECT head FROM ledger_heads WHERE site = $1 ORDER BY data_set", ReadHead, site));
 
@@ -189,6 +196,7 @@ public abstract partial class SqlStore : ICoordinatorStore
     /// <summary>One transaction of more than the store's own calls.</summary>
     internal void Fill(Action<DbConnection> fill) => _database.Write(connection =>
     {
+        _sites = null;
         fill(connection);
         return true;
     });

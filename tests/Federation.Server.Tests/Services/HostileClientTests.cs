@@ -56,7 +56,7 @@ public sealed class HostileClientTests : IAsyncLifetime
         {
             (string Method, IMessage Message)[] calls =
             [
-                ("BeginUpload", new BeginUploadRequest { RunId = run, Round = round, ModelSha256 = hash, UpdateSha256 = hash, Size = size, Weight = size }),
+                ("BeginUpload", new BeginUploadRequest { RunId = run, Round = round, ModelSha256 = hash, UpdateSha256 = hash, Size = size, Weight = size, Data = ByteString.CopyFrom(bytes) }),
                 ("Upload", new UploadChunk { RunId = run, Round = round, UpdateSha256 = hash, Offset = size, Data = ByteString.CopyFrom(bytes), Zstd = size % 2 == 0 }),
                 ("Download", new DownloadRequest { Sha256 = hash, Offset = size }),
                 ("ReportReadiness", new ReadinessReport { RunId = run, Mismatches = { hash } }),

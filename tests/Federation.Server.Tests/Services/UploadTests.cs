@@ -105,6 +105,36 @@ public sealed class UploadTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task BeginUpload_WithAllOfASmallUpdate_CountsItOnce()
+    {
+        Train task = (await _nodes[0].NextAsync()).Train;
+        Assert.Equal(Model, Sha256Hex.Of(task.Model.Span)); // the model came along, too
+        byte[] other = Tiny.Update(100, 100, 100, 100).ToBytes();
+        await _nodes[0].BeginAsync(_run, 1, Model, other);
+        await Assert.ThrowsAsync<RpcException>(() => _nodes[0].SendAsync(_run, 1, other, until: 40)); // what was begun otherwise makes room
+        for (int i = 0; i < 2; i++) Assert.Equal((ulong)Good.Header.FileLength, (await WholeAsync(Good.ToBytes())).Offset);
+        await Tiny.RefusedAsync(Refusal.AlreadyContributed, StatusCode.AlreadyExists, () => WholeAsync(other));
+        await FinishAsync(_nodes[1], _nodes[2]);
+        RoundSummary round = (await _test.ShowAsync(_run)).Rounds[0];
+        Assert.Equal((5 * (ulong)Good.Header.FileLength) + 40, round.BytesUp); // whatever came, also what did not count
+        Assert.InRange(round.BytesControl, 1UL, 3 * 5000UL);
+    }
+
+    [Fact]
+    public async Task BeginUpload_WithOtherBytesThanAnnounced_IsRefusedAndTheRightOnesAreTaken()
+    {
+        byte[] damaged = Good.ToBytes();
+        damaged[^1] ^= 1;
+        await Tiny.RefusedAsync(Refusal.WrongHash, StatusCode.DataLoss, () => WholeAsync(damaged, sha256: Good.Sha256));
+        await Tiny.RefusedAsync(Refusal.WrongSize, StatusCode.InvalidArgument, () => WholeAsync(Good.ToBytes()[..40], Good.Sha256, Good.ToBytes().Length), "40 bytes came with an announcement of");
+        await WholeAsync(Good.ToBytes());
+        await FinishAsync(_nodes[1], _nodes[2]);
+    }
+
+    private async Task<BeginUploadReply> WholeAsync(byte[] data, string? sha256 = null, int? size = null) => await _nodes[0].Client.BeginUploadAsync(
+        new BeginUploadRequest { RunId = _run, Round = 1, ModelSha256 = Model, UpdateSha256 = sha256 ?? Sha256Hex.Of(data), Size = (ulong)(size ?? data.Length), Weight = 1, Data = ByteString.CopyFrom(data) });
+
+    [Fact]
     public async Task Upload_ManyConnectionsOfOneSiteAtOnce_CountOneUpdate()
     {
         ModelState[] updates = [Good, Tiny.Update(5, 5, 5, 5), Tiny.Update(6, 6, 6, 6)];

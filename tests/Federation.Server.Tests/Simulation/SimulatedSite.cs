@@ -186,6 +186,8 @@ internal sealed class SimulatedSite(int number, SimulatedDay day)
     {
         MadeUpdate update = day.UpdateOf(sha256);
         var begin = new BeginUploadRequest { RunId = train.RunId, Round = train.Round, ModelSha256 = train.ModelSha256, UpdateSha256 = sha256, Size = (ulong)update.File.Length, Weight = update.Weight };
+        if (day.Happens(0.3)) begin.Data = ByteString.CopyFrom(update.File); // as nodes do with small ones
+        if (!begin.Data.IsEmpty && day.Happens(0.02)) begin.Data = ByteString.CopyFrom(update.File.AsSpan(0, update.File.Length - 1));
         BeginUploadReply begun = await CallAsync("BeginUpload", begin, (node, asked, call) => node.BeginUpload(asked, call), answered: reply => Hear(begin, reply.Offset));
         if (begun.Offset == begin.Size) return true;
         int offset = (int)begun.Offset, until = day.Happens(0.15) ? Random.Next(offset, update.File.Length) : update.File.Length;
