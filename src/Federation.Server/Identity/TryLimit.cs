@@ -34,7 +34,7 @@ internal sealed class TryLimit(TimeProvider time, int capacity = TryLimit.Defaul
         _order.AddLast(known);
         known.Value.Tries.Enqueue(now);
         while (known.Value.Tries.Count > Most) known.Value.Tries.Dequeue();
-        while (_keys.Count > capacity || IsOver(_order.First!.Value.Tries.Last(), now))
+        while (_keys.Count > capacity || !_order.First!.Value.Tries.Any(tried => !IsOver(tried, now)))
         {
             _keys.Remove(_order.First!.Value.Key);
             _order.RemoveFirst();

@@ -48,6 +48,16 @@ public sealed class EnrolmentTriesTests
     }
 
     [Fact]
+    public void Try_AfterAnotherAddressFailedWaitedAndCameIn_IsRefusedWithItsReason()
+    {
+        var tries = new EnrolmentTries(_time);
+        Fail(tries, "10.0.0.1", null);
+        _time.Advance(TimeSpan.FromMinutes(2));
+        Assert.Equal("taken", tries.Try(IPAddress.Parse("10.0.0.1"), null, () => "taken"));
+        Fail(tries, "10.0.0.2", null);
+    }
+
+    [Fact]
     public void Try_ManyNamesFromOneAddress_IsHeldUpByItsAddress()
     {
         var tries = new EnrolmentTries(_time);
