@@ -69,7 +69,7 @@ internal sealed class RunCharges(NodeLedgers ledgers, ILogger logger)
 
     /// <summary>Where no ε bounds a run, its spec does: an honest coordinator asks for an update once a round (of an asynchronous run too, where a round is a step of the model, and none is given up), for an evaluation once each that the spec has.</summary>
     private static long MostRounds(RunSpec spec, string purpose) =>
-        RunForecast.WithRepeats(purpose == Opening.Evaluation ? (int)EvaluateSpec.Evaluations(spec.Evaluate!.Every, spec.Rounds, spec.Rounds) : spec.Rounds);
+        RunSpec.WithRepeats(purpose == Opening.Evaluation ? (int)EvaluateSpec.Evaluations(spec.Evaluate!.Every, spec.Rounds, spec.Rounds) : spec.Rounds);
 
     private string DataSetOf(LearningTask task) => task.Schema?.Name ?? ledgers.OwnDataSet;
 }

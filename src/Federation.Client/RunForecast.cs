@@ -64,9 +64,6 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
         }
     }
 
-    /// <summary>So many of a run's rounds, with those that may have to be repeated: a tenth of them, at least three. Of those that were abandoned something may have been seen.</summary>
-    public static int WithRepeats(int rounds) => checked(rounds + Math.Max(3, rounds / 10));
-
     /// <summary>What the run costs, in a sentence.</summary>
     public string Cost
     {
@@ -109,7 +106,7 @@ public sealed record RunForecast(LearningTask Task, string DataSet, double Delta
 
     /// <summary>The run's rounds, and those that may have to be repeated.</summary>
     private static IReadOnlyList<PrivacyEvent> Repeated(RunSpec spec, Func<int, IReadOnlyList<PrivacyEvent>> events) =>
-        spec.Statistics is null ? events(WithRepeats(spec.Rounds)) : [.. events(1).Select(one => new RepeatedEvent(one, WithRepeats(1)))];
+        spec.Statistics is null ? events(RunSpec.WithRepeats(spec.Rounds)) : [.. events(1).Select(one => new RepeatedEvent(one, RunSpec.WithRepeats(1)))];
 
     /// <summary>What the rounds and those repeated cost (with a thousandth for grids, which depend on the cohort), or what the spec's maxEpsilon leaves room for where that is more.</summary>
     /// <remarks>With a site as the unit the ledger is charged more than the spec speaks of. What it is charged grows with the rounds at least as fast as the site's own ε, so that in proportion it is bounded on the safe side.</remarks>

@@ -161,7 +161,7 @@ public sealed class Coordinator : IAsyncDisposable
         builder.Services.AddSingleton(typeof(ILogger<>), typeof(Logger<>));
         builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
         builder.Services.AddSingleton(time).AddSingleton(ca).AddSingleton(context.Store).AddSingleton(context.Sessions).AddSingleton(context.Traffic).AddSingleton(context.Signal);
-        builder.Services.AddSingleton(context).AddSingleton(runs).AddSingleton<RunTasks>().AddSingleton<UploadReceiver>().AddSingleton<OpenCalls>().AddSingleton<EnrolmentTries>().AddSingleton<SeenCertificates>().AddSingleton(new NodePace(configuration.NodeBandwidth, time)).AddSingleton<OperatorAccess>().AddSingleton(new SiteCertificates(ca, time, configuration.SiteCertificates));
+        builder.Services.AddSingleton(context).AddSingleton(runs).AddSingleton<RunTasks>().AddSingleton<UploadReceiver>().AddSingleton<OpenCalls>().AddSingleton<EnrolmentTries>().AddSingleton<SeenCertificates>().AddSingleton(new NodePace(configuration.NodeBandwidth, time)).AddSingleton<OperatorAccess>().AddSingleton<CallLimits>().AddSingleton(new SiteCertificates(ca, time, configuration.SiteCertificates));
         builder.Services.AddRoutingCore();
         builder.Services.AddGrpc(options =>
         {
@@ -172,11 +172,12 @@ public sealed class Coordinator : IAsyncDisposable
         builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
-            kestrel.Limits.MinRequestBodyDataRate = null; // uploads over slow lines are kept, not cut
+            // Streams of uploads over slow lines are kept: for those gRPC lifts the least rate of a body, which a message that never comes to its end does not reach.
             Listen(kestrel, configuration.Nodes, own, new Listener(IsOperators: false));
             Listen(kestrel, configuration.Operators, own, new Listener(IsOperators: true));
         });
         WebApplication host = builder.Build();
+        host.Use((http, next) => http.RequestServices.GetRequiredService<CallLimits>().CallAsync(http, next));
         host.UseRouting();
         host.MapGrpcService<EnrolmentService>();
         host.MapGrpcService<NodeService>();
@@ -208,7 +209,7 @@ public sealed class Coordinator : IAsyncDisposable
             listen.Use(next => connection =>
             {
                 connection.Features.Set(listener);
-                return next(connection);
+                return kestrel.ApplicationServices.GetRequiredService<CallLimits>().ConnectAsync(connection, next);
             });
         });
     }

@@ -52,6 +52,9 @@ public sealed partial record RunSpec
     /// <summary>Asks the sites' tables for sums instead of training; then one sum is opened, and model, task, seed and local training say nothing. Null: the run trains.</summary>
     public StatisticsSpec? Statistics { get; init; }
 
+    /// <summary>The rounds that a site takes part in at most where a run has so many: a tenth more, three at least, may have to be repeated, and of those given up something may have been seen.</summary>
+    public static int WithRepeats(int rounds) => checked(rounds + Math.Max(3, rounds / 10));
+
     /// <summary>The spec as it is in one round: with the local training of that round.</summary>
     public RunSpec At(int round)
     {

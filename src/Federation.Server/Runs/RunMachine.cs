@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using Federation.Formats.Evaluation;
+using Federation.Formats.Runs;
 using Federation.Protocol;
 
 namespace Federation.Server.Runs;
@@ -228,12 +229,14 @@ public static class RunMachine
                 ]);
         }
 
+        int given = state.Round - state.CompletedRounds, most = RunSpec.WithRepeats(state.Plan.Rounds) - state.Plan.Rounds;
+        string bound = given * 2 < most ? "" : $" {given} rounds were given up; sites that sent an update in each take no part after the {most}th.";
         return new Transition(
             state with { Phase = new Waiting("") },
             [
                 new Summarize(state.Round, "abandoned", open.Cohort, open.Contributions, open.OpenedAt),
                 new DropUploads(state.Round),
-                new Announce(RunLog.RoundAbandoned, $"Round {state.Round} abandoned: {open.Contributions.Count} of {state.Plan.MinContributors} needed updates came{without}. The model stays.", state.Round),
+                new Announce(RunLog.RoundAbandoned, $"Round {state.Round} abandoned: {open.Contributions.Count} of {state.Plan.MinContributors} needed updates came{without}. The model stays.{bound}", state.Round),
             ]);
     }
 

@@ -21,8 +21,7 @@ internal static class RosterBook
             if (newest is null || newest.Sites.Count != sites.Count || !newest.Sites.All(site => sites.GetValueOrDefault(site.Key) == site.Value))
             {
                 newest = new((newest?.Version ?? 0) + 1, newest?.Hash ?? "", sites);
-                context.Store.AddRoster(newest.Version, newest.Encode());
-                context.Acts?.Record(AdministrativeLog.Roster, "The coordinator", $"made roster {newest.Version} of {newest.Sites.Count} sites, hash {newest.Hash}, after {(newest.PreviousHash.Length == 0 ? "none" : newest.PreviousHash)}.");
+                Add(context, newest);
             }
 
             if (!context.Blobs.Has(newest.Hash))
@@ -34,5 +33,20 @@ internal static class RosterBook
 
             return newest;
         }
+    }
+
+    private static void Add(RunContext context, Privacy.SecureAggregation.Roster roster)
+    {
+        const string Who = "The coordinator";
+        string what = $"made roster {roster.Version} of {roster.Sites.Count} sites, hash {roster.Hash}, after {(roster.PreviousHash.Length == 0 ? "none" : roster.PreviousHash)}.";
+        bool Keep()
+        {
+            context.Store.AddRoster(roster.Version, roster.Encode());
+            return true;
+        }
+
+        if (context.Acts is null) Keep();
+        else context.Acts.Do(AdministrativeLog.Roster, Who, what, Keep, () => context.Store.NewestRoster().AsSpan().SequenceEqual(roster.Encode()));
+        context.Acts?.Record(AdministrativeLog.Roster, Who, what);
     }
 }

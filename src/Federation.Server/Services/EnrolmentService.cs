@@ -28,7 +28,9 @@ public sealed class EnrolmentService(CertificateAuthority ca, SiteCertificates c
         if (token.CaSpkiSha256 != ca.SpkiSha256) throw RpcError.Refuse(StatusCode.PermissionDenied, Refusal.TokenForeign, "The invitation is another federation's.", "token");
         DateTimeOffset now = shared.Time.GetUtcNow();
         using X509Certificate2 certificate = certificates.Issue(token.Site, request.CertificateSigningRequest); // before the token is used up
-        switch (shared.Store.Enroll(token.Site, token.SecretSha256, CertificateProfile.SpkiSha256(certificate), now))
+        string key = CertificateProfile.SpkiSha256(certificate), who = $"{token.Site} (site, from {from})", what = $"enrolled with the key {key}.";
+        InvitationUse Use() => shared.Store.Enroll(token.Site, token.SecretSha256, key, now);
+        switch (shared.Acts is { } acts ? acts.Do(AdministrativeLog.Enrolled, who, what, Use, () => shared.Store.FindSite(token.Site)?.KeySha256 == key) : Use())
         {
             case InvitationUse.Unknown: throw Refuse(Refusal.TokenUnknown, "The invitation is unknown.");
             case InvitationUse.AlreadyUsed: throw Refuse(Refusal.TokenUsed, "The invitation was used already.");
@@ -37,7 +39,7 @@ public sealed class EnrolmentService(CertificateAuthority ca, SiteCertificates c
         }
 
         shared.Signal.Raise();
-        shared.Acts?.Record(AdministrativeLog.Enrolled, token.Site, $"(site, from {from}) enrolled with the key {CertificateProfile.SpkiSha256(certificate)}.");
+        shared.Acts?.Record(AdministrativeLog.Enrolled, who, what);
         return new EnrollReply { Certificate = ByteString.CopyFrom(certificate.RawData), CaCertificate = ByteString.CopyFrom(ca.Certificate.RawData) };
     }
 

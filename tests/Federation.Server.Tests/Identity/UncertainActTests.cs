@@ -23,7 +23,7 @@ public sealed class UncertainActTests(PostgresCluster cluster) : IClassFixture<P
         await test.EnrolAllAsync("a", "b");
         await test.Operator.IssueOperatorAsync(new IssueOperatorRequest { Name = "bob", Role = "viewer" });
         ModelState initial = Tiny.Model();
-        string run = await test.SubmitAsync(initial);
+        string run = await test.SubmitAsync(initial), invitation = (await test.Operator.InviteSiteAsync(new InviteSiteRequest { Name = "d" })).Token;
         (string Kind, string What, Func<Task> Call)[] acts =
         [
             ("run-paused", "paused the run 'tiny'.", async () => await test.Operator.PauseRunsAsync(new PauseRunsRequest { RunId = run })),
@@ -32,6 +32,12 @@ public sealed class UncertainActTests(PostgresCluster cluster) : IClassFixture<P
             ("site-revoked", "revoked the site 'b'.", async () => await test.Operator.RevokeSiteAsync(new RevokeSiteRequest { Name = "b" })),
             ("operator-issued", "issued the operator 'ann' (viewer, by token)", async () => await test.Operator.IssueOperatorAsync(new IssueOperatorRequest { Name = "ann", Role = "viewer" })),
             ("operator-revoked", "revoked the operator 'bob'.", async () => await test.Operator.RevokeOperatorAsync(new RevokeOperatorRequest { Name = "bob" })),
+            ("site-enrolled", "enrolled with the key", () => test.CertifyAsync(invitation, "d")),
+            ("roster-changed", "made roster 1 of", async () =>
+            {
+                using AsyncServerStreamingCall<Chunk> roster = test.Operator.ShowRoster(new ShowRosterRequest());
+                await roster.ResponseStream.MoveNext(TestContext.Current.CancellationToken);
+            }),
         ];
         foreach ((string kind, string what, Func<Task> call) in acts)
         {
@@ -41,11 +47,13 @@ public sealed class UncertainActTests(PostgresCluster cluster) : IClassFixture<P
             test.Wait(); // the database is left alone for a second after it failed
             (AuditEntry first, AuditEntry second) = (Log()[before], Log()[before + 1]);
             Assert.Equal("act-uncertain", first.Kind);
-            Assert.StartsWith($"{Admin} {what}", first.What, StringComparison.Ordinal);
+            string who = kind switch { "site-enrolled" => "d (site, from ", "roster-changed" => "The coordinator", _ => Admin };
+            Assert.StartsWith(who, first.What, StringComparison.Ordinal);
+            Assert.Contains($" {what}", first.What, StringComparison.Ordinal);
             Assert.EndsWith("whether it is done is not known yet.", first.What, StringComparison.Ordinal);
             bool isDone = cut == CommitCutter.Cut.After;
             Assert.Equal((isDone ? kind : "act-not-done", first.Run), (second.Kind, second.Run));
-            Assert.StartsWith($"The coordinator found in its database that it was {(isDone ? "" : "not ")}done: {Admin} {what}", second.What, StringComparison.Ordinal);
+            Assert.StartsWith($"The coordinator found in its database that it was {(isDone ? "" : "not ")}done: {who}", second.What, StringComparison.Ordinal);
             Assert.Equal(kind.StartsWith("run", StringComparison.Ordinal), first.Run.Length > 0);
         }
 

@@ -156,6 +156,17 @@ public sealed class RunMachineTests
     }
 
     [Fact]
+    public void Round_GivenUpAgain_SaysHowManyMoreTheSitesAllow()
+    {
+        var run = new Scenario(rounds: 40, least: 2);
+        run.Ready("a", "b", "c");
+        for (int i = 0; i < 3; i++) run.Wait(Deadline);
+        string[] said = [.. run.Effects.OfType<Announce>().Where(line => line.Kind == RunLog.RoundAbandoned).Select(line => line.Message)];
+        Assert.EndsWith("The model stays.", said[0], StringComparison.Ordinal); // 4 of 40 rounds may be repeated
+        Assert.EndsWith("3 rounds were given up; sites that sent an update in each take no part after the 4th.", said[2], StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Update_SentTwice_CountsOnce()
     {
         var run = new Scenario(least: 2);

@@ -183,6 +183,8 @@ internal sealed class Witness(Func<BlobStore> blobs)
             return;
         }
 
+        // What a site was told to be counted is what counts: no other update of the same site.
+        if (run.State.Plan.Buffer is null && run.Acknowledged.FirstOrDefault(update => _updates[update].Round == model.Round && !Has(closed, update)) is { } exchanged) Breaks($"{name}: round {model.Round} is made without the update {exchanged[..8]}, which was taken.");
         List<(MadeUpdate Update, int Age)> parts = [];
         foreach ((string site, Contribution contribution) in closed)
         {
