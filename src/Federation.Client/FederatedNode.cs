@@ -130,9 +130,8 @@ public static class FederatedNode
         while (true)
         {
             NodeTask task = await client.NextTaskAsync(new NextTaskRequest(), cancellationToken: cancellationToken);
-            backoff.Reset();
-            if (task.TaskCase is NodeTask.TaskOneofCase.Idle or NodeTask.TaskOneofCase.None) continue;
-            await WithHeartbeatsAsync(client, link, options.Time, token => tasks.DoAsync(task, token), cancellationToken);
+            if (task.TaskCase is not (NodeTask.TaskOneofCase.Idle or NodeTask.TaskOneofCase.None)) await WithHeartbeatsAsync(client, link, options.Time, token => tasks.DoAsync(task, token), cancellationToken);
+            backoff.Reset(); // not before the task is done: a coordinator whose disk is full hands out the same one again at once
             if (options.ExitAfterRun && task.RunEnded is { } ended) return new NodeOutcome(ended.RunId, ended.State, ended.ModelSha256, (int)ended.Rounds, ended.Reason);
         }
     }

@@ -122,7 +122,12 @@ internal sealed class LyingCoordinator : IAsyncDisposable
 
         public override async Task<ReadinessReply> ReportReadiness(ReadinessReport request, ServerCallContext context) => await coordinator.ReportReadinessAsync(request, cancellationToken: context.CancellationToken);
 
-        public override async Task<BeginUploadReply> BeginUpload(BeginUploadRequest request, ServerCallContext context) => await coordinator.BeginUploadAsync(request, cancellationToken: context.CancellationToken);
+        public override async Task<BeginUploadReply> BeginUpload(BeginUploadRequest request, ServerCallContext context)
+        {
+            BeginUploadReply taken = await coordinator.BeginUploadAsync(request, cancellationToken: context.CancellationToken);
+            if (!request.Data.IsEmpty) await liar.Keep(context.CancellationToken); // a small update is taken with it
+            return taken;
+        }
 
         public override async Task<UploadReply> Upload(IAsyncStreamReader<UploadChunk> requests, ServerCallContext context)
         {

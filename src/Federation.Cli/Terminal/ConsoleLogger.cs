@@ -30,7 +30,7 @@ internal sealed class ConsoleLoggerProvider(TextWriter error, TimeProvider time)
         };
         string cause = exception is null ? "" : $" ({exception.GetType().Name}: {exception.Message})";
         if (exception is not null && Environment.GetEnvironmentVariable("FED_DEBUG") == "1") cause = Environment.NewLine + exception;
-        string line = $"{time.GetLocalNow():HH:mm:ss} {mark}{Output.OneLine(message)}";
+        string line = $"{time.GetLocalNow():yyyy-MM-dd HH:mm:ss} {mark}{Output.OneLine(message)}";
         lock (_gate) error.WriteLine(line + (cause.StartsWith(' ') ? Output.OneLine(cause).Insert(0, " ") : cause));
     }
 

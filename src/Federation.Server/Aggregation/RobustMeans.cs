@@ -53,7 +53,7 @@ internal sealed class TrimmedMean(IReadOnlyList<VisibleUpdate> updates, double t
     {
         Array.Sort(_column);
         // At least one is left of an odd number, two of an even one.
-        int cut = Math.Min((int)(trim * _column.Length), (_column.Length - 1) / 2);
+        int cut = Math.Min((int)((decimal)trim * _column.Length), (_column.Length - 1) / 2);
         double sum = 0;
         foreach (float value in _column.AsSpan(cut, _column.Length - (2 * cut))) sum += value;
         return sum / (_column.Length - (2 * cut));

@@ -1,8 +1,10 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using System.Numerics;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Federation.Formats.Models;
+using Federation.Formats.Runs;
 using Federation.Protocol;
 using Grpc.Core;
 
@@ -15,14 +17,25 @@ public static class UpdateFile
 
     /// <param name="path">The complete upload.</param>
     /// <param name="expected">The model's header: the update must have the same bytes there.</param>
+    /// <param name="largest">No value may be larger, nor smaller than its negative.</param>
     /// <exception cref="RpcException">Refuses with the reason.</exception>
-    public static void Check(string path, string sha256, SafetensorsHeader expected)
+    public static void Check(string path, string sha256, SafetensorsHeader expected, float largest = float.MaxValue)
     {
         using FileStream file = File.OpenRead(path);
         RequireHash(file, sha256);
         file.Position = 0;
         RequireLayout(file, expected);
-        RequireFinite(file, expected);
+        RequireFinite(file, expected, largest);
+        if (expected.Tensors[0].Name == UpdateShape.Scalar) RequirePositive(file, expected);
+    }
+
+    /// <summary>The strategy divides by the mean of these numbers.</summary>
+    private static void RequirePositive(FileStream file, SafetensorsHeader header)
+    {
+        Span<byte> bytes = stackalloc byte[sizeof(float)];
+        file.Position = header.DataStart;
+        file.ReadExactly(bytes);
+        if (BinaryPrimitives.ReadSingleLittleEndian(bytes) is var number && number < 0) throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.NotFinite, string.Create(CultureInfo.InvariantCulture, $"The strategy's number '{UpdateShape.Scalar}' is {number:g9}; 0 or more is right."), "update");
     }
 
     private static void RequireHash(FileStream file, string sha256)
@@ -62,21 +75,22 @@ public static class UpdateFile
         }
     }
 
-    /// <summary>How many values, in steps of a vector's width, are known to be finite from the first on: those whose exponent bits are not all set (IEEE 754).</summary>
-    private static int FinitePrefix(ReadOnlySpan<float> values)
+    /// <summary>How many values, in steps of a vector's width, are known to be small enough from the first on: without their signs, numbers are in the order of their bits, and infinity and NaN come after all of them (IEEE 754).</summary>
+    private static int FinitePrefix(ReadOnlySpan<float> values, float largest)
     {
-        var exponent = new Vector<uint>(0x7f800000);
-        ReadOnlySpan<uint> bits = MemoryMarshal.Cast<float, uint>(values);
+        Vector<int> magnitude = new(int.MaxValue), most = new(BitConverter.SingleToInt32Bits(largest));
+        ReadOnlySpan<int> bits = MemoryMarshal.Cast<float, int>(values);
         int i = 0;
-        while (i <= bits.Length - Vector<uint>.Count && !Vector.EqualsAny(new Vector<uint>(bits[i..]) & exponent, exponent)) i += Vector<uint>.Count;
+        while (i <= bits.Length - Vector<int>.Count && !Vector.GreaterThanAny(new Vector<int>(bits[i..]) & magnitude, most)) i += Vector<int>.Count;
         return i;
     }
 
     private static string Shorten(string reason) => reason.Length <= LongestReason ? reason : reason[..LongestReason] + "…";
 
     /// <param name="file">At its data.</param>
-    /// <exception cref="RpcException">A value is NaN or infinite; names tensor and index.</exception>
-    public static void RequireFinite(FileStream file, SafetensorsHeader header)
+    /// <param name="largest">Finite.</param>
+    /// <exception cref="RpcException">A value is NaN, infinite or too large; names tensor and index.</exception>
+    public static void RequireFinite(FileStream file, SafetensorsHeader header, float largest = float.MaxValue)
     {
         byte[] piece = new byte[PieceBytes];
         for (long done = 0; done < header.DataLength;)
@@ -84,12 +98,12 @@ public static class UpdateFile
             Span<byte> bytes = piece.AsSpan(0, (int)Math.Min(piece.Length, header.DataLength - done));
             file.ReadExactly(bytes);
             Span<float> values = MemoryMarshal.Cast<byte, float>(bytes);
-            for (int i = FinitePrefix(values); i < values.Length; i++)
+            for (int i = FinitePrefix(values, largest); i < values.Length; i++)
             {
-                if (float.IsFinite(values[i])) continue;
+                if (Math.Abs(values[i]) <= largest) continue;
                 long offset = done + (i * sizeof(float));
                 TensorInfo tensor = header.Tensors.First(candidate => offset < candidate.End);
-                throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.NotFinite, $"'{tensor.Name}' holds {values[i]} at index {(offset - tensor.Begin) / sizeof(float)}; only finite values are counted.", "update");
+                throw RpcError.Refuse(StatusCode.InvalidArgument, Refusal.NotFinite, $"'{tensor.Name}' holds {values[i]} at index {(offset - tensor.Begin) / sizeof(float)}; only {(float.IsFinite(values[i]) ? string.Create(CultureInfo.InvariantCulture, $"values of at most {largest:g3}, which is 10^15 for each example,") : "finite values")} are counted.", "update");
             }
 
             done += bytes.Length;

@@ -25,6 +25,8 @@ public sealed class CallerInterceptor(SeenCertificates certificates, RunContext 
 {
     private const string SiteKey = "site", OperatorKey = "operator", HttpKey = "__HttpContext", Enrolment = "/federation.v1.Enrolment/", Node = "/federation.v1.Node/", Operator = "/federation.v1.Operator/";
 
+    private long _saidFull; // timestamp; 0: never
+
     // What an ended call's handler is given to stop by itself; one that is stuck, say on a reader that takes nothing, is not waited for.
     private static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(300);
 
@@ -78,7 +80,7 @@ public sealed class CallerInterceptor(SeenCertificates certificates, RunContext 
         }
         catch (Exception error) when (DiskFull.Is(error))
         {
-            shared.Logger.LogError("The coordinator's disk is full: {Message}", error.Message);
+            SayFull(error);
             throw RpcError.Refuse(StatusCode.ResourceExhausted, Refusal.StorageFull, "The coordinator's disk is full; nothing was taken.", repair: "Its operator must make room; try again then.");
         }
         catch (Exception error) when (error is not (RpcException or OperationCanceledException) && !context.CancellationToken.IsCancellationRequested)
@@ -86,6 +88,14 @@ public sealed class CallerInterceptor(SeenCertificates certificates, RunContext 
             shared.Logger.LogError(error, "{Method} failed", context.Method);
             throw new RpcException(new Status(StatusCode.Internal, "The coordinator failed; its log has the details."));
         }
+    }
+
+    /// <summary>Every site's calls meet it; a line a minute says it.</summary>
+    private void SayFull(Exception error)
+    {
+        long now = shared.Time.GetTimestamp(), said = Interlocked.Read(ref _saidFull);
+        if (said != 0 && shared.Time.GetElapsedTime(said, now) < TimeSpan.FromMinutes(1)) return;
+        if (Interlocked.CompareExchange(ref _saidFull, now, said) == said) shared.Logger.LogError("The coordinator's disk is full, calls that need room are refused: {Message}", error.Message);
     }
 
     private static async Task<T> UnlessEndedAsync<T>(OpenCall open, Task<T> work)

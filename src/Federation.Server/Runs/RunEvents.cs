@@ -60,7 +60,8 @@ public sealed record Aggregated(int Round, string ModelSha256, RoundOpening? Ope
 public sealed record RoundOpening(int Epoch, ImmutableArray<string> Members, ulong Weight, long Bytes, double OpeningSeconds, double DecodingSeconds, string TranscriptSha256);
 
 /// <summary>The sum could not be made.</summary>
-public sealed record AggregationFailed(int Round, string Reason) : RunEvent;
+/// <param name="IsOfUpdates">What came makes no model, and other updates may; else it is the coordinator's own trouble.</param>
+public sealed record AggregationFailed(int Round, string Reason, bool IsOfUpdates = false) : RunEvent;
 
 public sealed record EvaluationArrived(string Site, int Round, EvaluationSums Sums) : RunEvent;
 

@@ -5,6 +5,7 @@ using Federation.Formats.Data;
 using Federation.Formats.Models;
 using Federation.Formats.Runs;
 using Federation.Protocol;
+using Federation.Server.Aggregation;
 using Federation.Server.Identity;
 using Federation.Server.SecureAggregation;
 using Federation.Server.Storage;
@@ -280,7 +281,7 @@ public sealed partial class RunHost
         {
             if (TryLater(error)) return;
             _context.Logger.LogError(error, "{Run}: round {Round} could not be aggregated", Record.Name, round);
-            Apply(State.Phase is Evaluating ? new EvaluationOpened(round, null, error.Message) : new AggregationFailed(round, error.Message));
+            Apply(State.Phase is Evaluating ? new EvaluationOpened(round, null, error.Message) : new AggregationFailed(round, error.Message, IsOfUpdates: error is AggregationException));
         }
         catch (Exception second) when (second is IOException or DbException)
         {

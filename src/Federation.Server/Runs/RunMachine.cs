@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using Federation.Formats.Evaluation;
-using Federation.Formats.Runs;
 using Federation.Protocol;
 
 namespace Federation.Server.Runs;
@@ -25,6 +24,7 @@ public static class RunMachine
             SiteRevoked revoked => SiteRules.Revoke(state, revoked),
             UpdateArrived arrived => Arrive(state, arrived, now),
             Aggregated aggregated => FinishRound(state, aggregated, roster, now),
+            AggregationFailed { IsOfUpdates: true } failed when state is { Phase: Aggregating closed, Buffer: null } && failed.Round == state.Round => AbandonRules.NoModel(state, closed, failed.Reason),
             AggregationFailed failed when state.Phase is Aggregating && failed.Round == state.Round => End(state, RunEnd.Failed, $"Round {failed.Round} could not be aggregated: {failed.Reason}"),
             AggregationFailed => new Transition(state, [], Duplicate: true),
             EvaluationArrived when state.Plan.Secure => Refuse(state, Refusal.Invalid, "Under secure aggregation evaluation sums travel encrypted."),
@@ -229,15 +229,7 @@ public static class RunMachine
                 ]);
         }
 
-        int given = state.Round - state.CompletedRounds, most = RunSpec.WithRepeats(state.Plan.Rounds) - state.Plan.Rounds;
-        string bound = given * 2 < most ? "" : $" {given} rounds were given up; sites that sent an update in each take no part after the {most}th.";
-        return new Transition(
-            state with { Phase = new Waiting("") },
-            [
-                new Summarize(state.Round, "abandoned", open.Cohort, open.Contributions, open.OpenedAt),
-                new DropUploads(state.Round),
-                new Announce(RunLog.RoundAbandoned, $"Round {state.Round} abandoned: {open.Contributions.Count} of {state.Plan.MinContributors} needed updates came{without}. The model stays.{bound}", state.Round),
-            ]);
+        return AbandonRules.TooFew(state, open, without);
     }
 
     internal static Transition FinishEvaluation(RunState state, Evaluating evaluating)

@@ -51,6 +51,11 @@ internal sealed class OpenedSums(RunContext context, RunHost run)
                 return Lost(round, $"What was opened is no sum of {session.Contributions} contributions: {wrong.Message}");
             }
 
+            catch (AggregationException wrong)
+            {
+                return Lost(round, $"The sum makes no model: {wrong.Message}");
+            }
+
             RoundOpening Report(ulong weight) => session.Report! with { Weight = weight, DecodingSeconds = context.Time.GetElapsedTime(began).TotalSeconds };
         }
     }

@@ -18,6 +18,9 @@ namespace Federation.Server.Services;
 public sealed class UploadReceiver(RunContext context, NodePace pace)
 {
     private const ulong HeaviestWeight = 1UL << 40;
+
+    // No training moves a weight so far, and squares of it, which strategies keep in float32, stay finite over a million rounds.
+    private const float LargestChange = 1e15f;
     private readonly ConcurrentDictionary<(string Run, string Site), Writer> _writers = new();
 
     /// <summary>One connection at a time writes a site's upload; a newer one takes over, because the older may hang on a dead peer.</summary>
@@ -138,7 +141,7 @@ public sealed class UploadReceiver(RunContext context, NodePace pace)
         try
         {
             string path = context.Spool.PathOf(run.Id, round, upload.Site);
-            if (run.Secure is null) UpdateFile.Check(path, upload.UpdateSha256, run.UpdateShape.Header);
+            if (run.Secure is null) UpdateFile.Check(path, upload.UpdateSha256, run.UpdateShape.Header, LargestChange * upload.Weight);
             else CheckContribution(run, round, upload, path);
         }
         catch (RpcException error)

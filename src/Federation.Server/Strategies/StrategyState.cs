@@ -21,12 +21,12 @@ public sealed class StrategyFiles(string folder)
         FileStream? earlier = null;
         if (last > 0)
         {
-            if (!File.Exists(from)) throw new AggregationException($"What the strategy kept from round {last} is gone: {from}.");
+            if (!File.Exists(from)) throw new IOException($"What the strategy kept from round {last} is gone: {from}.");
             earlier = new FileStream(from, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 16);
             if (earlier.Length != values * strategy.StateValues * sizeof(float))
             {
                 earlier.Dispose();
-                throw new AggregationException($"What the strategy kept from round {last} has {new FileInfo(from).Length} bytes; {values * strategy.StateValues * sizeof(float)} are right: {from}.");
+                throw new IOException($"What the strategy kept from round {last} has {new FileInfo(from).Length} bytes; {values * strategy.StateValues * sizeof(float)} are right: {from}.");
             }
         }
 

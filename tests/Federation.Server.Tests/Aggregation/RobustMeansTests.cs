@@ -16,6 +16,9 @@ public sealed class RobustMeansTests
     [InlineData(0.1, 200.4, -180)] // ⌊0.1·5⌋ = 0: the mean of all
     public void TrimmedMean_OfFive(double trim, double first, double second) => Assert.Equal([first, second], Read(new TrimmedMean(Updates(s_moved), trim), 2), Within(1e-9));
 
+    [Fact] // in double 0.29·100 is 28.999…, which would leave a 1000 in
+    public void TrimmedMean_OfAPartThatDoubleDoesNotHold_CutsAllOfIt() => Assert.Equal([0], Read(new TrimmedMean(Updates([.. Enumerable.Range(0, 100).Select(i => new float[] { i < 29 ? 1000 : 0 })]), 0.29), 1));
+
     [Fact] // (2 + 3)/2 of 1, 2, 3, 1000
     public void TrimmedMean_MedianOfAnEvenNumber_IsTheMeanOfTheMiddleTwo() => Assert.Equal([2.5], Read(new TrimmedMean(Updates([[1], [2], [3], [1000]]), 0.5), 1), Within(1e-9));
 
@@ -29,7 +32,7 @@ public sealed class RobustMeansTests
             for (int i = 0; i < values; i++)
             {
                 float[] column = [.. moved.Select(row => row[i]).Order()];
-                int cut = Math.Min((int)(trim * sites), (sites - 1) / 2);
+                int cut = Math.Min((int)((decimal)trim * sites), (sites - 1) / 2);
                 Assert.Equal(column[cut..(sites - cut)].Average(value => (double)value), mean[i], 1e-6);
             }
         },

@@ -1,5 +1,6 @@
 using CsCheck;
 using Federation.Formats.Models;
+using Federation.Formats.Runs;
 using Federation.Privacy.Canonical;
 using Federation.Protocol;
 using Federation.Server.Aggregation;
@@ -58,6 +59,27 @@ public sealed class UpdateFileTests : IDisposable
         var error = Assert.Throws<RpcException>(() => UpdateFile.Check(_path, Sha256Hex.Of(bytes), Model.Header));
         Assert.Equal(Refusal.WrongLayout, RpcError.ReasonOf(error));
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 1_000_000);
+    }
+
+    [Fact]
+    public void Check_ValueThatNoTrainingReaches_IsRefusedByName()
+    {
+        var update = new ModelState([new NamedTensor("w", [40], [.. Enumerable.Range(0, 40).Select(i => i == 35 ? -2e15f : 1e15f)])]);
+        File.WriteAllBytes(_path, update.ToBytes());
+        UpdateFile.Check(_path, update.Sha256, update.Header, 2e15f);
+        var error = Assert.Throws<RpcException>(() => UpdateFile.Check(_path, update.Sha256, update.Header, 1e15f));
+        Assert.Contains("'w' holds -2E+15 at index 35; only values of at most 1e+15, which is 10^15 for each example, are counted.", error.Status.Detail, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(0, false)]
+    [InlineData(-1, true)]
+    public void Check_TheStrategysNumber_IsNotNegative(float number, bool isRefused)
+    {
+        var update = new ModelState([new NamedTensor(UpdateShape.Scalar, [1], [number]), new NamedTensor("w", [2], [-1, 1])]);
+        File.WriteAllBytes(_path, update.ToBytes());
+        if (isRefused) Assert.Equal(Refusal.NotFinite, RpcError.ReasonOf(Assert.Throws<RpcException>(() => UpdateFile.Check(_path, update.Sha256, update.Header))));
+        else UpdateFile.Check(_path, update.Sha256, update.Header);
     }
 
     private void Check(byte[] update)

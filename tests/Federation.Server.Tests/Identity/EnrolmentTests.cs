@@ -118,7 +118,7 @@ public sealed class EnrolmentTests : IAsyncLifetime
     public async Task Enrol_BadSigningRequest_IsRefusedAndTheTokenStaysGood()
     {
         string token = await InviteAsync("a");
-        foreach (int length in new[] { 0, 10, 100_000 })
+        foreach (int length in new[] { 0, 10, 10_000 })
         {
             await Tiny.RefusedAsync(Refusal.BadSigningRequest, StatusCode.InvalidArgument, async () =>
                 await _test.Enrolment().EnrollAsync(new EnrollRequest { Token = token, CertificateSigningRequest = ByteString.CopyFrom(new byte[length]) }));

@@ -151,6 +151,7 @@ public sealed class RunMachineProperties
             12 or 13 => new EvaluationArrived(site, round, new EvaluationSums { Examples = (ulong)step.Number, Correct = 0, LogLossSum = 0.5, BrierSum = 0.25 }),
             14 when step is { Number: 9, Site: 4 } => new CancelRequested(),
             14 when step is { Number: 8, Site: 4 } => new AggregationFailed(round, "disk"),
+            14 when step is { Number: 7, Site: 4 } => new AggregationFailed(round, "no model", IsOfUpdates: true),
             14 when step.Number is 6 or 7 => new SiteRevoked(site),
             14 when step.Number is 4 or 5 => new ApprovalSigned(new([(byte)step.Site], [])),
             18 when step.Number == 0 => new PauseRequested(step.Site < 2 ? Pause.ByName : Pause.WithAll),

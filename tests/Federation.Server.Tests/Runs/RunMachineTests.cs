@@ -295,6 +295,30 @@ public sealed class RunMachineTests
     }
 
     [Fact]
+    public void Aggregation_OfUpdatesThatMakeNoModel_GivesUpTheRoundAndNotTheRun()
+    {
+        var run = new Scenario(rounds: 40, least: 2, sites: ["a", "b"]);
+        run.Ready("a", "b");
+        for (int i = 1; i <= SecureRules.MostLostOpenings; i++)
+        {
+            Assert.Equal((i, 0, Scenario.Initial), (run.State.Round, run.State.CompletedRounds, run.State.ModelSha256));
+            run.Contribute("a");
+            run.Contribute("b");
+            run.Apply(new AggregationFailed(i, "Coordinate 3 is infinite.", IsOfUpdates: true));
+            Assert.Contains(new DropUploads(i), run.Effects);
+        }
+
+        Assert.Equal("10 rounds in a row made no model. Coordinate 3 is infinite.", Assert.IsType<Ended>(run.State.Phase).Reason);
+        run = new Scenario(rounds: 2, least: 2, sites: ["a", "b"]);
+        run.Ready("a", "b");
+        run.Contribute("a");
+        run.Contribute("b");
+        run.Apply(new AggregationFailed(1, "Coordinate 3 is infinite.", IsOfUpdates: true));
+        run.PlayRound();
+        Assert.Equal((1, 0), (run.State.CompletedRounds, run.State.LostOpenings));
+    }
+
+    [Fact]
     public void Aggregation_FailureOfAnEarlierRound_ChangesNothing()
     {
         var run = new Scenario(least: 2);

@@ -16,7 +16,7 @@ public sealed class OpeningPatienceTests : IDisposable
     private readonly SqliteStore _store = new(":memory:");
     private readonly RunContext _context;
 
-    public OpeningPatienceTests() => _context = new(_store, new BlobStore(Path.Combine(_folder.Path, "blobs")), new Spool(_folder.Path), new Sessions(_store, _time), new Traffic(), new Signal(), _time, NullLogger.Instance, new StrategyBook(), new StrategyFiles(_folder.Path));
+    public OpeningPatienceTests() => _context = new(_store, new BlobStore(Path.Combine(_folder.Path, "blobs")), new Spool(Path.Combine(_folder.Path, "spool")), new Sessions(_store, _time), new Traffic(), new Signal(), _time, NullLogger.Instance, new StrategyBook(), new StrategyFiles(_folder.Path));
 
     public void Dispose()
     {

@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using CsCheck;
 using Federation.Formats.Models;
 using Federation.Protocol;
+using Federation.Server.Identity;
 using Federation.V1;
 using Google.Protobuf;
 using Grpc.Core;
@@ -117,7 +118,7 @@ public sealed class HostileClientTests : IAsyncLifetime
         {
             ModelState update = Tiny.Update(1, 2, 3, 4);
             await _hostile.BeginAsync(_run, 1, _test.StateOf(_run).ModelSha256, update);
-            for (int i = 0; i < 90; i++) // the listener allows a connection 100
+            for (int i = 0; i < CallLimits.Calls; i++)
             {
                 open.Add(_hostile.Client.Upload(cancellationToken: Cancelled));
                 if (i % 2 == 0) await open[^1].RequestStream.WriteAsync(new UploadChunk { RunId = _run, Round = 1, UpdateSha256 = update.Sha256, Data = ByteString.CopyFrom(update.ToBytes().AsSpan(0, 1)) }, Cancelled);

@@ -60,7 +60,7 @@ public sealed class FilesTests : IDisposable
     [Fact]
     public void Spool_RoundsDropped_KeepsLaterOnesAndOtherRuns()
     {
-        var spool = new Spool(_folder.FullName);
+        var spool = new Spool(Path.Combine(_folder.FullName, "spool"));
         foreach ((string run, int round) in new[] { ("one", 1), ("one", 2), ("one", 3), ("two", 1) })
         {
             using FileStream file = spool.Append(run, round, "a");
@@ -75,7 +75,7 @@ public sealed class FilesTests : IDisposable
     [Fact]
     public void Spool_Appended_GoesOnWhereItStopped()
     {
-        var spool = new Spool(_folder.FullName);
+        var spool = new Spool(Path.Combine(_folder.FullName, "spool"));
         for (int i = 0; i < 3; i++)
         {
             using FileStream file = spool.Append("one", 1, "a");
@@ -92,7 +92,7 @@ public sealed class FilesTests : IDisposable
     [InlineData("one", "../b")]
     [InlineData("", "a")]
     public void Spool_NamesThatAreNone_AreNeverAPath(string run, string site) =>
-        Assert.Throws<ArgumentException>(() => new Spool(_folder.FullName).PathOf(run, 1, site));
+        Assert.Throws<ArgumentException>(() => new Spool(Path.Combine(_folder.FullName, "spool")).PathOf(run, 1, site));
 
     private static string Keep(BlobStore blobs, byte[] bytes)
     {
