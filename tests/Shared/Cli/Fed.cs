@@ -80,6 +80,9 @@ internal sealed class Fed : IAsyncDisposable
         }
     }
 
+    /// <summary>The highest resident memory so far; Linux.</summary>
+    public long PeakBytes => 1024 * long.Parse(File.ReadLines($"/proc/{_process.Id}/status").First(line => line.StartsWith("VmHWM:", StringComparison.Ordinal)).Split([' ', '\t'], StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
+
     /// <summary>kill -9.</summary>
     public async Task KillAsync()
     {
