@@ -42,7 +42,7 @@ public sealed class HostileTaskTests : IAsyncDisposable
     public Task Train_UnderAModelThatIsNoHash_CostsTheTask() => SurvivedAsync("which is no SHA-256", _ => task =>
     {
         if (task.Train is not { } train) return null;
-        train.ModelSha256 = "xyz";
+        (train.ModelSha256, train.Model) = ("xyz", Google.Protobuf.ByteString.Empty);
         return task;
     });
 
@@ -66,8 +66,16 @@ public sealed class HostileTaskTests : IAsyncDisposable
     public Task Train_FromContentUnderAnotherHash_IsRefused() => SurvivedAsync("The content's SHA-256 is", liar => task =>
     {
         if (task.Train is not { } train) return null;
-        train.ModelSha256 = new string('1', 64);
+        (train.ModelSha256, train.Model) = (new string('1', 64), Google.Protobuf.ByteString.Empty);
         liar.Planted[train.ModelSha256] = new byte[100];
+        return task;
+    });
+
+    [Fact]
+    public Task Train_FromAModelThatCameUnderAnotherHash_IsRefused() => SurvivedAsync("the task names 1111", _ => task =>
+    {
+        if (task.Train is not { Model.IsEmpty: false } train) return null;
+        train.ModelSha256 = new string('1', 64);
         return task;
     });
 
