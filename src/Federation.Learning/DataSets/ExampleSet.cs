@@ -19,6 +19,9 @@ public abstract class ExampleSet
 
     public abstract int Label(int index);
 
+    /// <summary>Whose each example is, for a partition by a table's column; null: nobody asked, or the set does not say.</summary>
+    public virtual IReadOnlyList<string>? Groups => null;
+
     /// <summary>One example's values, normalised by constants that depend on no example.</summary>
     /// <param name="values"><see cref="Values"/> of them, row by row.</param>
     public abstract void Read(int index, Span<float> values);

@@ -28,7 +28,15 @@ public sealed class SeededGenerator(ulong seed)
         return values;
     }
 
-    private uint Below(uint bound)
+    /// <summary>Uniform in [0, 1), from 53 random bits.</summary>
+    public double Unit() => (Next() >> 11) * (1.0 / (1UL << 53));
+
+    /// <summary>Standard normal.</summary>
+    /// <remarks>Box and Muller 1958; of each pair the first.</remarks>
+    public double Normal() => Math.Sqrt(-2 * Math.Log(1 - Unit())) * Math.Cos(Math.Tau * Unit());
+
+    /// <summary>Uniform in 0 … bound − 1.</summary>
+    public uint Below(uint bound)
     {
         uint threshold = unchecked((uint)-(int)bound) % bound;
         while (true)
