@@ -7,7 +7,7 @@ namespace Federation.Learning;
 internal sealed class EncodedSum(UpdateEncoding encoding)
 {
     private readonly ulong[][] _sums = [.. Enumerable.Range(0, encoding.Blocks).Select(_ => new ulong[UpdateLayout.BlockLength])];
-    private readonly ulong[] _block = new ulong[UpdateLayout.BlockLength];
+    private readonly Lock _lock = new();
     private int _contributors;
 
     /// <param name="update">As many values as the encoding says.</param>
@@ -16,24 +16,44 @@ internal sealed class EncodedSum(UpdateEncoding encoding)
     {
         byte[] key = new byte[32];
         random.Fill(key);
-        using UpdateEncoder encoder = UpdateEncoder.Prepare(encoding, update, 1, key, encoding.IsNoisy ? random : null);
+        Add(update, 1, key, random);
+    }
+
+    /// <summary>Any number of threads may add at once; whole numbers are added, so their order does not matter.</summary>
+    /// <param name="weight">At most the encoding's largest.</param>
+    /// <param name="roundingKey">32 bytes.</param>
+    /// <param name="noise">Used where the encoding asks for it.</param>
+    public void Add(float[] update, double weight, byte[] roundingKey, SecureRandom noise)
+    {
+        using UpdateEncoder encoder = UpdateEncoder.Prepare(encoding, update, weight, roundingKey, encoding.IsNoisy ? noise : null);
         using UpdateWorkspace workspace = encoder.CreateWorkspace();
+        ulong[] block = new ulong[UpdateLayout.BlockLength];
         for (int i = 0; i < _sums.Length; i++)
         {
-            encoder.Encode(i, _block, workspace);
-            for (int j = 0; j < _block.Length; j++) _sums[i][j] += _block[j];
+            encoder.Encode(i, block, workspace);
+            lock (_lock)
+            {
+                ulong[] sum = _sums[i];
+                for (int j = 0; j < block.Length; j++) sum[j] += block[j];
+            }
         }
 
-        _contributors++;
+        lock (_lock) _contributors++;
     }
 
     /// <summary>The sum of the updates and their noise; what was added is gone afterwards.</summary>
-    public float[] Open()
+    public float[] Open() => Open(1).Values;
+
+    /// <summary>Their mean by weight, as a coordinator opens it; what was added is gone afterwards.</summary>
+    /// <param name="weight">What the sum is divided by; null: the weights that were added, as they were rounded.</param>
+    /// <exception cref="UpdateWeightException">The weight is not positive.</exception>
+    public (float[] Values, double Weight) Open(double? weight)
     {
         var decoder = new UpdateDecoder(encoding, _contributors);
-        decoder.SetWeight(1); // the sum itself
         float[] opened = new float[encoding.Values];
         using UpdateWorkspace workspace = decoder.CreateWorkspace();
+        if (weight is { } known) decoder.SetWeight(known);
+        else decoder.OpenWeight(_sums[decoder.WeightBlock], workspace);
         for (int block = 0; block < _sums.Length; block++)
         {
             decoder.Decode(block, _sums[block], opened.AsSpan(block * encoding.Layout.ValuesPerBlock, decoder.ValuesOfBlock(block)), workspace);
@@ -41,6 +61,6 @@ internal sealed class EncodedSum(UpdateEncoding encoding)
         }
 
         _contributors = 0;
-        return opened;
+        return (opened, decoder.Weight);
     }
 }

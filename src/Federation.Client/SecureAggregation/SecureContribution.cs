@@ -63,7 +63,7 @@ internal sealed class SecureContribution(Node.NodeClient client, NodeFolder fold
     public async Task<WrittenUpdate> WriteAsync(string path, SiteRound round, TrainingResult result, LearningTask task, CancellationToken cancellationToken)
     {
         double weight = Math.Min(result.Weight, round.Descriptor.Encoding!.LargestWeight);
-        byte[] roundingKey = new CanonicalWriter("rounding").Field(task.Spec.Seed).Field(round.Opening.Round).Field(site).Field(round.Descriptor.Model).Hash();
+        byte[] roundingKey = SecureEncoding.RoundingKey(task.Spec, round.Opening.Round, site, round.Descriptor.Model);
         // The same integers are not encrypted twice: not in another run of the same spec either, nor after the stored bytes were lost.
         if (store.HasRounded(Sha256Hex.Of(roundingKey))) RandomNumberGenerator.Fill(roundingKey);
         float[] update = Values(result.WeightedDelta, result.Weight);

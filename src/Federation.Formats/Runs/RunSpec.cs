@@ -55,6 +55,9 @@ public sealed partial record RunSpec
     /// <summary>The rounds that a site takes part in at most where a run has so many: a tenth more, three at least, may have to be repeated, and of those given up something may have been seen.</summary>
     public static int WithRepeats(int rounds) => checked(rounds + Math.Max(3, rounds / 10));
 
+    /// <summary>How it is tried on one machine; null: not at all. Coordinators and nodes ignore it.</summary>
+    public SimulationSpec? Simulation { get; init; }
+
     /// <summary>The spec as it is in one round: with the local training of that round.</summary>
     public RunSpec At(int round)
     {

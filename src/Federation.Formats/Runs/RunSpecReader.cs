@@ -20,11 +20,21 @@ public sealed partial record RunSpec
 
     /// <param name="file">Named in errors.</param>
     /// <exception cref="InvalidInputException">Every problem: file, line, field, and what would be right.</exception>
-    public static RunSpec Parse(string yaml, string file)
+    public static RunSpec Parse(string yaml, string file) => Parse(yaml, file, simulated: false);
+
+    /// <summary>A spec for <c>fed simulate</c>: it says <c>simulation</c>, and <c>data</c> and <c>task</c> may be absent, because the simulation's examples say what they are.</summary>
+    /// <param name="file">Named in errors.</param>
+    /// <exception cref="InvalidInputException">Every problem: file, line, field, and what would be right.</exception>
+    public static RunSpec ParseSimulation(string yaml, string file) => Parse(yaml, file, simulated: true);
+
+    private static RunSpec Parse(string yaml, string file, bool simulated)
     {
         List<Problem> problems = [];
         var fields = new FieldReader(YamlReader.Read(yaml, file), file, problems);
-        RunSpec spec = fields.Has("statistics") ? StatisticsReader.Read(fields, ReadData(fields, required: true), CohortReader.Read(fields)) : ReadTraining(fields);
+        RunSpec spec = fields.Has("statistics") ? StatisticsReader.Read(fields, ReadData(fields, required: true), CohortReader.Read(fields)) : ReadTraining(fields, simulated);
+        if (simulated && spec.Statistics is not null) fields.Add("statistics", "opens one sum of tables and trains nothing; there is nothing to simulate.", "Write model, rounds, seed, local and privacy.");
+        spec = spec with { Simulation = SimulationReader.Read(fields) };
+        if (simulated && spec.Simulation is null && !fields.Has("simulation")) fields.Add("simulation", "is missing: it says how many clients there are, and of what examples.", "Write simulation: { clients: 100, … } (docs/simulation.md).");
         if (spec.SecureAggregation is not null && fields.Map("cohort", required: false)?.Has("minContributors") == true && spec.Cohort.MinContributors < SecureAggregationReader.FewestContributors)
         {
             fields.Add("cohort", $"minContributors is {spec.Cohort.MinContributors}; with secure aggregation at least {SecureAggregationReader.FewestContributors} sites must contribute, because of two each would know the other's update.", "Raise it, or write 'secureAggregation: none'.");
@@ -35,16 +45,16 @@ public sealed partial record RunSpec
         return problems.Count == 0 ? spec : throw new InvalidInputException([.. problems.OrderBy(problem => problem.Line)]);
     }
 
-    private static RunSpec ReadTraining(FieldReader fields)
+    private static RunSpec ReadTraining(FieldReader fields, bool simulated)
     {
         ModelSpec model = ReadModel(fields);
         bool custom = model.Kind == ModelKind.Custom;
         var spec = new RunSpec
         {
             Name = fields.Text("name", Names.IsSiteName, Names.Rule),
-            Data = ReadData(fields, required: !custom),
+            Data = ReadData(fields, required: !custom && !simulated),
             Model = model,
-            Task = ReadTask(fields, required: !custom),
+            Task = ReadTask(fields, required: !custom && !simulated),
             Rounds = (int)fields.Integer("rounds", 1, 1_000_000),
             Seed = fields.Unsigned("seed"),
             Cohort = CohortReader.Read(fields),

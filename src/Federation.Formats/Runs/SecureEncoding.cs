@@ -1,3 +1,4 @@
+using Federation.Privacy.Canonical;
 using Federation.Privacy.SecureAggregation;
 
 namespace Federation.Formats.Runs;
@@ -29,6 +30,10 @@ public static class SecureEncoding
         double cut = spec.Cut * weight;
         return new(layout, values, cut * Math.Sqrt(values + 1.0), (float)spec.Cut, rotationSeed: null, cut, noiseVariance: 0, weight);
     }
+
+    /// <summary>Fixes how a site's update is rounded in a round, so that a run repeats.</summary>
+    /// <param name="model">SHA-256 of the model that the round starts from.</param>
+    public static byte[] RoundingKey(RunSpec run, ulong round, string site, ReadOnlySpan<byte> model) => new CanonicalWriter("rounding").Field(run.Seed).Field(round).Field(site).Field(model).Hash();
 
     /// <summary>What a spec may say of <see cref="SecureAggregationSpec.Bits"/> where its own do not fit.</summary>
     /// <returns>In ascending order; empty: no number of bits does it, or the model is small and has a fixed one.</returns>

@@ -23,14 +23,24 @@ public static class TabularModel
         int inputs = FeatureEncoder.NamesOf(schema, spec.Data).Count;
         if (inputs == 0) throw new InvalidInputException("The schema has no number or category to learn from.");
         int outputs = spec.Task.Kind == TaskKind.BinaryClassification ? 1 : label.Categories.Count;
+        return Create(spec.Model, inputs, outputs, seed);
+    }
+
+    /// <summary>The same for examples of any kind: of so many values, with so many logits.</summary>
+    /// <exception cref="InvalidInputException">The model is custom.</exception>
+    public static nn.Module<Tensor, Tensor> Create(ModelSpec model, int inputs, int outputs, ulong seed)
+    {
         var generator = new SeededGenerator(seed);
-        return spec.Model.Kind == ModelKind.Logistic
-            ? nn.Sequential(("linear", Linear(inputs, outputs, generator)))
-            : Mlp(inputs, spec.Model.Hidden, outputs, generator);
+        return model.Kind switch
+        {
+            ModelKind.Logistic => nn.Sequential(("linear", Linear(inputs, outputs, generator))),
+            ModelKind.Mlp => Mlp(inputs, model.Hidden, outputs, generator),
+            _ => throw new InvalidInputException(new Problem("is custom: a module of the user's own program.", Field: "model.kind", Repair: "Write logistic or mlp, or start the program that holds the module.")),
+        };
     }
 
     /// <summary>The run's initial model, from its seed.</summary>
-    /// <exception cref="InvalidInputException">As <see cref="Create"/>.</exception>
+    /// <exception cref="InvalidInputException">As <see cref="Create(RunSpec, DataSchema, ulong)"/>.</exception>
     public static ModelState Initial(RunSpec spec, DataSchema schema)
     {
         using nn.Module<Tensor, Tensor> module = Create(spec, schema, DerivedSeed.For(spec.Seed, "initial-weights"));

@@ -33,7 +33,7 @@ internal sealed class PlainSums(RunContext context, RunHost run)
             using StrategyState? state = run.OpenStrategyState(round.Round);
             var next = new NextModel(model, blob.Stream, run.Strategy, state, run.UpdateShape, RoundFigures.Of(run, files.Count));
             if (run.Spec.Privacy is { IsCentral: true } privacy) return WithNoise(round.Round, privacy, files, next, blob, state);
-            (IMeanUpdate mean, string note) = MeanOf(round, files, updates, weight);
+            (IMeanUpdate mean, string note) = MeanOf(run.Spec.Strategy, run.UpdateShape.Values, round, files, updates, weight);
             next.AddAll(mean, run.UpdateShape.Values, CancellationToken.None);
             return Keep(new Aggregated(round.Round, blob.Keep(), Note: note), state);
         }
@@ -50,11 +50,14 @@ internal sealed class PlainSums(RunContext context, RunHost run)
         return aggregated with { StrategyKept = state is not null };
     }
 
-    private (IMeanUpdate Mean, string Note) MeanOf(Aggregate aggregate, List<Stream> files, List<VisibleUpdate> updates, ulong weight)
+    /// <param name="values">Of an update.</param>
+    /// <param name="updates">The same files, by site.</param>
+    /// <param name="weight">Σ of the sites' weights.</param>
+    /// <returns>The mean by the run's rule, and a line for its log; empty: none.</returns>
+    /// <exception cref="AggregationException">There are too few updates for the rule.</exception>
+    internal static (IMeanUpdate Mean, string Note) MeanOf(StrategySpec strategy, long values, Aggregate aggregate, IReadOnlyList<Stream> files, IReadOnlyList<VisibleUpdate> updates, ulong weight)
     {
         int round = aggregate.Round;
-        StrategySpec strategy = run.Spec.Strategy;
-        long values = run.UpdateShape.Values;
         switch (strategy.Kind)
         {
             case StrategyKind.Median: return (new TrimmedMean(updates, 0.5), "");
