@@ -20,6 +20,7 @@ public sealed class PublishedSchemaTests
         { "run-spec", RunSpecTests.Good },
         { "run-spec", CustomModel },
         { "run-spec", ScheduleSpecTests.Good },
+        { "run-spec", SimulationSpecTests.Good },
         { "run-spec", StatisticsSpecTests.Good },
         { "run-spec", PrivacySpecTests.Good },
         { "run-spec", PrivacySpecTests.Site },

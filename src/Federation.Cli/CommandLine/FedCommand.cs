@@ -48,6 +48,7 @@ internal static class FedCommand
         root.Add(OperatorVerbs.Create());
         root.Add(RosterVerbs.Create());
         root.Add(RunVerbs.Create());
+        root.Add(SimulateVerb.Create());
         root.Add(ModelVerbs.Create());
         root.Add(DataVerbs.Create());
         root.Add(PrivacyVerbs.Create());

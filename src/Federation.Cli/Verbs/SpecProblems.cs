@@ -6,7 +6,7 @@ namespace Federation.Cli.Verbs;
 /// <summary>Problems of a run spec that show only beside its schema or its model: they get the spec's file and line.</summary>
 internal static class SpecProblems
 {
-    private static readonly string[] Sections = ["task.", "data.", "model.", "privacy.", "secureAggregation.", "personal.", "strategy."];
+    private static readonly string[] Sections = ["task.", "data.", "model.", "privacy.", "secureAggregation.", "personal.", "strategy.", "simulation.", "cohort."];
 
     /// <exception cref="InvalidInputException">As the work throws it; problems of spec fields without a file name the spec.</exception>
     public static T Place<T>(string specPath, Func<T> work)

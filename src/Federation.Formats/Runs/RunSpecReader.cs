@@ -20,17 +20,19 @@ public sealed partial record RunSpec
 
     /// <param name="file">Named in errors.</param>
     /// <exception cref="InvalidInputException">Every problem: file, line, field, and what would be right.</exception>
-    public static RunSpec Parse(string yaml, string file) => Parse(yaml, file, simulated: false);
+    public static RunSpec Parse(string yaml, string file) => Parse(YamlReader.Read(yaml, file), file, simulated: false);
 
     /// <summary>A spec for <c>fed simulate</c>: it says <c>simulation</c>, and <c>data</c> and <c>task</c> may be absent, because the simulation's examples say what they are.</summary>
     /// <param name="file">Named in errors.</param>
     /// <exception cref="InvalidInputException">Every problem: file, line, field, and what would be right.</exception>
-    public static RunSpec ParseSimulation(string yaml, string file) => Parse(yaml, file, simulated: true);
+    /// <param name="changes">Fields by their dotted paths, and what stands there instead.</param>
+    public static RunSpec ParseSimulation(string yaml, string file, params IEnumerable<(string Field, string Value)> changes) =>
+        Parse(changes.Aggregate(YamlReader.Read(yaml, file), (map, change) => FieldChange.In(map, change.Field, change.Value)), file, simulated: true);
 
-    private static RunSpec Parse(string yaml, string file, bool simulated)
+    private static RunSpec Parse(YamlMap map, string file, bool simulated)
     {
         List<Problem> problems = [];
-        var fields = new FieldReader(YamlReader.Read(yaml, file), file, problems);
+        var fields = new FieldReader(map, file, problems);
         RunSpec spec = fields.Has("statistics") ? StatisticsReader.Read(fields, ReadData(fields, required: true), CohortReader.Read(fields)) : ReadTraining(fields, simulated);
         if (simulated && spec.Statistics is not null) fields.Add("statistics", "opens one sum of tables and trains nothing; there is nothing to simulate.", "Write model, rounds, seed, local and privacy.");
         spec = spec with { Simulation = SimulationReader.Read(fields) };

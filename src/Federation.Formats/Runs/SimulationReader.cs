@@ -20,7 +20,11 @@ internal static class SimulationReader
             map.Number("dropout", value => value is >= 0 and < 1, "in [0, 1)", 0),
             ReadAvailability(map),
             Optional(map, "evaluateEvery", 1_000_000),
-            Optional(map, "checkpointEvery", 1_000_000));
+            Optional(map, "checkpointEvery", 1_000_000))
+        {
+            Data = SimulatedDataReader.Read(map, required: false),
+            Partition = PartitionReader.Read(map),
+        };
         map.Close();
         return spec;
     }

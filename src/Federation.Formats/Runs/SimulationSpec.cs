@@ -7,7 +7,14 @@ namespace Federation.Formats.Runs;
 /// <param name="Availability">Null: all clients are always there.</param>
 /// <param name="EvaluateEvery">The global model is evaluated on the public test set after every so many rounds, and after the last; null: as the spec's <c>evaluate</c> says, or after the last alone.</param>
 /// <param name="CheckpointEvery">After so many rounds everything is stored that the run goes on from; null: never.</param>
-public sealed record SimulationSpec(int Clients, int? Workers, ClientSpeed Speed, double Dropout, ClientAvailability? Availability, int? EvaluateEvery, int? CheckpointEvery);
+public sealed record SimulationSpec(int Clients, int? Workers, ClientSpeed Speed, double Dropout, ClientAvailability? Availability, int? EvaluateEvery, int? CheckpointEvery)
+{
+    /// <summary>Null: the program that simulates brings its own.</summary>
+    public SimulatedData? Data { get; init; }
+
+    /// <summary>Which client holds what of it.</summary>
+    public PartitionSpec Partition { get; init; } = PartitionSpec.Iid;
+}
 
 /// <summary>How long a client takes for its part of a round: the delay, and its examples over its rate. In virtual time; nobody waits.</summary>
 /// <param name="ExamplesPerSecond">Of the median client; positive.</param>
