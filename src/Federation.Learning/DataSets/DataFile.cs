@@ -12,6 +12,7 @@ internal sealed class DataFile : IDisposable
 
     private readonly FileStream _file;
     private readonly Stream _stream;
+    private long _unpacked;
 
     private DataFile(FileStream file, bool isPacked)
     {
@@ -57,7 +58,17 @@ internal sealed class DataFile : IDisposable
         byte[] bytes = new byte[length];
         Fill(bytes);
         if (ReadSome(new byte[1]) != 0) throw Wrong($"Something follows after {what}, which is what the heading promises.", "Fetch it again.");
+        if (IsPacked) CheckEnd();
         return bytes;
+    }
+
+    /// <summary>The last four bytes of a gzip file say how long the content is. Unpacking looks at them, and at the check sum before them, only where they are there.</summary>
+    private void CheckEnd()
+    {
+        Span<byte> end = stackalloc byte[4];
+        _file.Seek(-end.Length, SeekOrigin.End);
+        _file.ReadExactly(end);
+        if (BinaryPrimitives.ReadUInt32LittleEndian(end) != unchecked((uint)_unpacked)) throw Wrong($"The file does not end as a gzip file of {_unpacked} bytes does.", "It was cut off, or packed in several pieces: fetch it again, or unpack it.");
     }
 
     public InvalidInputException Wrong(string message, string repair) => new(new Problem(message, Path, Repair: repair));
@@ -82,7 +93,9 @@ internal sealed class DataFile : IDisposable
     {
         try
         {
-            return _stream.Read(bytes);
+            int read = _stream.Read(bytes);
+            _unpacked += read;
+            return read;
         }
         catch (Exception error) when (error is InvalidDataException or IOException)
         {

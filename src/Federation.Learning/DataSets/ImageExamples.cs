@@ -79,7 +79,7 @@ public sealed class ImageExamples : ExampleSet
         return table;
     }
 
-    /// <summary>As TensorFlow's per_image_standardization: a deviation below that of one step in one of n values counts as 1/√n.</summary>
+    /// <summary>As TensorFlow's per_image_standardization: of pixels 0 to 255, and a deviation below 1/√n counts as that.</summary>
     private static void ReadByItself(ReadOnlySpan<byte> pixels, Span<float> values)
     {
         long sum = 0, squares = 0;
@@ -89,7 +89,7 @@ public sealed class ImageExamples : ExampleSet
             squares += pixel * pixel;
         }
 
-        double n = pixels.Length, mean = sum / n, deviation = Math.Max(Math.Sqrt(Math.Max(0, (squares / n) - (mean * mean))), 255 / Math.Sqrt(n));
+        double n = pixels.Length, mean = sum / n, deviation = Math.Max(Math.Sqrt(Math.Max(0, (squares / n) - (mean * mean))), 1 / Math.Sqrt(n));
         for (int i = 0; i < values.Length; i++) values[i] = (float)((pixels[i] - mean) / deviation);
     }
 }

@@ -87,6 +87,6 @@ internal sealed partial record NpyArray(string DType, IReadOnlyList<int> Shape, 
         return new NpyArray(type, shape, dataStart);
     }
 
-    [GeneratedRegex(@"\A\{'descr': '(?<type>[^']{1,16})', 'fortran_order': (?<fortran>True|False), 'shape': \((?<shape>(?:[0-9]{1,20}(?:, ?[0-9]{1,20})*,?)?)\), ?\} *\n\z", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking)]
+    [GeneratedRegex(@"\A\{'descr': '(?<type>[^']{1,16})', 'fortran_order': (?<fortran>True|False), 'shape': \((?<shape>(?:[0-9]{1,20}(?:, ?[0-9]{1,20})*,?)?)\), ?\} *\n\z", RegexOptions.CultureInvariant)]
     private static partial Regex Heading();
 }
