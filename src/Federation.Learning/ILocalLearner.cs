@@ -19,6 +19,9 @@ public sealed record LearningTask(string RunId, string Site, RunSpec Spec, DataS
     /// <summary>Nothing that depends on what is trained leaves this site: it is trained without differential privacy, whatever the spec says.</summary>
     public bool StaysHere { get; init; }
 
+    /// <summary>Told each epoch's number, from 1, and its mean training loss when it ends; for this site's own eyes. Private training has no epochs, and tells nothing.</summary>
+    public Action<int, double>? EpochEnded { get; init; }
+
     /// <summary>The differential privacy of the records that training has to keep: none where the site itself is the unit, whose update is clipped as a whole.</summary>
     internal PrivacySpec? RecordPrivacy => !StaysHere && Spec.Privacy is { Unit: not DpUnit.Site } privacy ? privacy : null;
 

@@ -21,6 +21,8 @@ public sealed class PublishedSchemaTests
         { "run-spec", CustomModel },
         { "run-spec", ScheduleSpecTests.Good },
         { "run-spec", SimulationSpecTests.Good },
+        { "run-spec", LearningRateSpecTests.Cosine },
+        { "run-spec", LearningRateSpecTests.Step },
         { "run-spec", StatisticsSpecTests.Good },
         { "run-spec", PrivacySpecTests.Good },
         { "run-spec", PrivacySpecTests.Site },

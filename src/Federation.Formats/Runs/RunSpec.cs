@@ -67,6 +67,8 @@ public sealed partial record RunSpec
             local = local with { Optimizer = local.Optimizer with { LearningRate = change.LearningRate ?? local.Optimizer.LearningRate }, BatchSize = change.BatchSize ?? local.BatchSize, Epochs = change.Epochs ?? local.Epochs };
         }
 
+        // Once a round's rate is settled there is nothing left to follow.
+        if (local.RateSchedule is { IsOverSteps: false } rates) local = local with { Optimizer = local.Optimizer with { LearningRate = local.Optimizer.LearningRate * rates.FactorAt(round - 1, Rounds) }, RateSchedule = null };
         return this with { Local = local };
     }
 }
@@ -162,7 +164,18 @@ public sealed record DrawSpec(int? Count, double? Fraction, double OverSelect = 
 /// <param name="BatchSize">Examples a step; 1 to 1,000,000. Under differential privacy what the noisy sum is divided by: the size that is expected, a public number.</param>
 /// <param name="Epochs">Passes over the site's training rows a round; 1 to 10,000.</param>
 /// <param name="Proximal">μ of FedProx (Li et al. 2020): each step is pulled back to the global model by μ times the distance from it; 0: none.</param>
-public sealed record LocalSpec(OptimizerSpec Optimizer, int BatchSize, int Epochs, double Proximal = 0);
+public sealed record LocalSpec(OptimizerSpec Optimizer, int BatchSize, int Epochs, double Proximal = 0)
+{
+    /// <summary>Null: the learning rate stays as it is, but for <see cref="RunSpec.Schedule"/>.</summary>
+    public LearningRateSchedule? RateSchedule { get; init; }
+
+    /// <summary>β, in [0, 1): a site's training ends with the exponential moving average of its weights after each step; 0: with the last weights.</summary>
+    /// <remarks>Kingma and Ba 2015, section 7.2, with its correction for the start at 0; after Polyak and Juditsky 1992.</remarks>
+    public double WeightAverage { get; init; }
+
+    /// <summary>Gradient accumulation: so many examples at most go through the model at once, and their gradients are added up to the step's; it bounds memory. Null: the batch as a whole; under differential privacy as many as the memory for gradients allows.</summary>
+    public int? MicroBatchSize { get; init; }
+}
 
 /// <param name="Momentum">SGD only; in [0, 1).</param>
 /// <param name="WeightDecay">L2 for sgd and adam, decoupled for adamw; at least 0.</param>

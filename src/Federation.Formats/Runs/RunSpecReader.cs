@@ -68,6 +68,7 @@ public sealed partial record RunSpec
         };
         spec = spec with { Privacy = PrivacyReader.Read(fields, spec) };
         spec = spec with { Schedule = ScheduleReader.Read(fields, spec), Stop = ScheduleReader.ReadStop(fields, spec) };
+        LearningRateReader.Check(fields, spec);
         StrategyReader.Check(fields, spec);
         PersonalReader.Check(fields, spec);
         if (spec.Privacy is null && spec.Evaluate?.NoiseMultiplier is not null) fields.Add("evaluate", "noiseMultiplier belongs to differential privacy; the run has none.", "Remove it, or write privacy.");
@@ -114,7 +115,13 @@ public sealed partial record RunSpec
         var harmless = new OptimizerSpec(OptimizerKind.Sgd, 1);
         if (fields.Map("local", required: true) is not { } local) return new LocalSpec(harmless, 1, 1);
         OptimizerSpec optimizer = local.Map("optimizer", required: true) is { } reader ? ReadOptimizer(reader) : harmless;
-        var spec = new LocalSpec(optimizer, (int)local.Integer("batchSize", 1, 1_000_000), (int)local.Integer("epochs", 1, 10_000, fallback: 1), local.Number("proximal", value => value is >= 0 and <= 1000, "in [0, 1000]", 0));
+        var spec = new LocalSpec(optimizer, (int)local.Integer("batchSize", 1, 1_000_000), (int)local.Integer("epochs", 1, 10_000, fallback: 1), local.Number("proximal", value => value is >= 0 and <= 1000, "in [0, 1000]", 0))
+        {
+            RateSchedule = LearningRateReader.Read(local),
+            WeightAverage = local.Number("weightAverage", value => value is >= 0 and < 1, "in [0, 1)", 0),
+            MicroBatchSize = local.Has("microBatchSize") ? (int)local.Integer("microBatchSize", 1, 1_000_000) : null,
+        };
+        if (spec.MicroBatchSize > spec.BatchSize && local.Has("batchSize")) local.Add("microBatchSize", $"{spec.MicroBatchSize} is more than the batchSize of {spec.BatchSize}, which is then never parted.", "Lower it, or remove it.");
         local.Close();
         return spec;
     }

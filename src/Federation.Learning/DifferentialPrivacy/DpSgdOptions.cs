@@ -14,6 +14,8 @@ public enum ClippedSumMethod
 /// <summary>Settings of <see cref="DpTrainer"/> as written; <see cref="ToParameters"/> checks them. What bears on privacy has no default.</summary>
 public sealed class DpSgdOptions
 {
+    internal const int UsualPhysicalBatchSize = 256;
+
     /// <summary>C, the L2 bound on each unit's gradient. Required, unless there are <see cref="LayerNorms"/>.</summary>
     public double? ClippingNorm { get; set; }
 
@@ -36,7 +38,7 @@ public sealed class DpSgdOptions
     public double? ExpectedBatchSize { get; set; }
 
     /// <summary>Most records that go through the model at once: it bounds memory, and changes nothing else. Of a model whose layers hold much for each record it is fewer by itself, so that about 512 MB are held. A unit is never split, so a person's records may exceed it.</summary>
-    public int PhysicalBatchSize { get; set; } = 256;
+    public int PhysicalBatchSize { get; set; } = UsualPhysicalBatchSize;
 
     /// <summary>γ of automatic clipping, relative to nothing: in the gradient's own units.</summary>
     public double Stability { get; set; } = 0.01;

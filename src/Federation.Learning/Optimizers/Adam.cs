@@ -10,18 +10,15 @@ namespace Federation.Learning.Optimizers;
 internal sealed class Adam : InMemoryOptimizer
 {
     private const double Beta1 = 0.9, Beta2 = 0.999, Epsilon = 1e-8;
-    private readonly double _rate;
-    private readonly float _decay, _kept;
+    private readonly bool _isDecoupled;
+    private readonly double _decay;
     private readonly Moments?[] _moments;
 
     /// <param name="spec">Of kind adam or adamw.</param>
     public Adam(torch.nn.Module module, OptimizerSpec spec, GradientCorrection? correction = null)
-        : base(module, correction)
+        : base(module, spec.LearningRate, correction)
     {
-        bool decoupled = spec.Kind == OptimizerKind.AdamW;
-        _rate = spec.LearningRate;
-        _decay = decoupled ? 0 : (float)spec.WeightDecay;
-        _kept = decoupled ? (float)(1 - (spec.LearningRate * spec.WeightDecay)) : 1;
+        (_isDecoupled, _decay) = (spec.Kind == OptimizerKind.AdamW, spec.WeightDecay);
         _moments = new Moments[Count];
     }
 
@@ -30,7 +27,8 @@ internal sealed class Adam : InMemoryOptimizer
         Moments moments = _moments[index] ??= new(weights.Length);
         moments.Steps++;
         double correction = Math.Sqrt(1 - Math.Pow(Beta2, moments.Steps));
-        Factors factors = new((float)(_rate * correction / (1 - Math.Pow(Beta1, moments.Steps))), (float)(Epsilon * correction), _decay, _kept);
+        (float decay, float kept) = _isDecoupled ? (0f, (float)(1 - (LearningRate * _decay))) : ((float)_decay, 1f);
+        Factors factors = new((float)(LearningRate * correction / (1 - Math.Pow(Beta1, moments.Steps))), (float)(Epsilon * correction), decay, kept);
         Step(weights, gradient, moments.First, moments.Second, factors);
     }
 

@@ -60,6 +60,8 @@ internal sealed class GradientCorrection
 
         public override IEnumerable<Parameter> parameters() => _parameters;
 
+        public override IEnumerable<optim.ILearningRateController> ParamGroups => _inner.ParamGroups;
+
         public override void zero_grad() => _inner.zero_grad();
 
         /// <summary>Another tensor takes the gradient's place: its own may be what was released, or a view of it.</summary>

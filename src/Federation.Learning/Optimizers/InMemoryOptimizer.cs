@@ -16,9 +16,13 @@ internal abstract class InMemoryOptimizer : optim.Optimizer
     private readonly GradientCorrection? _correction;
 
     /// <param name="module">One that <see cref="CanTake"/>; its parameters stay where they are from then on.</param>
+    /// <param name="learningRate">η of the first step.</param>
     /// <param name="correction">Added to each gradient; null: nothing is.</param>
-    protected InMemoryOptimizer(nn.Module module, GradientCorrection? correction)
-        : base(IntPtr.Zero) => (_parameters, _correction) = ([.. module.parameters()], correction);
+    protected InMemoryOptimizer(nn.Module module, double learningRate, GradientCorrection? correction)
+        : base(IntPtr.Zero) => (_parameters, LearningRate, _correction) = ([.. module.parameters()], learningRate, correction);
+
+    /// <summary>η of the next step.</summary>
+    public double LearningRate { get; set; }
 
     /// <summary>How many parameters there are.</summary>
     protected int Count => _parameters.Length;

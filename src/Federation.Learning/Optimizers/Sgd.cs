@@ -8,19 +8,19 @@ namespace Federation.Learning.Optimizers;
 /// <summary>Stochastic gradient descent: g + λw, momentum μ, w − η·g, as PyTorch has it.</summary>
 internal sealed class Sgd : InMemoryOptimizer
 {
-    private readonly Factors _factors;
+    private readonly float _momentum, _decay;
     private readonly float[]?[] _velocities;
 
     /// <param name="spec">Of kind sgd.</param>
     public Sgd(torch.nn.Module module, OptimizerSpec spec, GradientCorrection? correction = null)
-        : base(module, correction)
+        : base(module, spec.LearningRate, correction)
     {
-        _factors = new((float)spec.LearningRate, (float)spec.Momentum, (float)spec.WeightDecay);
+        (_momentum, _decay) = ((float)spec.Momentum, (float)spec.WeightDecay);
         _velocities = new float[Count][];
     }
 
     protected override void Move(int index, Span<float> weights, ReadOnlySpan<float> gradient) =>
-        Step(weights, gradient, _factors.Momentum == 0 ? [] : _velocities[index] ??= new float[weights.Length], _factors);
+        Step(weights, gradient, _momentum == 0 ? [] : _velocities[index] ??= new float[weights.Length], new((float)LearningRate, _momentum, _decay));
 
     /// <param name="velocity">As many values as the others, changed in place; or none, without momentum.</param>
     internal static void Step(Span<float> weights, ReadOnlySpan<float> gradient, Span<float> velocity, Factors factors)

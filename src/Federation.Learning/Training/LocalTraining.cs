@@ -24,7 +24,9 @@ internal static class LocalTraining
         random.manual_seed(unchecked((long)DerivedSeed.For(task.Spec.Seed, "module", (ulong)round, task.Site)));
         var shuffle = new SeededGenerator(DerivedSeed.For(task.Spec.Seed, "data-order", (ulong)round, task.Site));
         using optim.Optimizer optimizer = CreateOptimizer(module, local.Optimizer, GradientCorrection.Of(module, task, start));
-        long count = inputs.shape[0], steps = 0;
+        using WeightAverage? average = WeightAverage.Of(module, local);
+        long count = inputs.shape[0], steps = 0, perEpoch = (count + local.BatchSize - 1) / local.BatchSize;
+        var rates = new StepRates(task.Spec, round, checked(perEpoch * local.Epochs));
         double before = task.Spec.Strategy.Kind == StrategyKind.QFedAvg ? MeanLoss(module, inputs, targets, loss, cancellationToken) : double.NaN, mean = 0;
         module.train();
         for (int epoch = 0; epoch < local.Epochs; epoch++)
@@ -38,24 +40,52 @@ internal static class LocalTraining
                 using IDisposable step = NewDisposeScope();
                 Tensor batch = order.slice(0, first, Math.Min(first + local.BatchSize, count), 1);
                 optimizer.zero_grad();
-                Tensor value = loss(module.call(inputs.index_select(0, batch)), targets.index_select(0, batch));
-                value.backward();
+                double number = Accumulate(module, inputs, targets, loss, batch, local.MicroBatchSize ?? local.BatchSize);
+                rates.Set(optimizer, steps);
                 optimizer.step();
+                average?.Add();
                 steps++;
-                double number = value.to(ScalarType.Float64).item<double>();
                 if (!double.IsFinite(number)) throw new LearningException($"The training loss became {number} in round {round}. A lower local.optimizer.learningRate helps.");
                 sum += number * batch.shape[0];
             }
 
             mean = sum / count;
+            task.EpochEnded?.Invoke(epoch + 1, mean);
         }
 
+        average?.Apply();
         return new TrainingResult(WeightedDelta(start, ModuleState.Of(module), count, round), (ulong)count, mean)
         {
             Steps = steps,
             StartLoss = before,
             Buffers = module.named_buffers().Select(buffer => buffer.name).ToHashSet(),
         };
+    }
+
+    /// <summary>Adds the gradient of a batch's mean loss to the parameters', a part of the batch at a time.</summary>
+    /// <returns>The mean loss.</returns>
+    private static double Accumulate(nn.Module<Tensor, Tensor> module, Tensor inputs, Tensor targets, Func<Tensor, Tensor, Tensor> loss, Tensor batch, long atOnce)
+    {
+        long size = batch.shape[0];
+        if (atOnce >= size) return Backward(module, inputs, targets, loss, batch, 1);
+        double sum = 0;
+        for (long first = 0; first < size; first += atOnce)
+        {
+            using IDisposable scope = NewDisposeScope();
+            long last = Math.Min(first + atOnce, size);
+            sum += Backward(module, inputs, targets, loss, batch.slice(0, first, last, 1), (double)(last - first) / size);
+        }
+
+        return sum;
+    }
+
+    /// <returns>The mean loss, times the part.</returns>
+    private static double Backward(nn.Module<Tensor, Tensor> module, Tensor inputs, Tensor targets, Func<Tensor, Tensor, Tensor> loss, Tensor batch, double part)
+    {
+        Tensor value = loss(module.call(inputs.index_select(0, batch)), targets.index_select(0, batch));
+        using Scalar share = part;
+        (part == 1 ? value : value.mul(share)).backward();
+        return value.to(ScalarType.Float64).item<double>() * part;
     }
 
     /// <summary>Over all examples, as for evaluation.</summary>

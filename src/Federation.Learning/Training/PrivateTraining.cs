@@ -47,16 +47,22 @@ internal static class PrivateTraining
         long nonFinite = 0;
         // What the correction adds, after the noise, depends on noisy steps alone.
         using optim.Optimizer optimizer = LocalTraining.CreateOptimizer(module, task.Spec.Local.Optimizer, GradientCorrection.Of(module, task, start));
+        using WeightAverage? average = WeightAverage.Of(module, task.Spec.Local);
+        var rates = new StepRates(task.Spec, round, task.Spec.Privacy!.Steps);
         using (DpTrainer trainer = new(module, optimizer, units, parameters, random, rules: null, modelIsKnown))
         {
-            for (int step = 0; step < task.Spec.Privacy!.Steps; step++)
+            for (int step = 0; step < task.Spec.Privacy.Steps; step++)
             {
                 cancellationToken.ThrowIfCancellationRequested();
+                rates.Set(optimizer, step);
                 last = trainer.Step(losses);
+                average?.Add();
                 nonFinite += last.NonFinite;
                 stepped?.Invoke(trainer);
             }
         }
+
+        average?.Apply(); // of weights after noisy steps: post-processing, at no cost
 
         return new(LocalTraining.WeightedDelta(start, ModuleState.Of(module), weight: 1, round), 1, last.MeanLoss) { NonFinite = nonFinite };
     }
@@ -80,6 +86,7 @@ internal static class PrivateTraining
 
     private static DpSgdParameters Parameters(RunSpec spec, PrivacySpec privacy) => new DpSgdOptions
     {
+        PhysicalBatchSize = spec.Local.MicroBatchSize ?? DpSgdOptions.UsualPhysicalBatchSize,
         ClippingNorm = privacy.Clip,
         Clipping = privacy.Clipping switch { GradientClipping.PerLayer => ClippingKind.PerLayer, GradientClipping.Automatic => ClippingKind.Automatic, _ => ClippingKind.Flat },
         NoiseMultiplier = spec.Sigma,
