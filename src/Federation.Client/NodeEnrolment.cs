@@ -71,7 +71,7 @@ public static class NodeEnrolment
         }
         catch (RpcException error) when (RpcError.IsForeignCoordinator(error))
         {
-            throw new InvalidInputException(new Problem($"The coordinator at {coordinator} is not of the federation that invited this site; the token was not sent.", Repair: "Check the address."));
+            throw new InvalidInputException(new Problem($"The coordinator at {coordinator} is not of the federation that invited this site; the token was not sent.", Repair: "Check the address; and copy the token anew, if its end may have been damaged: that says which federation it is for."));
         }
         catch (RpcException error) when (RpcError.ReasonOf(error) is not null)
         {

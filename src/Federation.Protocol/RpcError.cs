@@ -63,11 +63,11 @@ public static class RpcError
             return [.. details.FieldViolations.Select(ToProblem)];
         }
 
-        if (IsForeignCoordinator(error)) return [new Problem("Who answers there is not the coordinator of this federation: its certificate was refused.", Repair: "Check the address, and which credential belongs to it.")];
+        if (IsForeignCoordinator(error)) return [new Problem("Who answers there is not the coordinator of this federation: its certificate was refused.", Repair: "Check the address, and which credential belongs to it; of a token the last part says whom it is for, so one that was damaged there is taken to be another coordinator's: copy it anew.")];
         if (OutOfDateCause(error) is { } outOfDate) return [new Problem($"{outOfDate.Message}.", Repair: "Set the clock that is wrong; where both are right, start the coordinator, which renews its certificate by itself.")];
         if (Causes(error).OfType<HttpRequestException>().FirstOrDefault(cause => cause.HttpRequestError == HttpRequestError.ProxyTunnelError) is { } tunnel)
         {
-            return [new Problem($"The coordinator cannot be reached: {tunnel.Message}", Repair: "Check the proxy that HTTPS_PROXY names, with the name and password that it wants, and that it allows CONNECT to the coordinator's host and port.")];
+            return [new Problem($"The coordinator cannot be reached: {tunnel.Message.TrimEnd('.', '"')}.", Repair: "Check the proxy that HTTPS_PROXY names, with the name and password that it wants, and that it allows CONNECT to the coordinator's host and port.")];
         }
 
         if (error.StatusCode == StatusCode.DeadlineExceeded) return [new Problem("The coordinator's answer did not come in time.", Repair: "It is asked again; if that goes on, look at the coordinator and at what is between.")];

@@ -35,7 +35,7 @@ public sealed class Coordinator : IAsyncDisposable
     private readonly ITimer _ticks;
     private readonly IDisposable[] _owned;
 
-    private Coordinator(WebApplication host, FileStream stateLock, RunRegistry runs, Sessions sessions, ModelRetention retention, TimeProvider time, IDisposable[] owned)
+    private Coordinator(WebApplication host, FileStream stateLock, RunRegistry runs, Sessions sessions, ModelRetention retention, EndingCredentials ending, TimeProvider time, IDisposable[] owned)
     {
         (_host, _lock, Runs, _owned) = (host, stateLock, runs, owned);
         Sessions = sessions;
@@ -46,6 +46,7 @@ public sealed class Coordinator : IAsyncDisposable
             {
                 runs.Tick();
                 retention.Tick();
+                ending.Tick();
             },
             null,
             TickInterval,
@@ -71,24 +72,28 @@ public sealed class Coordinator : IAsyncDisposable
     public static async Task<Coordinator> StartAsync(ServerConfiguration configuration, TimeProvider time, ILoggerFactory loggers, CancellationToken cancellationToken, IReadOnlyDictionary<string, Func<IReadOnlyDictionary<string, double>, Strategy>>? strategies = null)
     {
         var folder = new CoordinatorFolder(configuration.State);
-        if (!File.Exists(folder.Ca)) throw new InvalidInputException(new Problem("There is no federation in this folder.", configuration.State, Repair: "`fed server init` makes one."));
+        LostAuthority.RequireCa(folder, "`fed server init` makes one.");
         FileStream stateLock = TakeLock(folder);
         List<IDisposable> owned = [];
         try
         {
             CertificateAuthority ca = Own(CertificateAuthority.Load(folder.Ca));
+            if (LostAuthority.KeyInLog(folder) is { } made && made != ca.SpkiSha256) throw new InvalidInputException(new Problem($"This is another federation's CA: its key has the SHA-256 {ca.SpkiSha256} (SPKI).", folder.Ca, Repair: LostAuthority.Repair(folder)));
             var own = new CoordinatorCertificate(ca, time);
             ILogger logger = loggers.CreateLogger("coordinator");
             ICoordinatorStore store = Own(OpenStore(configuration, folder, ca, logger, time));
             AdministrativeLog acts = Own(AdministrativeLog.Open(folder.Audit, time, logger));
+            acts.KeepHead(store);
             var sessions = new Sessions(store, time);
             var context = new RunContext(store, new BlobStore(folder.Blobs), new Spool(folder.Spool), sessions, new Traffic(), new Signal(), time, logger, new StrategyBook(strategies), new StrategyFiles(folder.Strategies), acts);
             var retention = new ModelRetention(context, configuration.Retention);
             retention.Start();
+            var ending = new EndingCredentials(store, time, logger);
+            ending.Tick();
             var runs = new RunRegistry(context);
             WebApplication host = Build(configuration, time, ca, own, runs, context);
             await ListenAsync(host, configuration, cancellationToken);
-            return new Coordinator(host, stateLock, runs, sessions, retention, time, [.. owned]);
+            return new Coordinator(host, stateLock, runs, sessions, retention, ending, time, [.. owned]);
         }
         catch
         {
@@ -141,7 +146,8 @@ public sealed class Coordinator : IAsyncDisposable
         }
     }
 
-    private static FileStream TakeLock(CoordinatorFolder folder)
+    /// <exception cref="InvalidInputException">A coordinator runs in the folder, or it cannot be written.</exception>
+    internal static FileStream TakeLock(CoordinatorFolder folder)
     {
         try
         {
@@ -149,7 +155,7 @@ public sealed class Coordinator : IAsyncDisposable
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            throw new InvalidInputException(new Problem($"The state folder is in use by another coordinator, or not writable: {error.Message}", folder.Path));
+            throw new InvalidInputException(new Problem($"The state folder is in use by another coordinator, or not writable: {error.Message}", folder.Path, Repair: "Stop the other one first, or give this user the right to write here."));
         }
     }
 

@@ -41,6 +41,27 @@ public sealed class BackupVerbTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Admin_TheCredentialIsLost_AnotherIsMadeWhileTheCoordinatorIsStopped()
+    {
+        string[] make = ["admin", "--state", "coordinator", "--name", "second", "-o", "second.pem", "--json"];
+        FedResult running = await RunAsync(make);
+        Assert.Equal(2, running.ExitCode);
+        Assert.Contains("in use by another coordinator", Assert.Single(running.ErrorLines), StringComparison.Ordinal);
+        await _server!.InterruptAsync("TERM");
+        await _server.EndAsync();
+
+        FedResult made = await RunAsync(make), again = await RunAsync(make), log = await Fed.RunAsync(_workspace.Folder, ["audit", "verify", "--state", "coordinator"]);
+
+        Assert.Equal((0, ""), (made.ExitCode, made.Error));
+        await OutputSchema.AssertValidAsync("server-admin", made.Output);
+        Assert.Equal((2, 0), (again.ExitCode, log.ExitCode));
+        // The database knows how long the log was.
+        File.WriteAllText(_workspace["coordinator/audit.jsonl"], File.ReadAllLines(_workspace["coordinator/audit.jsonl"])[0] + "\n");
+        FedResult cut = await Fed.RunAsync(_workspace.Folder, ["audit", "verify", "--state", "coordinator"]);
+        Assert.Equal((1, true), (cut.ExitCode, cut.Output.Contains("its end was cut off", StringComparison.Ordinal)));
+    }
+
+    [Fact]
     public async Task Restore_OfABackupWithoutTheCa_SaysThatItHasToBeBrought()
     {
         Assert.Equal(0, (await RunAsync("backup", "fed.tar", "--state", "coordinator")).ExitCode);

@@ -84,6 +84,7 @@ public sealed class NodeCheckTests : IAsyncLifetime
         Assert.Equal(1, check.ExitCode);
         CheckLine connection = Line(check, "connection");
         Assert.Contains("407", connection.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain("\"", connection.Message, StringComparison.Ordinal);
         Assert.Contains("HTTPS_PROXY", connection.Repair, StringComparison.Ordinal);
         Assert.DoesNotContain("wr0ng", check.Output, StringComparison.Ordinal);
         Assert.Empty(proxy.Asked);

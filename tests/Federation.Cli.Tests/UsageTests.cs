@@ -1,3 +1,6 @@
+using Federation.Protocol.Identity;
+using Federation.Server.Identity;
+
 namespace Federation.Cli.Tests;
 
 public sealed class UsageTests : IDisposable
@@ -14,6 +17,11 @@ public sealed class UsageTests : IDisposable
     [InlineData("--jsn: 'fed site list' has no option '--jsn'. Did you mean '--json'?", "site", "list", "--jsn")]
     [InlineData("'fed run submit' needs SPEC.", "run", "submit")]
     [InlineData("'fed model export' takes no argument 'b'.", "model", "export", "a", "b")]
+    [InlineData("--log: 'fed audit verify' has no option '--log'.", "audit", "verify", "--log", "x")]
+    [InlineData("--log: 'fed audit verify' has no option '--log'.", "audit", "verify", "--log")]
+    [InlineData("--jsn: 'fed audit verify' has no option '--jsn'. Did you mean '--json'?", "audit", "verify", "--known", "--jsn")]
+    [InlineData("--watchh: 'fed run submit' has no option '--watchh'.", "run", "submit", "--watchh")]
+    [InlineData("--output: 'fed server backup' has no option '--output'.", "server", "backup", "--output=fed.tar")]
     [InlineData("--coordinator: '--coordinator' needs a value.", "run", "list", "--coordinator")]
     [InlineData("--coordinator: 'http://x' is no address of a coordinator. https://host:8444 is right.", "run", "list", "--coordinator", "http://x")]
     [InlineData("--best: 'auk' is no metric. Did you mean 'auc'?", "model", "list", "--best", "auk")]
@@ -88,6 +96,37 @@ public sealed class UsageTests : IDisposable
 
         Assert.Equal(2, result.ExitCode);
         Assert.Contains("cuda:99", Assert.Single(result.ErrorLines), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("xedop1.ann.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "does not begin with 'fedop1.'")]
+    [InlineData("fedop1.ann.AAAA.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "third part")]
+    [InlineData("fedop1.ann.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA!", "last part")]
+    [InlineData("fedop1.ann", "2 parts")]
+    [InlineData("", "1 parts")]
+    public async Task Operator_DamagedToken_SaysWhatIsWrongWithItAndNothingOfIt(string token, string says)
+    {
+        _workspace.Write("token", token + "\n");
+        string line = Assert.Single((await Fed.RunAsync(_workspace.Folder, ["run", "list", "--credential", "token"])).ErrorLines);
+        Assert.Contains("no whole token: it", line.Replace("its", "it", StringComparison.Ordinal), StringComparison.Ordinal);
+        Assert.Contains(says, line, StringComparison.Ordinal);
+        Assert.DoesNotContain("AAAA", line, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(29, true)]
+    [InlineData(31, false)]
+    public async Task Operator_CredentialThatEndsSoon_IsWarnedOf(int days, bool warned)
+    {
+        using (CertificateAuthority ca = CertificateAuthority.Create(DateTimeOffset.UtcNow))
+        using (Credential ann = ca.Issue("ann", CertificateRole.Viewer, DateTimeOffset.UtcNow, TimeSpan.FromDays(days))) ann.Save(_workspace["ann.pem"]);
+        string[] list = ["run", "list", "--credential", "ann.pem", "--coordinator", "https://127.0.0.1:1"];
+
+        FedResult text = await Fed.RunAsync(_workspace.Folder, list), json = await Fed.RunAsync(_workspace.Folder, [.. list, "--json"]);
+
+        Assert.Equal((1, 1), (text.ExitCode, json.ExitCode));
+        Assert.Equal(warned, text.Error.Contains("warning: ann.pem: This credential ends at", StringComparison.Ordinal));
+        Assert.Equal(warned, json.ErrorLines[0].StartsWith("{\"warning\":", StringComparison.Ordinal));
     }
 
     [Fact]

@@ -193,7 +193,7 @@ internal sealed class TestCoordinator : IAsyncDisposable
         foreach (string folder in Directory.EnumerateDirectories(from)) CopyFolder(folder, Path.Combine(to, Path.GetFileName(folder)));
         foreach (string file in Directory.EnumerateFiles(from))
         {
-            if (Path.GetFileName(file) != "lock") File.Copy(file, Path.Combine(to, Path.GetFileName(file)));
+            if (Path.GetFileName(file) is not ("lock" or "audit.jsonl.lock")) File.Copy(file, Path.Combine(to, Path.GetFileName(file)));
         }
     }
 }

@@ -21,7 +21,7 @@ internal static class FedCommand
         {
             if (IsHelpOrVersion(parsed)) return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false }, interruption.Token);
             if (CommonOptions.AsksForSchema(parsed) && parsed.CommandResult.Command is Verb { Schema: { } schema }) return output.Print(Schemas.Read(schema));
-            if (parsed.Errors.Count > 0) return output.Fail(UsageErrors.Describe(parsed), ExitCode.WrongInput);
+            if (parsed.Errors.Count > 0 || UsageErrors.MisreadFlag(parsed) is not null) return output.Fail(UsageErrors.Describe(parsed), ExitCode.WrongInput);
             var verb = (Verb)parsed.CommandResult.Command;
             return await verb.Work!(new Invocation(parsed, output, interruption.Token));
         }

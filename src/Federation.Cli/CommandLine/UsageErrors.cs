@@ -13,9 +13,19 @@ internal static class UsageErrors
         CommandResult at = parsed.CommandResult;
         string path = PathOf(at);
         // After the first word that is not understood the parser misreads the rest; only that word is worth a line.
+        if (MisreadFlag(parsed) is { } flag) return [Unknown(flag, at, path)];
         if (parsed.UnmatchedTokens.Count > 0) return [Unknown(parsed.UnmatchedTokens[0], at, path)];
         if (at.Command is Verb { Work: null } or RootCommand) return [new Problem($"'{path}' needs a verb.", Repair: $"One of {string.Join(", ", at.Command.Subcommands.Select(verb => verb.Name))}; `{path} --help` explains them.")];
         return [.. parsed.Errors.Select(error => Describe(error, path))];
+    }
+
+    /// <summary>A flag that the verb does not have, which the parser took for an argument or for the value of the option before it; null: none. A file whose name begins with a dash stands behind <c>--</c>.</summary>
+    public static string? MisreadFlag(ParseResult parsed)
+    {
+        string[] words = [.. parsed.Tokens.TakeWhile(token => token.Type != TokenType.DoubleDash).Where(token => token.Type == TokenType.Argument).Select(token => token.Value)];
+        string[] arguments = [.. parsed.CommandResult.Children.OfType<ArgumentResult>().SelectMany(result => result.Tokens).Select(token => token.Value)];
+        // A value may be a negative number.
+        return words.FirstOrDefault(word => word.Length > 1 && (arguments.Contains(word) ? word[0] == '-' : word.Length > 2 && word.StartsWith("--", StringComparison.Ordinal) && !parsed.UnmatchedTokens.Contains(word)));
     }
 
     /// <summary>The words that lead to a verb: <c>fed run submit</c>.</summary>

@@ -44,6 +44,13 @@ internal sealed class Output(bool json, TextWriter result, TextWriter error, boo
     /// <summary>Said beside the result: on stderr.</summary>
     public void Note(string line) => error.WriteLine(OneLine(line));
 
+    /// <summary>What will go wrong later: on stderr, and as JSON where the errors are.</summary>
+    public void Warn(Problem problem)
+    {
+        if (json) error.WriteLine(JsonSerializer.Serialize(new { warning = problem }, JsonOptions));
+        else error.WriteLine("warning: " + OneLine(problem.ToString()));
+    }
+
     /// <returns>The exit code.</returns>
     public int Fail(Exception exception)
     {

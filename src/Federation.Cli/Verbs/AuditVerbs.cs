@@ -7,6 +7,8 @@ using Federation.Formats;
 using Federation.Formats.Configuration;
 using Federation.Privacy.Canonical;
 using Federation.Privacy.Ledger;
+using Federation.Server.Identity;
+using Federation.Server.Storage;
 
 namespace Federation.Cli.Verbs;
 
@@ -46,14 +48,19 @@ internal static class AuditVerbs
     {
         string path = PathOf(invocation);
         (long Count, string Hash)? known = invocation.Get(Known) is { } text ? ParseKnown(text) : null;
+        // Before the log: the coordinator writes the line first.
+        (long Count, string Hash)? kept = invocation.Get(LogPath) is null ? KeptHead.In(new CoordinatorFolder(StateFolder.Resolve(invocation.Get(CommonOptions.State)))) : null;
         var log = AuditVerification.Of(path);
-        string[] problems = [.. log.Problems, .. known is { } head && log.DifferenceFrom(head.Count, head.Hash) is { } difference ? (string[])[difference] : []];
+        string[] problems = [.. log.Problems, .. DifferenceFrom(log, known, ""), .. DifferenceFrom(log, kept, " The coordinator's database knows it.")];
         VerifiedAudit result = new(Path.GetFullPath(path), problems.Length == 0, log.Entries.Count, log.Count, log.Hash, log.IsUnfinished, problems);
         List<string> lines = [result.Valid ? $"{Text.Count((ulong)log.Count, "line")}, each follows the one before. Head {log.Count}:{log.Hash}: kept elsewhere, it shows later whether the end was cut off (--known)." : "The chain does not hold.", .. problems.Select(problem => "  " + problem)];
+        lines.AddRange(log.Entries.Where(entry => entry.Kind.StartsWith("log-", StringComparison.Ordinal)).Select(entry => $"Line {entry.Number} says: {entry.What}"));
         if (log.IsUnfinished) lines.Add("The last line is not whole: a crash cut it short, or it is being written. It does not count.");
         invocation.Output.Result(result, lines);
         return Task.FromResult(result.Valid ? ExitCode.Done : ExitCode.Failed);
     }
+
+    private static string[] DifferenceFrom(AuditVerification log, (long Count, string Hash)? head, string more) => head is var (count, hash) && log.DifferenceFrom(count, hash) is { } difference ? [difference + more] : [];
 
     private static string PathOf(Invocation invocation)
     {

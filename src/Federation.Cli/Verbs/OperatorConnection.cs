@@ -14,6 +14,9 @@ namespace Federation.Cli.Verbs;
 /// <summary>The coordinator's operator side, over mutual TLS with an operator's certificate, or over TLS with a bearer token.</summary>
 internal sealed class OperatorConnection : IDisposable
 {
+    /// <summary>How long before its end a credential is spoken of.</summary>
+    private static readonly TimeSpan Notice = TimeSpan.FromDays(30);
+
     private readonly Credential? _credential;
     private readonly GrpcChannel _channel;
 
@@ -53,8 +56,15 @@ internal sealed class OperatorConnection : IDisposable
         string path = CredentialPath(invocation);
         if (!File.Exists(path)) throw new InvalidInputException(new Problem("There is no operator's credential.", path, Repair: "`fed server init` makes one; name its state folder with --state, or the file with --credential."));
         string text = TextFile.Read(path);
-        if (!text.StartsWith(OperatorToken.Version, StringComparison.Ordinal)) return new OperatorConnection(address, Credential.Load(path));
-        return new OperatorConnection(address, OperatorToken.TryParse(text) ?? throw new InvalidInputException(new Problem("This is no operator's token.", path, Repair: "A token has four parts between dots; `fed operator issue NAME --token` prints one.")));
+        if (text.Contains("-----BEGIN ", StringComparison.Ordinal))
+        {
+            Credential credential = Credential.Load(path);
+            DateTimeOffset ends = credential.Certificate.NotAfter.ToUniversalTime(), now = TimeProvider.System.GetUtcNow();
+            if (ends > now && ends - now <= Notice) invocation.Output.Warn(new Problem($"This credential ends at {ends:u}.", path, Repair: $"An admin issues another: `fed operator issue NAME --role ROLE -o FILE`; when no admin's is valid any more, `fed server admin` on the coordinator's machine does."));
+            return new OperatorConnection(address, credential);
+        }
+
+        return new OperatorConnection(address, OperatorToken.TryParse(text) ?? throw new InvalidInputException(new Problem($"This is no certificate, and no whole token: {OperatorToken.DamageOf(text)}.", path, Repair: "Copy the token anew, as `fed operator issue NAME --token` printed it; if it is lost, have the operator issued again.")));
     }
 
     /// <summary>What a run is signed with: the file that <see cref="Key"/> names, else the key of the operator's certificate. The caller disposes it.</summary>

@@ -33,7 +33,7 @@ internal static class ServerVerbs
 
     public static Verb Create() => new Verb("server", "Run the coordinator.", "fed server --state ./coordinator --nodes 0.0.0.0:8443\nfed server --state ./coordinator --store store.txt\nfed server init --state ./coordinator", "server")
         .With(CommonOptions.State, Config, Store, Nodes, Operators, SiteCertificates, NodeBandwidth)
-        .With(BackupVerbs.Backup(), BackupVerbs.Restore())
+        .With(BackupVerbs.Backup(), BackupVerbs.Restore(), AdminVerb.Create())
         .With(new Verb("init", "Make the federation's CA and the operator's credential, once.", "fed server init --state ./coordinator\nfed server init --state ./coordinator --ca-certificate ca.crt --ca-key ca.key", "server-init").With(CommonOptions.State, Config, CaCertificate, CaKey).Does(InitAsync))
         .Does(RunAsync);
 

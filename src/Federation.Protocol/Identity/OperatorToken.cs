@@ -1,4 +1,5 @@
 using System.Buffers.Text;
+using System.Globalization;
 using System.Security.Cryptography;
 using Federation.Formats;
 using Federation.Privacy.Canonical;
@@ -34,6 +35,17 @@ public sealed record OperatorToken
         return parts.Length == 4 && parts[0] == Version && Names.IsSiteName(parts[1]) && Decode(parts[2], SecretBytes) is { } secret && Decode(parts[3], HashBytes) is { } hash
             ? new OperatorToken(parts[1], secret, Convert.ToHexStringLower(hash))
             : null;
+    }
+
+    /// <summary>What is wrong with a text that is no token, as far as that can be known; does not repeat it.</summary>
+    public static string DamageOf(string text)
+    {
+        string[] parts = text.Trim().Split('.');
+        return parts.Length != 4 ? string.Create(CultureInfo.InvariantCulture, $"it has {parts.Length} parts between dots; 4 are right")
+            : parts[0] != Version ? $"it does not begin with '{Version}.'"
+            : !Names.IsSiteName(parts[1]) ? "its second part is no operator's name"
+            : Decode(parts[2], SecretBytes) is null ? "its third part, the secret, is not 43 characters of base64url"
+            : "its last part, which says whose coordinator it is for, is not 43 characters of base64url";
     }
 
     /// <summary>The secret form, to be written to a file of mode 0600 and nowhere else.</summary>

@@ -7,6 +7,7 @@ using Federation.Server.Identity;
 using Federation.Server.Runs;
 using Federation.Server.Storage;
 using Federation.Storage;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Federation.Server.Backup;
 
@@ -21,11 +22,11 @@ public static class CoordinatorBackup
     /// <param name="to">New and empty, with room.</param>
     /// <param name="passphrase">Seals the CA's key and the first admin's; null: they are left out.</param>
     /// <exception cref="InvalidInputException">There is no coordinator's state here, or the passphrase is too short.</exception>
-    /// <exception cref="IOException">A file cannot be read or written, or the database cannot be reached.</exception>
+    /// <exception cref="IOException">A file (the audit log, too) cannot be read or written, or the database cannot be reached.</exception>
     public static BackupManifest Write(ServerConfiguration configuration, FileStream to, string? passphrase, TimeProvider time)
     {
         var folder = new CoordinatorFolder(configuration.State);
-        if (!File.Exists(folder.Ca)) throw new InvalidInputException(new Problem("There is no federation in this folder.", configuration.State, Repair: "Name the coordinator's state folder with --state."));
+        LostAuthority.RequireCa(folder, "Name the coordinator's state folder with --state.");
         if (passphrase is { Length: < SealedKeys.ShortestPassphrase }) throw new InvalidInputException(new Problem($"The passphrase has {passphrase.Length} characters; at least {SealedKeys.ShortestPassphrase} are right."));
         using CertificateAuthority ca = CertificateAuthority.Load(folder.Ca);
         for (int attempt = 1; ; attempt++)
@@ -33,7 +34,10 @@ public static class CoordinatorBackup
             to.SetLength(0);
             try
             {
-                return Write(configuration, folder, ca, to, passphrase, time);
+                BackupManifest made = Write(configuration, folder, ca, to, passphrase, time);
+                using AdministrativeLog acts = AdministrativeLog.Open(folder.Audit, time, NullLogger.Instance);
+                acts.Record(AdministrativeLog.BackedUp, $"{Environment.UserName} (on this machine)", $"backed the coordinator up {(made.HoldsCa ? "with the CA's key and the first admin's, under a passphrase" : "without the CA's key")}.");
+                return made;
             }
             catch (Exception gone) when (gone is FileNotFoundException or DirectoryNotFoundException && attempt < Tries)
             {

@@ -15,7 +15,7 @@ internal static class StoreDump
 {
     /// <summary>Runs first: others name them. Uploads are left out, as their files are.</summary>
     public static readonly IReadOnlyList<string> Tables =
-        ["runs", "invitations", "sites", "operators", "revoked_keys", "events", "rounds", "models", "evaluations", "told", "ledger_heads", "rosters", "opening_answers", "transcripts"];
+        ["runs", "invitations", "sites", "operators", "revoked_keys", "events", "rounds", "models", "evaluations", "told", "ledger_heads", "rosters", "opening_answers", "transcripts", "audit_head"];
 
     private const string Label = "fed/v1/store\0";
     private const byte Table = 1, Row = 2, EndOfTable = 3, End = 4;

@@ -7,19 +7,28 @@ namespace Federation.Server.Identity;
 
 /// <summary>
 /// What administrators did at this coordinator: who, when, what; never a token. A hash-chained log that only grows. A line is on disk before the caller hears that the act is done;
-/// where there is no room for it, the act stands, the caller is told, and the coordinator's log has it. An act whose commit the database did not answer has a line that says so, and a second one when its outcome is known.
+/// where there is no room for it, the act stands, the caller is told, the coordinator's log has it, and the line follows, marked as late, when there is room again. An act whose commit the database did not answer has a line that says so, and a second one when its outcome is known.
 /// </summary>
 public sealed class AdministrativeLog : IDisposable
 {
     public const string Made = "federation-made", Invited = "site-invited", Enrolled = "site-enrolled", SiteRevoked = "site-revoked", Issued = "operator-issued", OperatorRevoked = "operator-revoked",
         Submitted = "run-submitted", Approved = "run-approved", Cancelled = "run-cancelled", Rotated = "keys-rotated", Paused = "run-paused", Resumed = "run-resumed", Roster = "roster-changed", Restored = "restored",
-        Uncertain = "act-uncertain", NotDone = "act-not-done";
+        Uncertain = "act-uncertain", NotDone = "act-not-done", BackedUp = "backup-made", Cut = "log-cut", Missing = "acts-without-lines";
+
+    /// <summary>Lines that are kept until there is room for them.</summary>
+    private const int MostLate = 1000;
 
     private readonly AuditLog _log;
     private readonly List<(string Kind, string Who, string What, Func<bool> IsDone, Action? WhenDone)> _uncertain = [];
+    private readonly Queue<(string Kind, string What, string Run)> _late = [];
+    private readonly string _path;
+    private readonly TimeProvider _time;
+    private long _unwritten;
     private readonly ILogger _logger;
+    private ICoordinatorStore? _heads;
+    private string? _said;
 
-    private AdministrativeLog(AuditLog log, ILogger logger) => (_log, _logger) = (log, logger);
+    private AdministrativeLog(AuditLog log, string path, TimeProvider time, ILogger logger) => (_log, _path, _time, _logger) = (log, path, time, logger);
 
     /// <exception cref="InvalidInputException">The file cannot be used.</exception>
     public static AdministrativeLog Open(string path, TimeProvider time, ILogger logger)
@@ -27,12 +36,39 @@ public sealed class AdministrativeLog : IDisposable
         try
         {
             AuditLog log = AuditLog.Open(path, time);
-            if (log.Problem is { } problem) logger.LogError("{Path}: {Problem}", path, problem);
-            return new AdministrativeLog(log, logger);
+            var acts = new AdministrativeLog(log, path, time, logger);
+            acts.SayProblem();
+            return acts;
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             throw new InvalidInputException(new Problem($"The audit log cannot be written: {error.Message}", path, Repair: "Nothing is administered without it; make room, or give this user the right to write it."));
+        }
+    }
+
+    /// <summary>From here on the database has the newest head, so that an end that is cut off shows. One that is known there and not in the log is said, here and in the log.</summary>
+    public void KeepHead(ICoordinatorStore store)
+    {
+        _heads = store;
+        try
+        {
+            if (store.AuditHead() is var (count, hash) && AuditVerification.Of(_path).DifferenceFrom(count, hash) is { } difference)
+            {
+                _logger.LogError("{Path}: {Difference} The database knows the head {Count}:{Hash}", _path, difference, count, hash);
+                Record(Cut, "The coordinator", FormattableString.Invariant($"found the log without the head {count}:{hash}, which its database knows. {difference}"));
+            }
+            else
+            {
+                SaveHead();
+            }
+        }
+        catch (StoreUnavailableException)
+        {
+            // with the next line
+        }
+        catch (ActNotRecordedException)
+        {
+            // said there
         }
     }
 
@@ -42,15 +78,34 @@ public sealed class AdministrativeLog : IDisposable
     /// <exception cref="ActNotRecordedException">It could not be written; the act stands.</exception>
     public void Record(string kind, string who, string what, string run = "")
     {
-        try
+        lock (_late)
         {
-            _log.Record(kind, $"{who} {what}", run);
+            try
+            {
+                WriteLate();
+                _log.Record(kind, $"{who} {what}", run);
+                SayProblem();
+                SaveHead();
+            }
+            catch (IOException error)
+            {
+                _logger.LogError("Not in the audit log, which cannot be written ({Message}): {Kind}: {Who} {What} {Run}", error.Message, kind, who, what, run);
+                if (_late.Count < MostLate) _late.Enqueue((kind, $"{who} (at {_time.GetUtcNow():u}; written late) {what}", run));
+                else _unwritten++;
+                throw new ActNotRecordedException(error);
+            }
         }
-        catch (IOException error)
-        {
-            _logger.LogError("Not in the audit log, which cannot be written ({Message}): {Kind}: {Who} {What} {Run}", error.Message, kind, who, what, run);
-            throw new ActNotRecordedException(error);
-        }
+    }
+
+    /// <summary>Adds the lines for which there was no room, in their order.</summary>
+    /// <exception cref="IOException">There still is none.</exception>
+    private void WriteLate()
+    {
+        if (_late.Count == 0 && _unwritten == 0) return;
+        for (; _late.TryPeek(out (string Kind, string What, string Run) late); _late.Dequeue()) _log.Record(late.Kind, late.What, late.Run);
+        if (_unwritten > 0) _log.Record(Missing, FormattableString.Invariant($"The coordinator did {_unwritten} more acts while this log could not be written; its own log has them."));
+        _unwritten = 0;
+        SaveHead();
     }
 
     /// <summary>Does what one commit of the database does. Where the database does not answer, a line says so, and another one, as soon as it answers again, what became of it.</summary>
@@ -86,9 +141,21 @@ public sealed class AdministrativeLog : IDisposable
         }
     }
 
-    /// <summary>Looks what became of acts that are uncertain.</summary>
+    /// <summary>Looks what became of acts that are uncertain, and adds lines for which there was no room.</summary>
     public void Settle()
     {
+        lock (_late)
+        {
+            try
+            {
+                WriteLate();
+            }
+            catch (IOException)
+            {
+                // still no room
+            }
+        }
+
         lock (_uncertain)
         {
             try
@@ -116,6 +183,25 @@ public sealed class AdministrativeLog : IDisposable
     }
 
     public void Dispose() => _log.Dispose();
+
+    private void SayProblem()
+    {
+        if (_log.Problem is not { } problem || problem == _said) return;
+        _logger.LogError("{Path}: {Problem}", _path, problem);
+        _said = problem;
+    }
+
+    private void SaveHead()
+    {
+        try
+        {
+            if (_heads is not null && _log.Head is { Count: > 0 } head) _heads.SaveAuditHead(head.Count, head.Hash);
+        }
+        catch (StoreUnavailableException)
+        {
+            // a head that is behind says less, and nothing wrong; the next line takes it along
+        }
+    }
 }
 
 /// <summary>Something was done, and the audit log has no line of it.</summary>

@@ -55,7 +55,11 @@ public sealed class CallerInterceptor(SeenCertificates certificates, RunContext 
 
     /// <summary>What the site is told whose key was taken from it.</summary>
     public static RpcException Revoked(string site) => RpcError.Refuse(
-        StatusCode.Unauthenticated, Refusal.Revoked, $"The key of site '{site}' was revoked by the operator of the coordinator.", repair: "To take part again, ask the operator for a new invitation and enrol with a new key: `fed node enroll` in a new state folder.");
+        StatusCode.Unauthenticated, Refusal.Revoked, $"The key of site '{site}' was revoked by the operator of the coordinator.", repair: "To take part again, ask the operator for a new invitation and enrol with a new key: `fed node enroll` in a new state folder, to which ledger.db* and ledger.key* of the old one are brought first.");
+
+    /// <summary>What a caller is told whose key is not, or no longer, the site's.</summary>
+    public static RpcException AnotherKey(string site) => RpcError.Refuse(
+        StatusCode.Unauthenticated, Refusal.UnknownIdentity, $"This key is not the registered one of site '{site}'.", repair: "The site was enrolled again elsewhere, or not with this coordinator; enrol with a new invitation.");
 
     private async Task<T> Guard<T>(ServerCallContext context, Func<ServerCallContext, Task<T>> call)
     {
@@ -70,7 +74,7 @@ public sealed class CallerInterceptor(SeenCertificates certificates, RunContext 
         }
         catch (ActNotRecordedException error)
         {
-            throw RpcError.Refuse(StatusCode.Internal, Refusal.StorageFull, error.Message, repair: "Do not ask for it again. The coordinator's own log has the line; its operator must make room.");
+            throw RpcError.Refuse(StatusCode.Internal, Refusal.StorageFull, error.Message, repair: "Do not ask for it again. The coordinator's own log has the line, and the audit log gets it when there is room; its operator must make some.");
         }
         catch (StoreUnavailableException error)
         {
@@ -178,7 +182,7 @@ public sealed class CallerInterceptor(SeenCertificates certificates, RunContext 
         if (shared.Store.FindSite(name)?.KeySha256 != keySha256)
         {
             if (shared.Store.IsRevoked(keySha256)) throw Revoked(name);
-            throw RpcError.Refuse(StatusCode.Unauthenticated, Refusal.UnknownIdentity, $"This key is not the registered one of site '{name}'.", repair: "The site was enrolled again elsewhere, or not with this coordinator; enrol with a new invitation.");
+            throw AnotherKey(name);
         }
     }
 

@@ -31,7 +31,7 @@ public sealed class CertificateAuthority : IDisposable
         return new CertificateAuthority(X509CertificateLoader.LoadCertificate(withKey.RawData), key);
     }
 
-    /// <exception cref="InvalidInputException">The file is missing or no CA.</exception>
+    /// <exception cref="InvalidInputException">The file is missing or no CA; says what key it must have, where its folder knows that.</exception>
     public static CertificateAuthority Load(string pemPath)
     {
         try
@@ -42,7 +42,7 @@ public sealed class CertificateAuthority : IDisposable
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or CryptographicException or ArgumentException)
         {
-            throw new InvalidInputException(new Problem($"The federation's CA cannot be read: {error.Message}", pemPath, Repair: "`fed server init` makes one."));
+            throw new InvalidInputException(new Problem($"The federation's CA cannot be read: {error.Message}", pemPath, Repair: LostAuthority.Repair(new CoordinatorFolder(Path.GetFullPath(Path.Combine(pemPath, "..", "..")))))); // ca/ca.pem of a state folder
         }
     }
 

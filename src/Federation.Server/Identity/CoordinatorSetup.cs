@@ -32,11 +32,16 @@ public static class CoordinatorSetup
 {
     /// <summary>Makes a CA, or takes an organisation's, and one admin credential; folders 0700, files 0600.</summary>
     /// <param name="own">Certificate and key of the organisation's CA, as <see cref="OwnAuthority.Load"/> takes them; null: one is made.</param>
-    /// <exception cref="InvalidInputException">There is a CA already, the organisation's cannot be used, or the folder cannot be written.</exception>
+    /// <exception cref="InvalidInputException">There is a CA already, or there was one, the organisation's cannot be used, or the folder cannot be written.</exception>
     public static void Initialize(string state, TimeProvider? time = null, (string Certificate, string Key)? own = null)
     {
         var folder = new CoordinatorFolder(state);
         if (File.Exists(folder.Ca)) throw new InvalidInputException(new Problem("There is a federation in this folder already.", folder.Ca, Repair: "Its CA is kept; name another --state for a new federation."));
+        if (LostAuthority.TraceIn(folder) is { } trace)
+        {
+            throw new InvalidInputException(new Problem($"There was a federation in this folder ('{Path.GetRelativePath(state, trace)}' is there), and its CA is missing; a new one would lock out every site and operator.", folder.Ca, Repair: $"{LostAuthority.Repair(folder)} For a new federation name another --state."));
+        }
+
         DateTimeOffset now = (time ?? TimeProvider.System).GetUtcNow();
         using CertificateAuthority ca = own is var (certificate, key) ? OwnAuthority.Load(certificate, key, now) : CertificateAuthority.Create(now);
         try
@@ -53,8 +58,10 @@ public static class CoordinatorSetup
 
             ca.Save(folder.Ca); // last: with it the folder counts as initialised
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or InvalidInputException)
         {
+            foreach (string begun in new[] { folder.Admin, folder.Audit }.Where(File.Exists)) File.Delete(begun); // else the next try takes the folder for one whose CA is lost
+            if (error is InvalidInputException) throw;
             throw new InvalidInputException(new Problem($"The state folder cannot be written: {error.Message}", state));
         }
     }

@@ -28,6 +28,11 @@ public sealed partial class OperatorService(RunRegistry runs, RunContext context
     public override Task<InviteSiteReply> InviteSite(InviteSiteRequest request, ServerCallContext call)
     {
         if (!Names.IsSiteName(request.Name)) throw NoSiteName(request.Name);
+        if (CallerInterceptor.OperatorOf(call) is { Role: < OperatorRole.Admin } who && context.Store.FindSite(request.Name)?.KeySha256 is not null)
+        {
+            throw RpcError.Refuse(StatusCode.PermissionDenied, Refusal.WrongRole, $"The site '{request.Name}' is enrolled: an invitation lets another key take the place of its own, which needs the role admin; {who.Name} has the role {who.Role.ToText()}.", "name", "Ask an admin to invite it, or name a site that is new.");
+        }
+
         InvitationToken token = InvitationToken.Create(request.Name, ca.SpkiSha256);
         DateTimeOffset expires = context.Time.GetUtcNow() + InvitationLifetime;
         Do(call, AdministrativeLog.Invited, $"invited the site '{request.Name}', until {expires:u}.", () => context.Store.AddInvitation(request.Name, token.SecretSha256, expires), () => context.Store.IsInvited(token.SecretSha256));

@@ -63,7 +63,7 @@ public interface ICoordinatorStore : IDisposable
     /// <summary>Whether there is or was an invitation with this secret.</summary>
     bool IsInvited(string secretSha256);
 
-    /// <summary>Uses an invitation up and gives the site its identity, in one transaction; with the same key again: changes nothing.</summary>
+    /// <summary>Uses an invitation up, and every other of this site that is open, and gives the site its identity, in one transaction; with the same key again: changes nothing.</summary>
     InvitationUse Enroll(string site, string secretSha256, string keySha256, DateTimeOffset now);
 
     /// <summary>Takes a site's key and open invitations from it, for good; again: changes nothing.</summary>
@@ -89,6 +89,12 @@ public interface ICoordinatorStore : IDisposable
     /// <summary>Ends what an operator may do; again: changes nothing.</summary>
     /// <returns>Null: there is none of this name.</returns>
     OperatorRecord? RevokeOperator(string name, DateTimeOffset now);
+
+    /// <summary>Keeps the number and hash of the audit log's last line in place of the ones before. On disk with the next call.</summary>
+    void SaveAuditHead(long line, string hash);
+
+    /// <summary>Null: none yet.</summary>
+    (long Line, string Hash)? AuditHead();
 
     /// <summary>On disk with the next call: a coordinator that starts anew is joined anew.</summary>
     void SaveJoin(string site, NodeRole role, IReadOnlyList<string> dataIds, IReadOnlyDictionary<string, string> labels, DateTimeOffset now);

@@ -44,7 +44,7 @@ public abstract partial class SqlStore : ICoordinatorStore
         if (found[0].Used) return SiteOf(site)?.KeySha256 == keySha256 ? InvitationUse.Taken : InvitationUse.AlreadyUsed;
         if (Ms(now) >= found[0].Expires) return InvitationUse.Expired;
         if (FindRevoked(keySha256)) return InvitationUse.KeyRevoked;
-        Execute("UPDATE invitations SET used = $2 WHERE secret = $1", secretSha256, Ms(now));
+        Execute("UPDATE invitations SET used = $2 WHERE site = $1 AND used IS NULL", site, Ms(now)); // the others, too: one made for a new site must not replace this key later
         _sites = null;
         Execute("UPDATE sites SET key = $2 WHERE name = $1", site, keySha256);
         return InvitationUse.Taken;
@@ -84,6 +84,10 @@ public abstract partial class SqlStore : ICoordinatorStore
         Execute("UPDATE operators SET revoked = $2 WHERE name = $1 AND revoked IS NULL", name, Ms(now));
         return OperatorOf(name);
     });
+
+    public void SaveAuditHead(long line, string hash) => Soon(() => Execute("INSERT INTO audit_head(id, line, hash) VALUES(1, $1, $2) ON CONFLICT(id) DO UPDATE SET line = excluded.line, hash = excluded.hash", line, hash));
+
+    public (long Line, string Hash)? AuditHead() => Locked(() => Query<(long, string)?>("SELECT line, hash FROM audit_head", row => (row.GetInt64(0), row.GetString(1))).FirstOrDefault());
 
     public void SaveJoin(string site, NodeRole role, IReadOnlyList<string> dataIds, IReadOnlyDictionary<string, string> labels, DateTimeOffset now) => Soon(() =>
     {

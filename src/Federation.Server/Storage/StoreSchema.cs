@@ -40,5 +40,8 @@ internal static class StoreSchema
 
         // 6: what sites say of themselves.
         "ALTER TABLE sites ADD COLUMN labels TEXT NOT NULL DEFAULT '{}';",
+
+        // 7: the newest head of the audit log.
+        "CREATE TABLE audit_head(id INTEGER PRIMARY KEY, line INTEGER NOT NULL, hash TEXT NOT NULL);",
     ];
 }

@@ -63,6 +63,19 @@ public sealed record AuditEntry(long Number, DateTimeOffset Time, string Kind, s
         }
     }
 
+    /// <summary>A line by itself, whose place in a chain nobody has looked at; null: it is none, or it was edited.</summary>
+    public static AuditEntry? TryRead(string line)
+    {
+        try
+        {
+            return Read(line) is { IsIntact: true } entry ? entry : null;
+        }
+        catch (FormatException)
+        {
+            return null;
+        }
+    }
+
     internal bool IsIntact => Sha256Hex.IsValid(Previous) && Number > 0 && Round >= 0 && Times > 0 && Hash == Digest();
 
     private string TimeText => Time.ToUniversalTime().ToString(TimeFormat, CultureInfo.InvariantCulture);

@@ -68,6 +68,7 @@ public sealed class BackupTests(PostgresCluster cluster) : IClassFixture<Postgre
         CoordinatorRestore.Restore(Archive, new ServerConfiguration { State = Elsewhere }, () => throw new InvalidOperationException("nobody is asked"), test.Time);
         Assert.False(Directory.Exists(Path.Combine(Elsewhere, "ca")));
         Backup(test, Passphrase);
+        Assert.Equal([false, true], Federation.Privacy.Ledger.AuditVerification.Of(test.Folder.Audit).Entries.Where(entry => entry.Kind == "backup-made").Select(entry => entry.What.Contains("with the CA's key", StringComparison.Ordinal)));
         Assert.DoesNotContain("BEGIN PRIVATE KEY", File.ReadAllText(Archive), StringComparison.Ordinal);
     }
 

@@ -78,6 +78,7 @@ public sealed class StoreDumpTests(PostgresCluster cluster) : IClassFixture<Post
             store.AddInvitation("a", "secret", Now);
             store.AddRoster(1, [1, 2]);
             store.KeepAnswer("a", 1, []);
+            store.SaveAuditHead(7, new string('a', 64));
             store.AddOperator(new OperatorRecord("ann", Protocol.Identity.OperatorRole.Admin, true, "proof", Now, Now.AddDays(1)), Now);
         }
 

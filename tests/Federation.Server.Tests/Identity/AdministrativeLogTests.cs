@@ -79,6 +79,82 @@ public sealed class AdministrativeLogTests : IAsyncLifetime
         Assert.Equal("log-broken", log.Entries[^1].Kind);
     }
 
+    [Theory] // while it runs: by hand, or by a tool that rotates logs
+    [InlineData("removed", "log-replaced,site-invited")]
+    [InlineData("moved", "log-replaced,site-invited")]
+    [InlineData("cut", "federation-made,log-replaced,site-invited")]
+    public async Task Log_ThatIsTakenAwayWhileTheCoordinatorRuns_NamesTheHeadOfTheOldOne(string how, string kinds)
+    {
+        await _test.EnrolAsync("a");
+        (long count, string hash) = (AuditVerification.Of(_test.Folder.Audit).Count, AuditVerification.Of(_test.Folder.Audit).Hash);
+        switch (how)
+        {
+            case "removed": File.Delete(_test.Folder.Audit); break;
+            case "moved": File.Move(_test.Folder.Audit, _test.Folder.Audit + ".1"); break;
+            case "cut": File.WriteAllText(_test.Folder.Audit, File.ReadAllLines(_test.Folder.Audit)[0] + "\n"); break;
+        }
+
+        await _test.Operator.InviteSiteAsync(new InviteSiteRequest { Name = "b" });
+
+        AuditVerification log = AuditVerification.Of(_test.Folder.Audit);
+        Assert.Empty(log.Problems);
+        Assert.Equal(kinds, string.Join(',', log.Entries.Select(entry => entry.Kind)));
+        Assert.Contains($"{count}:{hash}", log.Entries[^2].What, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Acts_DoneWithoutRoom_HaveTheirLinesWhenThereIsRoom()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "/dev/full is Linux's.");
+        string kept = _test.Folder.Audit + ".kept";
+        File.Move(_test.Folder.Audit, kept);
+        File.CreateSymbolicLink(_test.Folder.Audit, "/dev/full");
+        foreach (string site in new[] { "a", "b" }) await Tiny.RefusedAsync(Refusal.StorageFull, StatusCode.Internal, async () => await _test.Operator.InviteSiteAsync(new InviteSiteRequest { Name = site }), "It was done");
+        File.Delete(_test.Folder.Audit);
+        File.Move(kept, _test.Folder.Audit);
+        _test.Wait();
+
+        AuditVerification log = AuditVerification.Of(_test.Folder.Audit);
+        Assert.Empty(log.Problems);
+        Assert.Equal(["federation-made", "site-invited", "site-invited"], log.Entries.Select(entry => entry.Kind));
+        Assert.Contains("written late) invited the site 'a'", log.Entries[1].What, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Start_OnALogThatWasCutOrRemoved_SaysSoInIt(bool removed)
+    {
+        await _test.EnrolAsync("a");
+        (long count, string hash) = (AuditVerification.Of(_test.Folder.Audit).Count, AuditVerification.Of(_test.Folder.Audit).Hash);
+        await _test.StopAsync();
+        File.WriteAllText(_test.Folder.Audit, removed ? "" : File.ReadAllLines(_test.Folder.Audit)[0] + "\n");
+        Assert.Equal((count, hash), Federation.Server.Storage.KeptHead.In(_test.Folder));
+
+        await _test.ListenAsync();
+
+        AuditEntry last = AuditVerification.Of(_test.Folder.Audit).Entries[^1];
+        Assert.Equal(("log-cut", true), (last.Kind, last.What.Contains($"{count}:{hash}", StringComparison.Ordinal)));
+        Assert.Equal((last.Number, last.Hash), Federation.Server.Storage.KeptHead.In(_test.Folder));
+    }
+
+    [Fact] // a backup is another process's, as a rule
+    public async Task Log_ThatTwoWriteInTurn_IsOneChain()
+    {
+        using (AuditLog other = AuditLog.Open(_test.Folder.Audit, _test.Time))
+        {
+            for (int i = 0; i < 5; i++)
+            {
+                await _test.Operator.InviteSiteAsync(new InviteSiteRequest { Name = $"s{i}" });
+                other.Record("backup-made", $"number {i}");
+            }
+        }
+
+        AuditVerification log = AuditVerification.Of(_test.Folder.Audit);
+        Assert.Empty(log.Problems);
+        Assert.Equal(11, log.Count);
+    }
+
     [Fact]
     public async Task Start_LogThatCannotBeUsed_IsOneClearError()
     {

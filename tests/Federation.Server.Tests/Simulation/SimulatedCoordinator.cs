@@ -71,7 +71,7 @@ internal sealed class SimulatedCoordinator : IDisposable
             var calls = new OpenCalls();
             _process = new Process(
                 faults, real, acts, work, context, runs, tasks, retention, new CallerInterceptor(new SeenCertificates(_ca, _time), context, calls, new OperatorAccess(store, _time)),
-                new NodeService(runs, tasks, context, new UploadReceiver(context, pace), certificates, pace), new OperatorService(runs, context, _ca, certificates, calls), new EnrolmentService(_ca, certificates, new EnrolmentTries(_time), context));
+                new NodeService(runs, tasks, context, new UploadReceiver(context, pace), certificates, pace), new OperatorService(runs, context, _ca, certificates, calls), new EnrolmentService(_ca, certificates, new EnrolmentTries(_time), context, calls));
         }
         catch
         {

@@ -56,7 +56,7 @@ public sealed class PostgresStoreTests : StoreTests, IClassFixture<PostgresClust
         Store.AddInvitation("a", "secret", Now.AddDays(1));
         Store.Enroll("a", "secret", Key, Now);
         Store.Dispose();
-        _cluster.Query(Name, "DROP TABLE operators; DROP TABLE revoked_keys; ALTER TABLE sites DROP COLUMN revoked; ALTER TABLE sites DROP COLUMN labels; UPDATE coordinator SET version = 3");
+        _cluster.Query(Name, "DROP TABLE audit_head; DROP TABLE operators; DROP TABLE revoked_keys; ALTER TABLE sites DROP COLUMN revoked; ALTER TABLE sites DROP COLUMN labels; UPDATE coordinator SET version = 3");
         Store = Open();
         Assert.Equal(new RevokedSite(Key, Now), Store.Revoke("a", Now));
         Assert.Empty(Store.Operators());

@@ -35,7 +35,7 @@ public sealed class SqliteStoreTests : StoreTests, IDisposable
         Store.Enroll("a", "secret", Key, Now);
         Store.AddInvitation("b", "other", Now.AddDays(1));
         Store.Dispose();
-        Execute("DROP TABLE operators; DROP TABLE revoked_keys; ALTER TABLE sites DROP COLUMN revoked; ALTER TABLE sites DROP COLUMN labels; PRAGMA user_version=3");
+        Execute("DROP TABLE audit_head; DROP TABLE operators; DROP TABLE revoked_keys; ALTER TABLE sites DROP COLUMN revoked; ALTER TABLE sites DROP COLUMN labels; PRAGMA user_version=3");
 
         Store = new SqliteStore(Database);
         Assert.Equal([("a", Key, null), ("b", null, null)], Store.Sites().Select(site => (site.Name, site.KeySha256, site.Revoked)));
