@@ -18,6 +18,7 @@ public sealed class ProjectReferenceTests
         ["Federation.Samples"] = ["Federation.Client", "Federation.Server", "Federation.Learning", "ScottPlot", "Spectre.Console"],
         ["medical"] = ["Federation.Samples"],
         ["banking"] = ["Federation.Samples"],
+        ["mnist"] = ["Federation.Samples"],
     };
 
     [Fact]

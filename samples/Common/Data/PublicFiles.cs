@@ -1,17 +1,18 @@
+using System.IO.Compression;
 using System.Security.Cryptography;
 using System.Text;
 using Federation.Formats;
 
 namespace Federation.Samples.Data;
 
-/// <param name="Sha256">Of the file with line feeds alone as line ends, where <see cref="PublicFiles.HasForeignLineEnds"/>.</param>
+/// <param name="Sha256">Of the file with line feeds alone as line ends, where <see cref="PublicFiles.HasForeignLineEnds"/>; of what it holds, where <see cref="PublicFiles.IsCompressed"/>.</param>
 public sealed record PublicFile(string Name, string Sha256);
 
 /// <summary>A public data set: from <c>FED_DATA</c>, else from the cache (<c>FED_CACHE</c>), else downloaded (<c>FED_DOWNLOAD_BASE</c>), every file checked by its SHA-256.</summary>
 /// <param name="Title">For the user's eyes.</param>
 /// <param name="Folder">Its name in <c>FED_DATA</c> and in the cache.</param>
 /// <param name="Address">Of the folder on the web, ending with a slash.</param>
-/// <param name="LargestFile">Bytes; more is not taken.</param>
+/// <param name="LargestFile">Bytes, unpacked; more is not taken.</param>
 /// <param name="Otherwise">What the user is told where the files cannot be had, with {0} for the reason.</param>
 public sealed record PublicFiles(string Title, string Folder, Uri Address, IReadOnlyList<PublicFile> Files, int LargestFile, string Otherwise)
 {
@@ -20,9 +21,16 @@ public sealed record PublicFiles(string Title, string Folder, Uri Address, IRead
     /// <summary>The file on the web may have other line ends, or none at its end.</summary>
     public bool HasForeignLineEnds { get; init; }
 
+    /// <summary>The files are gzip streams, which everybody packs otherwise: what they hold is checked and given.</summary>
+    public bool IsCompressed { get; init; }
+
     /// <param name="say">Told where the files come from, and why not from elsewhere.</param>
     /// <returns>Texts by name; null: they cannot be had.</returns>
-    public async Task<IReadOnlyDictionary<string, string>?> ObtainAsync(Action<string> say, CancellationToken cancellationToken)
+    public async Task<IReadOnlyDictionary<string, string>?> ObtainAsync(Action<string> say, CancellationToken cancellationToken) =>
+        (await ObtainBytesAsync(say, cancellationToken))?.ToDictionary(file => file.Key, file => Encoding.UTF8.GetString(file.Value));
+
+    /// <summary>As <see cref="ObtainAsync"/>, of files that are no text.</summary>
+    public async Task<IReadOnlyDictionary<string, byte[]>?> ObtainBytesAsync(Action<string> say, CancellationToken cancellationToken)
     {
         if (Read(Path.Combine(DataFolder(), Folder)) is { } local)
         {
@@ -62,12 +70,28 @@ public sealed record PublicFiles(string Title, string Folder, Uri Address, IRead
         {
             byte[] bytes = await client.GetByteArrayAsync(new Uri(address, file.Name), cancellationToken);
             if (HasForeignLineEnds) bytes = WithLineFeeds(bytes);
-            string actual = Convert.ToHexStringLower(SHA256.HashData(bytes));
+            string actual = Convert.ToHexStringLower(SHA256.HashData(Content(bytes)));
             if (actual != file.Sha256) throw new InvalidDataException($"{file.Name} has SHA-256 {actual}; {file.Sha256} is right, so it was thrown away");
             string fresh = Path.Combine(folder, $"{file.Name}.{Guid.NewGuid():n}");
             await File.WriteAllBytesAsync(fresh, bytes, cancellationToken);
             File.Move(fresh, Path.Combine(folder, file.Name), overwrite: true);
         }));
+    }
+
+    /// <exception cref="InvalidDataException">It is no gzip stream, or holds more than <see cref="LargestFile"/> bytes.</exception>
+    private byte[] Content(byte[] bytes)
+    {
+        if (!IsCompressed) return bytes;
+        using var stream = new GZipStream(new MemoryStream(bytes), CompressionMode.Decompress);
+        using var content = new MemoryStream();
+        byte[] piece = new byte[1 << 16];
+        while (stream.Read(piece) is > 0 and int length)
+        {
+            if (content.Length + length > LargestFile) throw new InvalidDataException($"The file holds more than {LargestFile} bytes");
+            content.Write(piece.AsSpan(0, length));
+        }
+
+        return content.ToArray();
     }
 
     private static byte[] WithLineFeeds(byte[] bytes)
@@ -78,20 +102,29 @@ public sealed record PublicFiles(string Title, string Folder, Uri Address, IRead
 
     /// <summary>The files of a folder; null where one is missing.</summary>
     /// <exception cref="InvalidInputException">A file is there and has another content.</exception>
-    private Dictionary<string, string>? Read(string folder)
+    private Dictionary<string, byte[]>? Read(string folder)
     {
-        Dictionary<string, string> texts = [];
+        Dictionary<string, byte[]> contents = [];
         foreach (PublicFile file in Files)
         {
             string path = Path.Combine(folder, file.Name);
             if (!File.Exists(path)) return null;
-            byte[] bytes = File.ReadAllBytes(path);
+            byte[] bytes;
+            try
+            {
+                bytes = Content(File.ReadAllBytes(path));
+            }
+            catch (InvalidDataException error)
+            {
+                throw new InvalidInputException(new Problem(error.Message, path, Repair: "Remove it, or name another folder in FED_DATA."));
+            }
+
             string actual = Convert.ToHexStringLower(SHA256.HashData(bytes));
             if (actual != file.Sha256) throw new InvalidInputException(new Problem($"The file's SHA-256 is {actual}; {file.Sha256} is right.", path, Repair: "Remove it, or name another folder in FED_DATA."));
-            texts[file.Name] = Encoding.UTF8.GetString(bytes);
+            contents[file.Name] = bytes;
         }
 
-        return texts;
+        return contents;
     }
 
     private static string DataFolder()

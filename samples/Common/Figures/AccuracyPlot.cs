@@ -1,4 +1,3 @@
-using Federation.Samples.Data;
 using ScottPlot;
 
 namespace Federation.Samples.Figures;
@@ -6,16 +5,9 @@ namespace Federation.Samples.Figures;
 /// <summary>Accuracy over all test rows by round, as PNG.</summary>
 internal static class AccuracyPlot
 {
-    private const string Font = "Roboto";
-
     public static byte[] Png(SampleDescription sample, Comparison figures, bool isSynthetic, string folder)
     {
-        // A bare machine has no fonts; the program brings one.
-        string font = Path.Combine(folder, "Roboto-Regular.ttf");
-        File.WriteAllBytes(font, EmbeddedFile.Bytes(typeof(AccuracyPlot).Assembly, "Roboto-Regular.ttf"));
-        Fonts.AddFontFile(Font, font);
-        using var plot = new Plot();
-        plot.Font.Set(Font);
+        using Plot plot = FontedPlot.Create(folder);
         double[] rounds = [.. figures.Accuracy.Select(point => (double)point.Round)], accuracy = [.. figures.Accuracy.Select(point => point.Accuracy)];
         var line = plot.Add.Scatter(rounds, accuracy, Color.FromHex("#1f5fa8"));
         line.LineWidth = 2.5f;
