@@ -5,19 +5,13 @@ namespace Federation.Simulation;
 /// <summary>A curve as PNG.</summary>
 internal static class CurvePlot
 {
-    private const string Font = "Roboto";
-
     /// <param name="points">In the order of x.</param>
     /// <param name="folder">For the font's file: a bare machine has none.</param>
     /// <param name="ticks">Names on the x axis in place of numbers, for points at 0, 1, …; null: numbers.</param>
     public static byte[] Png(string title, string x, string y, IReadOnlyList<(double X, double Y)> points, string folder, IReadOnlyList<string>? ticks = null)
     {
-        string font = Path.Combine(folder, "Roboto-Regular.ttf");
-        using (Stream source = typeof(CurvePlot).Assembly.GetManifestResourceStream("Roboto-Regular.ttf") ?? throw new InvalidOperationException("The font is not embedded."))
-        using (FileStream file = File.Create(font)) source.CopyTo(file);
-        Fonts.AddFontFile(Font, font);
         using var plot = new Plot();
-        plot.Font.Set(Font);
+        PlotFont.Use(plot, folder);
         var line = plot.Add.Scatter(points.Select(point => point.X).ToArray(), points.Select(point => point.Y).ToArray(), Color.FromHex("#1f5fa8"));
         line.LineWidth = 2.5f;
         line.MarkerSize = ticks is null && points.Count > 30 ? 0 : 7;

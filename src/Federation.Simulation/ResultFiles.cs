@@ -22,7 +22,7 @@ public static class ResultFiles
         (double, double)[] accuracy = [.. rounds.Where(round => round.Evaluation is not null).Select(round => ((double)round.Round, round.Evaluation!.Accuracy))];
         byte[]? curve = accuracy.Length == 0 ? null : CurvePlot.Png($"{result.Name}: accuracy on {result.Data}", "round", "accuracy on the test set", accuracy, folder);
         if (curve is not null) File.WriteAllBytes(Path.Combine(folder, Curve), curve);
-        File.WriteAllText(Path.Combine(folder, Page), Html(result, curve));
+        File.WriteAllText(Path.Combine(folder, Page), Html(result, curve, PartitionFiles.Picture(folder)));
     }
 
     /// <summary>Table and picture of what the values of a field made of the run.</summary>
@@ -36,7 +36,7 @@ public static class ResultFiles
         File.WriteAllBytes(Path.Combine(folder, "sweep.png"), plot);
     }
 
-    private static string Html(SimulationResult result, byte[]? curve) => string.Create(CultureInfo.InvariantCulture, $$"""
+    private static string Html(SimulationResult result, byte[]? curve, byte[]? partition) => string.Create(CultureInfo.InvariantCulture, $$"""
         <!doctype html>
         <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
         <title>{{result.Name}}: a simulation</title>
@@ -56,6 +56,7 @@ public static class ResultFiles
         <tr><th>model</th><td><code>{{result.ModelSha256}}</code></td></tr>
         </table>
         {{(curve is null ? "" : $"<p><img alt=\"Accuracy by round\" src=\"data:image/png;base64,{Convert.ToBase64String(curve)}\"></p>")}}
+        {{(partition is null ? "" : $"<p><img alt=\"Examples of each label at each client\" src=\"data:image/png;base64,{Convert.ToBase64String(partition)}\"></p>")}}
         </body></html>
         """);
 }

@@ -61,6 +61,7 @@ internal static class SimulateVerb
             string root = Path.GetDirectoryName(Path.GetFullPath(path)) ?? "/";
             ModelState? initial = spec.Model.Initial is { } file ? ModelState.Read(Path.GetFullPath(file, root)) : null;
             var kept = new SimulationFolder(folder, string.Join('\n', [yaml, initial?.Sha256 ?? "", .. changes.Select(change => $"{change.Field}={change.Value}")]));
+            PartitionFiles.Write(folder, input);
             using var run = new SimulatedRun(input, initial, kept, (int)workers, invocation.Get(Resume));
             int before = run.Rounds.Count;
             long clock = Stopwatch.GetTimestamp();

@@ -38,7 +38,7 @@ internal static class QuantityPartition
         for (int i = 0; i < all.Length; i++)
         {
             before += all[i];
-            int end = i == all.Length - 1 ? order.Length : Math.Clamp((int)Math.Floor(before / total * order.Length), start, order.Length);
+            int end = i == all.Length - 1 ? order.Length : Math.Clamp((int)Math.Round(before / total * order.Length), start, order.Length);
             parts[i] = order[start..end];
             start = end;
         }
