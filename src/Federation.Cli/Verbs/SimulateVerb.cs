@@ -61,8 +61,8 @@ internal static class SimulateVerb
             string root = Path.GetDirectoryName(Path.GetFullPath(path)) ?? "/";
             ModelState? initial = spec.Model.Initial is { } file ? ModelState.Read(Path.GetFullPath(file, root)) : null;
             var kept = new SimulationFolder(folder, string.Join('\n', [yaml, initial?.Sha256 ?? "", .. changes.Select(change => $"{change.Field}={change.Value}")]));
-            PartitionFiles.Write(folder, input);
             using var run = new SimulatedRun(input, initial, kept, (int)workers, invocation.Get(Resume));
+            PartitionFiles.Write(folder, input); // nothing is wrong with them
             int before = run.Rounds.Count;
             long clock = Stopwatch.GetTimestamp();
             SimulationProgress.Show(invocation.Output, spec.Rounds, run, label, invocation.Cancellation);
