@@ -178,7 +178,8 @@ public sealed class Coordinator : IAsyncDisposable
         builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
-            // Streams of uploads over slow lines are kept: for those gRPC lifts the least rate of a body, which a message that never comes to its end does not reach.
+            // For strangers: CallLimits lifts it for everybody else. So long, because a coordinator that many call at once reads late.
+            kestrel.Limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(15));
             Listen(kestrel, configuration.Nodes, own, new Listener(IsOperators: false));
             Listen(kestrel, configuration.Operators, own, new Listener(IsOperators: true));
         });

@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 
 namespace Federation.Server.Identity;
 
@@ -65,6 +66,8 @@ public sealed class CallLimits(SeenCertificates certificates, OperatorAccess ope
             return;
         }
 
+        // Kestrel ends a connection whose body is slow, and cannot tell a slow caller from a coordinator that a thousand nodes call at once.
+        if (http.Features.Get<IHttpMinRequestBodyDataRateFeature>() is { } rate) rate.MinDataRate = null;
         try
         {
             if (Enter(_calls, key) <= Calls) await next(http);

@@ -29,7 +29,7 @@ public sealed class CallLimitTests : IAsyncLifetime
         Assert.InRange(taken, 0, 2 << 20); // of four million: what lies in windows and buffers on the way
     }
 
-    [Fact] // Kestrel's own clock: five seconds' grace, then 240 bytes a second
+    [Fact] // Kestrel's own clock: fifteen seconds' grace, then 240 bytes a second
     public async Task Stranger_WhoStopsInTheMiddleOfAMessage_IsCutOff() => await SendAsync("Enrolment/Enroll", announced: 8 << 10, pieces: 0);
 
     [Fact]
