@@ -167,7 +167,7 @@ public sealed class Coordinator : IAsyncDisposable
         builder.Services.AddSingleton(typeof(ILogger<>), typeof(Logger<>));
         builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
         builder.Services.AddSingleton(time).AddSingleton(ca).AddSingleton(context.Store).AddSingleton(context.Sessions).AddSingleton(context.Traffic).AddSingleton(context.Signal);
-        builder.Services.AddSingleton(context).AddSingleton(runs).AddSingleton<RunTasks>().AddSingleton<UploadReceiver>().AddSingleton<OpenCalls>().AddSingleton<EnrolmentTries>().AddSingleton<SeenCertificates>().AddSingleton(new NodePace(configuration.NodeBandwidth, time)).AddSingleton<OperatorAccess>().AddSingleton<CallLimits>().AddSingleton(new SiteCertificates(ca, time, configuration.SiteCertificates));
+        builder.Services.AddSingleton(context).AddSingleton(runs).AddSingleton<RunTasks>().AddSingleton<UploadReceiver>().AddSingleton<OpenCalls>().AddSingleton<EnrolmentTries>().AddSingleton<SeenCertificates>().AddSingleton(new NodePace(configuration.NodeBandwidth, time)).AddSingleton<OperatorAccess>().AddSingleton<CallLimits>().AddSingleton<CallerInterceptor>().AddSingleton(new SiteCertificates(ca, time, configuration.SiteCertificates));
         builder.Services.AddRoutingCore();
         builder.Services.AddGrpc(options =>
         {

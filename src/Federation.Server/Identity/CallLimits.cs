@@ -32,7 +32,7 @@ public sealed class CallLimits(SeenCertificates certificates, OperatorAccess ope
     public async Task ConnectAsync(ConnectionContext connection, ConnectionDelegate next)
     {
         string? key = KeyOf(connection.Features.Get<ITlsConnectionFeature>()?.ClientCertificate);
-        if ((key is null ? Interlocked.Increment(ref _strangers) > StrangersConnections : Enter(_connections, key) > Connections))
+        if (key is null ? Interlocked.Increment(ref _strangers) > StrangersConnections : Enter(_connections, key) > Connections)
         {
             Leave();
             connection.Abort(new ConnectionAbortedException("There are too many connections of this caller, or of callers without a certificate."));
